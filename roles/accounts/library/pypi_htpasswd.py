@@ -1,0 +1,236 @@
+#!/usr/bin/python
+"""An htpasswd file (Apache's AuthUserFile) with exactly the users that are named, in one step."""
+
+import hashlib
+import hmac
+import json
+import os
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+try:
+    import bcrypt
+except ImportError:
+    bcrypt = None
+
+DOCUMENTATION = r"""
+module: pypi_htpasswd
+short_description: Write all users of an htpasswd file in one step
+description:
+  - The file holds the users that are named, with bcrypt hashes, and nobody else.
+  - A user whose password has not changed keeps the hash. To tell without the cost of bcrypt, a keyed
+    fingerprint of each password is kept beside the file. Its key stays on the controller, so the
+    fingerprints tell nothing to whoever has the server alone.
+  - No password, hash or key appears in the result or the diff.
+author: Wheelhouse
+extends_documentation_fragment: [ansible.builtin.files]
+options:
+  path:
+    description: The htpasswd file. The fingerprints go into <path>.fingerprints, readable by root alone.
+    type: path
+    required: true
+  users:
+    description: The users who may sign in.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name: {description: The user's name., type: str, required: true}
+      password: {description: The password in the clear., type: str}
+      password_hash: {description: The password's bcrypt hash., type: str}
+      groups: {description: Not used here., type: list, elements: str}
+      state: {description: Not used here., type: str}
+  made_up:
+    description: Passwords, by name, for users who come with neither password nor hash.
+    type: dict
+    default: {}
+  cost:
+    description: The work factor of bcrypt. Hashes of another cost are made anew from their passwords.
+    type: int
+    default: 12
+  fingerprint_key:
+    description: The secret that the fingerprints are made with.
+    type: str
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Let alice and bob in, and nobody else
+  pypi_htpasswd:
+    path: /etc/pypi/htpasswd
+    users:
+      - {name: alice, password: correct horse}
+      - {name: bob, password_hash: $2y$12$...}
+    fingerprint_key: a long random string
+    mode: "0640"
+"""
+
+RETURN = r"""
+added: {description: Names of new users., type: list, returned: always}
+removed: {description: Names of users who are gone., type: list, returned: always}
+changed_users: {description: Names of users whose hash is new., type: list, returned: always}
+"""
+
+
+class Fingerprints:
+    """Which hash belongs to which password, remembered without either. One controller, one key.
+
+    A file of JSON: {user: {key's name: HMAC-SHA-256 over user, hash and password}}.
+    """
+
+    def __init__(self, path, key):
+        self._path = path
+        self._key = key.encode()
+        self._key_name = hashlib.sha256(b"name of " + self._key).hexdigest()[:16]
+        try:
+            self._before = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            self._before = {}
+        self._after = {}
+
+    def _of(self, name, password_hash, password):
+        text = "\0".join((name, password_hash, password)).encode()
+        return hmac.new(self._key, text, hashlib.sha256).hexdigest()
+
+    def knows(self, name, password_hash, password):
+        known = self._before.get(name, {}).get(self._key_name, "")
+        return hmac.compare_digest(known, self._of(name, password_hash, password))
+
+    def remember(self, name, password_hash, password, same_hash):
+        """Other controllers' fingerprints hold as long as the hash is the same."""
+        self._after[name] = dict(self._before.get(name, {})) if same_hash else {}
+        self._after[name][self._key_name] = self._of(name, password_hash, password)
+
+    def save(self, module):
+        if self._after != self._before:
+            write(module, self._path, json.dumps(self._after, indent=1, sort_keys=True) + "\n", 0o600)
+
+
+def write(module, path, text, mode):
+    """Replace a file in one step. A new one is closed to all but root until the rest of its attributes are set."""
+    descriptor, temporary = tempfile.mkstemp(prefix=".", dir=Path(path).parent)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(temporary).chmod(mode)
+    module.atomic_move(temporary, path)
+
+
+def read(path):
+    """The users and hashes of an htpasswd file: {name: hash}."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return {}
+    return dict(line.split(":", 1) for line in lines if ":" in line)
+
+
+def cost_of(password_hash):
+    """bcrypt's work factor, as the hash states it; -1 if it is no bcrypt hash."""
+    parts = password_hash.split("$")
+    return int(parts[2]) if len(parts) == 4 and parts[1] in ("2a", "2b", "2y") and parts[2].isdigit() else -1
+
+
+def matches(password, password_hash):
+    try:
+        return bcrypt.checkpw(password.encode(), password_hash.encode())
+    except ValueError:
+        return False
+
+
+def new_hash(password, cost):
+    # bcrypt 2b and 2y are the same; 2y is what htpasswd writes and Apache documents.
+    return "$2y$" + bcrypt.hashpw(password.encode(), bcrypt.gensalt(cost)).decode()[4:]
+
+
+def settle(user, before, fingerprints, cost):
+    """The hash that a user is to have: (name, hash, password or None)."""
+    name = user["name"]
+    if user["password_hash"] is not None:
+        return name, user["password_hash"], None
+    password, present = user["password"], before.get(name, "")
+    if cost_of(present) == cost and (fingerprints.knows(name, present, password) or matches(password, present)):
+        return name, present, password
+    return name, new_hash(password, cost), password
+
+
+def listing(hashes, changed):
+    """What a diff may show: names, and whose password is another."""
+    return "".join(f"{name}{' (new password)' if name in changed else ''}\n" for name in sorted(hashes))
+
+
+def main():
+    user_spec = {
+        "name": {"type": "str", "required": True},
+        "password": {"type": "str", "no_log": True},
+        "password_hash": {"type": "str", "no_log": True},
+        "groups": {"type": "list", "elements": "str"},
+        "state": {"type": "str"},
+    }
+    module = AnsibleModule(
+        argument_spec={
+            "path": {"type": "path", "required": True},
+            "users": {"type": "list", "elements": "dict", "required": True, "options": user_spec},
+            "made_up": {"type": "dict", "default": {}, "no_log": True},
+            "cost": {"type": "int", "default": 12},
+            "fingerprint_key": {"type": "str", "required": True, "no_log": True},
+        },
+        add_file_common_args=True,
+        supports_check_mode=True,
+    )
+    if bcrypt is None:
+        # In check mode on a fresh host, the package would have come a task earlier.
+        if module.check_mode:
+            module.exit_json(changed=True, added=[], removed=[], changed_users=[])
+        module.fail_json(msg="The host lacks bcrypt for Python. Install it: apt-get install python3-bcrypt")
+
+    path, cost = module.params["path"], module.params["cost"]
+    users = module.params["users"]
+    for user in users:
+        if user["password"] is None and user["password_hash"] is None:
+            user["password"] = module.params["made_up"].get(user["name"])
+            if user["password"] is None:
+                module.fail_json(msg=f"The user {user['name']} has neither password nor password_hash.")
+
+    before = read(path)
+    fingerprints = Fingerprints(path + ".fingerprints", module.params["fingerprint_key"])
+    # bcrypt lets go of Python's lock, so the processors share the work.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        settled = list(pool.map(lambda user: settle(user, before, fingerprints, cost), users))
+
+    after = {name: password_hash for name, password_hash, _password in settled}
+    added, removed = sorted(set(after) - set(before)), sorted(set(before) - set(after))
+    renewed = sorted(name for name in set(after) & set(before) if after[name] != before[name])
+    changed = after != before
+    if not module.check_mode:
+        for name, password_hash, password in settled:
+            if password is not None:
+                fingerprints.remember(name, password_hash, password, before.get(name) == password_hash)
+        if changed or not Path(path).exists():
+            text = "".join(f"{name}:{after[name]}\n" for name in sorted(after))
+            write(module, path, text, 0o600)
+            changed = True
+        fingerprints.save(module)
+
+    if Path(path).exists():
+        changed = module.set_fs_attributes_if_different(module.load_file_common_arguments(module.params), changed)
+    module.exit_json(
+        changed=changed,
+        added=added,
+        removed=removed,
+        changed_users=renewed,
+        diff={
+            "before_header": path,
+            "after_header": path,
+            "before": listing(before, ()),
+            "after": listing(after, renewed),
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

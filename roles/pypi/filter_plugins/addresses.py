@@ -1,0 +1,132 @@
+"""What can be wrong with names, addresses, ports, paths and sizes in the settings."""
+
+import ipaddress
+import re
+from urllib.parse import urlsplit
+
+# RFC 1123, section 2.1: letters, digits and inner hyphens, up to 63 to a label.
+LABEL = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
+SIZE = re.compile(r"[1-9][0-9]*[KMGT]?")
+
+
+def is_host_name(name: str) -> bool:
+    """Whether a string is a host name by RFC 1123, which an IP address is not."""
+    labels = name.split(".")
+    return len(name) <= 253 and all(LABEL.fullmatch(label) for label in labels) and not labels[-1].isdigit()
+
+
+def network_problem(text: str) -> str | None:
+    """What is wrong with an IP address or network in CIDR notation (RFC 4632, RFC 4291), if anything."""
+    try:
+        ipaddress.ip_network(text, strict=True)
+    except ValueError as error:
+        try:
+            return f"{error}; write {ipaddress.ip_network(text, strict=False)}"
+        except ValueError:
+            return f"{error}; write an address or a network such as 10.0.0.0/8, 203.0.113.7 or 2001:db8::/32"
+    return None
+
+
+def name_problems(settings: dict) -> list[str]:
+    named = [("pypi_server_name", settings["pypi_server_name"])]
+    named += [("pypi_server_aliases", alias) for alias in settings["pypi_server_aliases"]]
+    return [
+        f"{setting}: {name!r} is no host name. Write the name that clients use, such as pypi.example.com."
+        for setting, name in named
+        if not is_host_name(str(name))
+    ]
+
+
+def url_problems(settings: dict) -> list[str]:
+    url = settings["pypi_url"]
+    scheme = "http or https" if settings["pypi_tls"] == "none" else "https"
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018  (raises on a port that is none)
+    except ValueError:
+        parts = urlsplit("")
+    plain = parts.hostname and is_host_name(parts.hostname) and "@" not in parts.netloc
+    if plain and parts.scheme in scheme.split(" or ") and (parts.path, parts.query, parts.fragment) == ("/", "", ""):
+        return []
+    return [
+        f"pypi_url: {url!r} is not the address of the index. Write {scheme}, a host name, a port if need be, "
+        "and a slash: https://pypi.example.com:8443/."
+    ]
+
+
+def port_problems(settings: dict) -> list[str]:
+    # On the command line (-e) numbers are given as text.
+    ports = {setting: int(settings[setting]) for setting in ("pypi_http_port", "pypi_https_port")}
+    problems = [
+        f"{setting}: {port} is no port. Write a number from 1 to 65535."
+        for setting, port in ports.items()
+        if not 1 <= port <= 65535
+    ]
+    if len(set(ports.values())) < len(ports):
+        problems.append("pypi_http_port and pypi_https_port are the same. Give each its own.")
+    return problems
+
+
+def network_problems(settings: dict) -> list[str]:
+    return [
+        f"{setting}: {problem}."
+        for setting in ("pypi_allowed_networks", "pypi_trusted_proxies")
+        for network in settings[setting]
+        if (problem := network_problem(str(network)))
+    ]
+
+
+def access_problems(settings: dict) -> list[str]:
+    if settings["pypi_access"] == "all":
+        return []
+    problems = []
+    if not settings["pypi_allowed_networks"]:
+        problems.append(
+            "pypi_access: 'any' lets allowed networks in without a login, and no networks are named, which means all. "
+            "List them in pypi_allowed_networks, or write pypi_access: all."
+        )
+    if settings["pypi_read"] == "anyone":
+        problems.append(
+            "pypi_access: 'any' together with pypi_read: anyone lets everybody read from everywhere. "
+            "Write pypi_access: all, or pypi_read: login."
+        )
+    return problems
+
+
+def size_problems(settings: dict) -> list[str]:
+    size = settings["pypi_max_upload_size"]
+    if SIZE.fullmatch(size):
+        return []
+    return [f"pypi_max_upload_size: {size!r} is no size. Write a number and K, M, G or T, such as 300M."]
+
+
+def path_problems(settings: dict) -> list[str]:
+    """Paths end up in Apache's configuration and in unit files, which split at spaces."""
+    names = [name for name in settings if name.startswith("pypi_") and name.endswith("_dir")]
+    on_server = sorted(set(names) - {"pypi_secrets_dir", "pypi_ca_dir"})
+    problems = [
+        f"{name}: {settings[name]!r} is no path that fits. Write an absolute one of letters, digits and /._-, "
+        "with no slash at its end."
+        for name in on_server
+        if not re.fullmatch(r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+", settings[name])
+    ]
+    return problems + [
+        f"{name} and {other} are both {settings[name]}. Give each its own directory."
+        for index, name in enumerate(on_server)
+        for other in on_server[index + 1 :]
+        if settings[name] == settings[other]
+    ]
+
+
+def address_problems(settings: dict) -> list[str]:
+    """One line for each thing that is wrong: which setting, why, and what to write.
+
+    settings: all of the kit's settings by name, of the types in meta/argument_specs.yml.
+    """
+    checks = (name_problems, url_problems, port_problems, network_problems, access_problems, size_problems)
+    return [problem for check in (*checks, path_problems) for problem in check(settings)]
+
+
+class FilterModule:
+    def filters(self) -> dict:
+        return {"pypi_address_problems": address_problems}

@@ -1,0 +1,1 @@
+"""What runs on the server around pypiserver: one small module for each reason."""

@@ -1,0 +1,24 @@
+"""Whether the index can do its work."""
+
+import os
+import tempfile
+
+from wheelhouse.settings import Settings
+
+
+def problem(settings: Settings) -> str | None:
+    """What keeps the index from working, in a sentence, or None."""
+    if settings.data_is_mount and not os.path.ismount(settings.data):
+        return "The data directory is not mounted."
+    try:
+        settings.mark.read_bytes()
+    except OSError:
+        return "The data directory is not the index's: its mark cannot be read."
+    try:
+        for directory in (settings.packages, settings.spool):
+            # Without a name, so that nothing is left behind whatever happens.
+            with tempfile.TemporaryFile(dir=directory) as file:
+                file.write(b"\0")
+    except OSError as error:
+        return f"The data directory cannot be written: {error.strerror}."
+    return None

@@ -1,0 +1,40 @@
+"""The packages directory, as pypiserver's backend."""
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from packaging.version import InvalidVersion, Version
+from pypiserver.backend import PkgFile, SimpleFileBackend
+
+from wheelhouse.distributions import normalise
+
+
+def same_version(one: str, other: str) -> bool:
+    """Whether two spellings mean the same version (PEP 440)."""
+    try:
+        return Version(one) == Version(other)
+    except InvalidVersion:
+        return one == other
+
+
+class Taken(Exception):
+    """A file of that name is there already."""
+
+
+class Store(SimpleFileBackend):
+    """pypiserver's own backend, with names and versions compared as the standards say."""
+
+    def find_version(self, name: str, version: str) -> Iterator[PkgFile]:
+        """The files of one release, in any spelling of its name (PEP 503) and version (PEP 440)."""
+        files = self.find_project_packages(normalise(name))
+        return (file for file in files if same_version(file.version, version))
+
+    def exists(self, _filename: str) -> bool:
+        """Never, as far as pypiserver is concerned: its own refusal tells people to start it in another way."""
+        return False
+
+    def add_package(self, filename: str, stream: BinaryIO) -> None:
+        """Keep a file. Raises Taken if there is one of that name."""
+        if (self.roots[0] / filename).exists():
+            raise Taken(filename)
+        super().add_package(filename, stream)

@@ -1,0 +1,16 @@
+# A developer's machine: Debian's own pip, and the current packaging tools in
+# /opt/clients. It uses the index and is not under test, so all it needs is here.
+ARG BASE
+FROM ${BASE}
+RUN apt-get update \
+ && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
+      ca-certificates curl openssl python3-pip python3-venv \
+ && apt-get clean \
+ && rm -rf /var/lib/apt/lists/*
+# A company's own certificate authorities, where the controller trusts some.
+COPY certificates/ /usr/local/share/ca-certificates/
+RUN update-ca-certificates
+COPY clients.txt /opt/clients.txt
+RUN python3 -m venv /opt/clients \
+ && /opt/clients/bin/pip install --no-cache-dir --require-hashes --requirement /opt/clients.txt
+CMD ["sleep", "infinity"]
