@@ -1,0 +1,55 @@
+# The commands of the kit. `make help` lists them.
+
+SHELL := /bin/sh
+PORT ?=
+PYTHON ?=
+NAME ?=
+SCENARIOS := $(notdir $(patsubst %/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
+
+# Programs of the virtualenv first; Molecule's state and Ansible's in this folder.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export ANSIBLE_HOME := $(CURDIR)/.ansible
+export PORT PYTHON
+export MOLECULE_COMMAND_BORDERS := 0
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint unit molecule $(SCENARIOS:%=molecule-%) password requirements clean
+
+help: ## List the commands
+	@sed -n 's/^\([a-z%-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
+
+demo: .venv/made ## Everything from nothing: a practice server, a first upload and install (PORT=8443)
+	@tools/engine
+	@tools/images/build
+	@tools/demo
+
+test: lint unit molecule ## Everything that must hold
+
+lint: .venv/made ## Style: ansible-lint, yamllint, ruff; seconds
+	ruff check .
+	ruff format --check .
+	yamllint --strict .
+	ansible-lint -q
+
+unit: .venv/made ## Modules, templates and specs, without a machine; seconds
+	python -m pytest
+
+molecule: $(SCENARIOS:%=molecule-%) ## Real hosts, Debian 12 and 13: every scenario; minutes
+
+$(SCENARIOS:%=molecule-%): molecule-%: .venv/made
+	@tools/engine
+	@tools/images/build clients
+	molecule test --scenario-name $*
+
+password: .venv/made ## Ask for a password and print its line for users.yml (NAME=alice)
+	@tools/password '$(NAME)'
+
+requirements: .venv/made ## Take the newest versions into requirements.txt and its like
+	@tools/requirements
+
+clean: ## Remove what the kit has started on this machine
+	@tools/clean
+
+.venv/made: requirements.txt tools/virtualenv
+	@tools/virtualenv
+	@touch $@
