@@ -104,20 +104,21 @@ class Fingerprints:
         self._after[name] = dict(self._before.get(name, {})) if same_hash else {}
         self._after[name][self._key_name] = self._of(name, password_hash, password)
 
-    def save(self, module):
+    def save(self):
         if self._after != self._before:
-            write(module, self._path, json.dumps(self._after, indent=1, sort_keys=True) + "\n", 0o600)
+            replace(self._path, json.dumps(self._after, indent=1, sort_keys=True) + "\n")
 
 
-def write(module, path, text, mode):
-    """Replace a file in one step. A new one is closed to all but root until the rest of its attributes are set."""
+def replace(path, text, prepare=None):
+    """Replace a file in one step. Nobody but root may read it, unless prepare(temporary file) says otherwise."""
     descriptor, temporary = tempfile.mkstemp(prefix=".", dir=Path(path).parent)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    Path(temporary).chmod(mode)
-    module.atomic_move(temporary, path)
+    if prepare:
+        prepare(temporary)
+    Path(temporary).replace(path)
 
 
 def read(path):
@@ -205,21 +206,24 @@ def main():
     after = {name: password_hash for name, password_hash, _password in settled}
     added, removed = sorted(set(after) - set(before)), sorted(set(before) - set(after))
     renewed = sorted(name for name in set(after) & set(before) if after[name] != before[name])
-    changed = after != before
+    changed = after != before or not Path(path).exists()
+
+    def attributes(file):
+        """Owner, group and mode as the task says. Returns whether they were others."""
+        arguments = module.load_file_common_arguments(module.params, path=file)
+        return module.set_fs_attributes_if_different(arguments, changed=False)
+
     if not module.check_mode:
         for name, password_hash, password in settled:
             if password is not None:
                 fingerprints.remember(name, password_hash, password, before.get(name) == password_hash)
-        if changed or not Path(path).exists():
-            text = "".join(f"{name}:{after[name]}\n" for name in sorted(after))
-            write(module, path, text, 0o600)
-            changed = True
-        fingerprints.save(module)
+        if changed:
+            replace(path, "".join(f"{name}:{after[name]}\n" for name in sorted(after)), attributes)
+        fingerprints.save()
+    attributes_changed = Path(path).exists() and attributes(path)
 
-    if Path(path).exists():
-        changed = module.set_fs_attributes_if_different(module.load_file_common_arguments(module.params), changed)
     module.exit_json(
-        changed=changed,
+        changed=changed or attributes_changed,
         added=added,
         removed=removed,
         changed_users=renewed,

@@ -25,6 +25,10 @@ def missing_problems(settings: dict, texts: dict[str, str]) -> list[str]:
     for setting, text in texts.items():
         if not settings[setting]:
             problems.append(f"{setting}: pypi_tls is 'provided', and this names no file. Write the path of a PEM file.")
+        elif not settings[setting].startswith("/"):
+            problems.append(
+                f"{setting}: {settings[setting]!r} is no absolute path. Write {{{{ inventory_dir }}}}/... for it."
+            )
         elif not text:
             problems.append(f"{setting}: {settings[setting]} is not there, or is empty, on the controller.")
     return problems

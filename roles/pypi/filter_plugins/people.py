@@ -9,7 +9,7 @@ GROUP = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # bcrypt in the modular crypt format: variant, cost, 22 characters of salt, 31 of hash.
 BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
 # Names as PEP 503 normalises them, with wildcards.
-PATTERN = re.compile(r"[a-z0-9*?]+(-[a-z0-9*?]+)*-?")
+PATTERN = re.compile(r"[a-z0-9*?]+(-[a-z0-9*?]+)*")
 # bcrypt looks at no more than this of a password.
 PASSWORD_BYTES = 72
 
@@ -72,28 +72,29 @@ def pattern_problem(pattern: str) -> str | None:
     return f"{pattern!r} is no pattern. Take small letters, digits, hyphens, and * for anything"
 
 
-def unknown(what: str, names: list[str], known: set[str]) -> list[str]:
-    listed = ", ".join(sorted(known)) or "none"
+def unknown_users(names: list[str], known: set[str]) -> list[str]:
+    listed = ", ".join(sorted(known)) or "nobody"
+    return [f"the user {name!r} is not in pypi_users, which has {listed}" for name in names if name not in known]
+
+
+def unknown_groups(names: list[str], users: list[dict]) -> list[str]:
+    known = {group for user in users for group in user.get("groups") or []}
+    listed = ", ".join(sorted(known)) or "no groups at all"
     return [
-        f"{what} {name!r} is nobody's. There are: {listed}"
-        if what == "the group"
-        else f"{what} {name!r} is not in pypi_users. There are: {listed}"
-        for name in names
-        if name not in known
+        f"no user is in the group {name!r}. Those of pypi_users are in {listed}" for name in names if name not in known
     ]
 
 
 def right_problems(rights: list[dict], users: list[dict]) -> list[str]:
     names = {user["name"] for user in users}
-    groups = {group for user in users for group in user.get("groups") or []}
     problems = []
     for number, right in enumerate(rights, start=1):
         here = []
         if not right.get("users") and not right.get("groups"):
             here.append("it names neither users nor groups")
         here += [f"{key} is empty" for key in ("may", "projects") if not right[key]]
-        here += unknown("the user", right.get("users") or [], names)
-        here += unknown("the group", right.get("groups") or [], groups)
+        here += unknown_users(right.get("users") or [], names)
+        here += unknown_groups(right.get("groups") or [], users)
         here += [problem for pattern in right["projects"] if (problem := pattern_problem(pattern))]
         problems += [f"entry {number}: {problem}" for problem in here]
     return problems
@@ -111,8 +112,7 @@ def people_problems(settings: dict) -> list[str]:
         f"pypi_rights, {problem} ({USERS_FILE})." for problem in right_problems(settings["pypi_rights"], users)
     ]
     if isinstance(read, list):
-        groups = {group for user in users for group in user.get("groups") or []}
-        problems += [f"pypi_read: {problem}." for problem in unknown("the group", read, groups)]
+        problems += [f"pypi_read: {problem}." for problem in unknown_groups(read, users)]
         if not read:
             problems.append("pypi_read: the list of groups is empty. Name one, or write login or anyone.")
     elif read not in ("login", "anyone"):
