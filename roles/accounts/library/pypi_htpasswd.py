@@ -89,6 +89,8 @@ class Fingerprints:
             self._before = json.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             self._before = {}
+        if not isinstance(self._before, dict):
+            self._before = {}
         self._after = {}
 
     def _of(self, name, password_hash, password):

@@ -18,10 +18,12 @@ def is_host_name(name: str) -> bool:
 def network_problem(text: str) -> str | None:
     """What is wrong with an IP address or network in CIDR notation (RFC 4632, RFC 4291), if anything."""
     try:
+        if "%" in text or "." in text.partition("/")[2]:
+            raise ValueError(f"{text!r} is written in a way that Apache does not take for what it says")
         ipaddress.ip_network(text, strict=True)
     except ValueError as error:
         try:
-            return f"{error}; write {ipaddress.ip_network(text, strict=False)}"
+            return f"{error}; write {ipaddress.ip_network(text.partition('%')[0], strict=False)}"
         except ValueError:
             return f"{error}; write an address or a network such as 10.0.0.0/8, 203.0.113.7 or 2001:db8::/32"
     return None
@@ -45,7 +47,9 @@ def url_problems(settings: dict) -> list[str]:
         parts.port  # noqa: B018  (raises on a port that is none)
     except ValueError:
         parts = urlsplit("")
-    plain = parts.hostname and is_host_name(parts.hostname) and "@" not in parts.netloc
+    # urlsplit drops line breaks, tabs and spaces at the ends, and Apache would not.
+    tidy = not set(url) & set(" \t\r\n") and parts.port != 0 and not parts.netloc.endswith(":")
+    plain = tidy and parts.hostname and is_host_name(parts.hostname) and "@" not in parts.netloc
     if plain and parts.scheme in scheme.split(" or ") and (parts.path, parts.query, parts.fragment) == ("/", "", ""):
         return []
     return [

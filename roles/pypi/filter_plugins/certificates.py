@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 
@@ -48,7 +49,7 @@ def certificate_problems(settings: dict, certificate_text: str, key_text: str) -
         problems.append(f"pypi_tls_certificate: {settings['pypi_tls_certificate']} holds no certificate in PEM form.")
     try:
         key = load_pem_private_key(key_text.encode(), password=None)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         problems.append(
             f"pypi_tls_private_key: {settings['pypi_tls_private_key']} holds no private key in PEM form, or one with "
             "a passphrase, which Apache could not ask for. Encrypt it with ansible-vault instead."
@@ -63,6 +64,13 @@ def certificate_problems(settings: dict, certificate_text: str, key_text: str) -
         )
     if certificate.not_valid_after_utc < datetime.now(UTC):
         problems.append(f"pypi_tls_certificate: it expired on {certificate.not_valid_after_utc:%Y-%m-%d}. Renew it.")
+    if certificate.not_valid_before_utc > datetime.now(UTC):
+        problems.append(
+            f"pypi_tls_certificate: it holds from {certificate.not_valid_before_utc:%Y-%m-%d} on, and not before. "
+            "Wait, or look at this machine's clock."
+        )
+    if "PRIVATE KEY-----" in certificate_text:
+        problems.append("pypi_tls_certificate: the file has the private key in it, too. Keep certificates alone in it.")
     names = [settings["pypi_server_name"], *settings["pypi_server_aliases"]]
     problems += [
         f"pypi_tls_certificate: it is not made for {name}. Have it issued for that name, or change pypi_server_name "

@@ -28,7 +28,7 @@ HEALTH = "/-/health"
 
 def refuse(status: int, why: str) -> Exception:
     """An answer with its reason in the status line, where twine looks, and in the body, where uv does."""
-    printable = "".join(character if " " <= character <= "~" else "?" for character in why)
+    printable = "".join(character if " " <= character <= "~" else "?" for character in why[:300])
     return bottle.HTTPError(f"{status} {printable}", printable)
 
 

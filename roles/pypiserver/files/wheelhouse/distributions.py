@@ -10,10 +10,14 @@ from packaging.utils import (
     InvalidSdistFilename,
     InvalidWheelFilename,
     canonicalize_name,
+    is_normalized_name,
     parse_sdist_filename,
     parse_wheel_filename,
 )
+from packaging.version import Version
 
+# What file systems take, less what a suffix such as .metadata needs.
+LONGEST = 240
 CHUNK = 1 << 20
 
 # The form fields with which clients send a file's digests, each 64 or 32
@@ -38,12 +42,24 @@ def project_of(filename: str) -> str:
     # part of a URL, so it is held to ASCII without spaces or slashes.
     if not filename.isascii() or not filename.isprintable() or set(filename) & set(" /\\%\"'<>&?#"):
         raise Refused("the file name has characters that no distribution's has")
+    if len(filename) > LONGEST:
+        raise Refused(f"the file name has more than {LONGEST} characters")
+    project, _version = release_of(filename)
+    return project
+
+
+def release_of(filename: str) -> tuple[str, Version]:
+    """The normalised project name and the version that a file name says. Raises Refused if it is no distribution's."""
     try:
         if filename.endswith(".whl"):
-            return parse_wheel_filename(filename)[0]
-        return parse_sdist_filename(filename)[0]
+            project, version, *_tags = parse_wheel_filename(filename)
+        else:
+            project, version = parse_sdist_filename(filename)
     except (InvalidWheelFilename, InvalidSdistFilename):
         raise Refused(f"{filename} is not the file name of a wheel or sdist") from None
+    if not is_normalized_name(project):
+        raise Refused(f"{filename} names no project: names are letters, digits and ._-, a letter or digit at each end")
+    return project, version
 
 
 def normalise(name: str) -> str:
@@ -85,7 +101,7 @@ def check_archive(filename: str, stream: BinaryIO) -> None:
             with tarfile.open(fileobj=stream, mode="r:gz") as archive:
                 if archive.next() is None:
                     raise Refused(f"{filename} is an empty archive")
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, ValueError):
+    except (zipfile.BadZipFile, NotImplementedError, tarfile.TarError, EOFError, OSError, ValueError):
         raise Refused(f"{filename} is not the archive that its name promises, or it is torn") from None
     finally:
         stream.seek(start)

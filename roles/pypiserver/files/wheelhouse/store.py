@@ -1,12 +1,13 @@
 """The packages directory, as pypiserver's backend."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import BinaryIO
 
 from packaging.version import InvalidVersion, Version
 from pypiserver.backend import PkgFile, SimpleFileBackend
 
-from wheelhouse.distributions import normalise
+from wheelhouse.distributions import Refused, normalise, release_of
 
 
 def same_version(one: str, other: str) -> bool:
@@ -15,6 +16,15 @@ def same_version(one: str, other: str) -> bool:
         return Version(one) == Version(other)
     except InvalidVersion:
         return one == other
+
+
+def is_release(filename: str, project: str, version: str) -> bool:
+    """Whether a file is of a release, its version in any spelling. pypiserver's own guess at names is another."""
+    try:
+        found, its_version = release_of(filename)
+    except Refused:
+        return False
+    return found == project and same_version(str(its_version), version)
 
 
 class Taken(Exception):
@@ -26,8 +36,7 @@ class Store(SimpleFileBackend):
 
     def find_version(self, name: str, version: str) -> Iterator[PkgFile]:
         """The files of one release, in any spelling of its name (PEP 503) and version (PEP 440)."""
-        files = self.find_project_packages(normalise(name))
-        return (file for file in files if same_version(file.version, version))
+        return (file for file in self.get_all_packages() if is_release(Path(file.fn).name, normalise(name), version))
 
     def exists(self, _filename: str) -> bool:
         """Never, as far as pypiserver is concerned: its own refusal tells people to start it in another way."""

@@ -1,0 +1,88 @@
+"""The parts of the module that writes htpasswd files."""
+
+import bcrypt
+import pytest
+from support import load
+
+module = load("roles/accounts/library/pypi_htpasswd.py")
+
+HASH = "$2y$12$" + "a" * 53
+
+
+@pytest.mark.parametrize(
+    ("password_hash", "cost"),
+    [
+        (HASH, 12),
+        ("$2b$04$" + "a" * 53, 4),
+        ("$2a$31$" + "a" * 53, 31),
+        ("", -1),
+        ("$apr1$salt$hash", -1),
+        ("{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=", -1),
+        ("$2y$xx$" + "a" * 53, -1),
+        ("plain", -1),
+    ],
+)
+def test_cost_of(password_hash: str, cost: int) -> None:
+    """A hash of another kind or cost is made anew, so it must not be taken for one that is fine."""
+    assert module.cost_of(password_hash) == cost
+
+
+@pytest.mark.parametrize(
+    ("text", "users"),
+    [
+        ("", {}),
+        ("alice:x\nbob:y\n", {"alice": "x", "bob": "y"}),
+        ("alice:x:y\n", {"alice": "x:y"}),
+        ("\nno colon\nalice:x", {"alice": "x"}),
+    ],
+)
+def test_read(tmp_path, text: str, users: dict) -> None:
+    """People edit such files by hand; what is in them is either a user or nothing."""
+    path = tmp_path / "htpasswd"
+    path.write_text(text)
+    assert module.read(path) == users
+
+
+def test_read_no_file(tmp_path) -> None:
+    """The first run finds none."""
+    assert module.read(tmp_path / "htpasswd") == {}
+
+
+def test_new_hash_is_apaches() -> None:
+    """Apache documents the variant 2y, and bcrypt itself must agree that it is the password's."""
+    made = module.new_hash("correct horse", 4)
+    assert made.startswith("$2y$04$")
+    assert bcrypt.checkpw(b"correct horse", made.encode())
+    assert not bcrypt.checkpw(b"battery staple", made.encode())
+
+
+@pytest.mark.parametrize("password_hash", ["", "$2y$04$short", "$apr1$salt$hash"])
+def test_matches_nothing_that_is_no_hash(password_hash: str) -> None:
+    """A damaged file costs a new hash, not the run."""
+    assert module.matches("x", password_hash) is False
+
+
+def test_fingerprints_depend_on_everything(tmp_path) -> None:
+    """A fingerprint vouches for one user, one password, one hash, under one key, and for nothing else."""
+    path = tmp_path / "fingerprints"
+    path.write_text("{}")
+    known = module.Fingerprints(path, "key")
+    known.remember("alice", HASH, "secret", same_hash=False)
+    path.write_text(module.json.dumps(known._after))
+    again = module.Fingerprints(path, "key")
+    assert again.knows("alice", HASH, "secret")
+    assert not again.knows("bob", HASH, "secret")
+    assert not again.knows("alice", HASH + "a", "secret")
+    assert not again.knows("alice", HASH, "Secret")
+    assert not module.Fingerprints(path, "another key").knows("alice", HASH, "secret")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["", "not JSON", "{", "[]"],
+)
+def test_damaged_fingerprints(tmp_path, damage: str) -> None:
+    """They save time and nothing more: without them all goes its slower way."""
+    path = tmp_path / "fingerprints"
+    path.write_text(damage)
+    assert not module.Fingerprints(path, "key").knows("alice", HASH, "secret")

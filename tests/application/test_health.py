@@ -1,0 +1,82 @@
+"""Whether the index says so when it cannot work."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.web import Index
+from wheelhouse.health import problem
+from wheelhouse.settings import Settings
+
+
+def unmark(index: Index) -> None:
+    """Take the mark away, as where a file system is not mounted."""
+    (index.data / ".wheelhouse").unlink()
+
+
+def lose(directory: str) -> Callable[[Index], None]:
+    """Return what takes a directory away."""
+    return lambda index: (index.data / directory).rmdir()
+
+
+def block(directory: str) -> Callable[[Index], None]:
+    """Return what puts a file in a directory's place."""
+
+    def put(index: Index) -> None:
+        (index.data / directory).rmdir()
+        (index.data / directory).write_text("")
+
+    return put
+
+
+def test_fine(index: Index) -> None:
+    """In good health it says so, and leaves nothing behind in looking."""
+    answer = index.request("GET", "/-/health")
+    assert answer.code == 200
+    assert index.stored() == {}
+    assert list((index.data / "spool").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (unmark, "its mark cannot be read"),
+        (lose("packages"), "cannot be written"),
+        (lose("spool"), "cannot be written"),
+        (block("packages"), "cannot be written"),
+        (block("spool"), "cannot be written"),
+    ],
+    ids=["no mark", "no packages", "no spool", "packages a file", "spool a file"],
+)
+def test_ill(index: Index, harm: Callable[[Index], None], said: str) -> None:
+    """Whoever watches the server learns what is wrong before the next upload does."""
+    harm(index)
+    answer = index.request("GET", "/-/health")
+    assert answer.code == 503
+    assert said in answer.body
+    assert answer.headers["Retry-After"] == "30"
+    assert answer.headers["Content-Type"].startswith("text/plain")
+
+
+def test_a_full_disk(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that takes no byte more is not in good health, though all directories are there."""
+
+    def full(**_arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("wheelhouse.health.tempfile.TemporaryFile", full)
+    assert "No space left on device" in index.request("GET", "/-/health").body
+
+
+def test_not_a_mount(index: Index) -> None:
+    """Where the data has a file system of its own, the empty directory beneath it must not fill up in its stead."""
+    settings = Settings.load(index.home / "settings.json")
+    assert problem(settings) is None
+    assert problem(replace(settings, data_is_mount=True)) == "The data directory is not mounted."
+
+
+def test_a_mount(index: Index) -> None:
+    """A mounted file system passes that check, and only then is its mark looked for."""
+    settings = replace(Settings.load(index.home / "settings.json"), data_is_mount=True, data=Path("/"))
+    assert "mark" in problem(settings)

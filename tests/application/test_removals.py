@@ -1,0 +1,90 @@
+"""Removals through the whole application."""
+
+import pytest
+from support.web import Index, Part
+
+RELEASE = {"My_Proj-1.0-py3-none-any.whl", "my-proj-1.0.tar.gz"}
+OTHERS = {"my_proj-1.1.tar.gz", "my_proj_extra-1.0.tar.gz", "my-1.0.tar.gz", "other-1.0.tar.gz"}
+
+
+@pytest.fixture
+def full(index: Index) -> Index:
+    """An index with a release of two files, and others like it."""
+    for filename in RELEASE | OTHERS:
+        assert index.upload(filename).code == 200
+    return index
+
+
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [("my-proj", "1.0"), ("My_Proj", "1.0"), ("MY.proj", "1.0.0"), ("my--proj", "v1"), ("my_proj", "1")],
+)
+def test_removed(full: Index, name: str, version: str) -> None:
+    """In every spelling that means it, exactly the one release goes, wheel and sdist."""
+    assert full.remove(name, version).code == 200
+    assert full.stored().keys() == OTHERS
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "code"),
+    [
+        ("my-proj", "2.0", 404),
+        ("my-proj", "1.0.post1", 404),
+        ("my-proj", "*", 404),
+        ("my-*", "1.0", 404),
+        ("nobody-s", "1.0", 404),
+        ("my-proj", "", 400),
+        ("", "1.0", 400),
+        ("../my-proj", "1.0", 404),
+        ("my-proj\r\nx", "1.0", 404),
+    ],
+)
+def test_nothing_to_remove(full: Index, name: str, version: str, code: int) -> None:
+    """What does not name a release removes nothing, and says so."""
+    answer = full.remove(name, version)
+    assert answer.code == code
+    assert answer.status.isprintable()
+    assert full.stored().keys() == RELEASE | OTHERS
+
+
+@pytest.mark.parametrize(("user", "code"), [("bob", 403), ("carol", 403), (None, 401)])
+def test_without_the_right(full: Index, user: str | None, code: int) -> None:
+    """The right to publish is not the right to remove."""
+    answer = full.remove("acme-core", "1.0", user)
+    assert answer.code == code
+    if user:
+        assert answer.status == f"403 {user} may not remove acme-core"
+    assert full.stored().keys() == RELEASE | OTHERS
+
+
+def test_urlencoded(full: Index) -> None:
+    """Removing takes no file, so curl sends a plain form."""
+    kind = "application/x-www-form-urlencoded"
+    body = b":action=remove_pkg&name=my.proj&version=1.0"
+    assert full.request("POST", "/", "alice", body, CONTENT_TYPE=kind).code == 200
+    assert full.stored().keys() == OTHERS
+
+
+def test_published_again(full: Index) -> None:
+    """What was removed by mistake can be put back."""
+    full.remove("my-proj", "1.0")
+    assert full.upload("my-proj-1.0.tar.gz").code == 200
+
+
+@pytest.mark.parametrize("missing", ["name", "version"])
+def test_field_is_missing(full: Index, missing: str) -> None:
+    """Half a release's name removes nothing."""
+    fields = {":action": "remove_pkg", "name": "my-proj", "version": "1.0"}
+    form = [Part(name, value.encode()) for name, value in fields.items() if name != missing]
+    assert full.post(form).code == 400
+    assert full.stored().keys() == RELEASE | OTHERS
+
+
+def test_another_projects_file(index: Index) -> None:
+    """Who may remove foo must not be able to remove what belongs to foo-3d."""
+    index.upload("foo-3d-1.0.tar.gz")
+    index.rights.write_text(
+        '{"groups": {}, "rights": [{"users": ["bob"], "groups": [], "may": ["remove"], "projects": ["foo"]}]}'
+    )
+    index.remove("foo", "3d-1.0", "bob")
+    assert list(index.stored()) == ["foo-3d-1.0.tar.gz"]

@@ -1,0 +1,283 @@
+"""Uploads through the whole application: who may, what is taken, and what the answer says."""
+
+import json
+import tempfile
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from packaging.utils import parse_sdist_filename, parse_wheel_filename
+from support import short
+from support.archives import METADATA, fitting, sdist, wheel, zipped
+from support.web import RIGHTS, Index, Part, upload_form
+
+WHEEL = "foo-1.0-py3-none-any.whl"
+
+
+@pytest.mark.parametrize(
+    "filename", [WHEEL, "foo-1.0.tar.gz", "foo-1.0.zip", "Acme_Core-1.0-py3-none-any.whl", "acme.core-1.0.tar.gz"]
+)
+@pytest.mark.parametrize("user", ["alice", "bob"])
+@pytest.mark.parametrize("path", ["/", "/legacy", "/legacy/"])
+def test_published(index: Index, filename: str, user: str, path: str) -> None:
+    """Who has the right publishes, under each of the paths that clients know, and the bytes are kept as they are."""
+    answer = index.post(upload_form(filename, fitting(filename)), user, path)
+    assert answer.status == "200 OK"
+    assert index.stored() == {filename: fitting(filename)}
+
+
+def test_spool(index: Index) -> None:
+    """Uploads on their way in lie on the data's disk, not in a /tmp that is memory, and nothing of them stays there."""
+    assert tempfile.gettempdir() == str(index.data / "spool")
+    content = zipped({"foo.py": "#" * (1 << 20), "foo-1.0.dist-info/METADATA": METADATA})
+    assert index.upload(WHEEL, content).code == 200
+    assert list((index.data / "spool").iterdir()) == []
+
+
+def test_nobody(index: Index) -> None:
+    """Where Apache names no user, nobody is signed in, and the answer asks for that."""
+    answer = index.upload(user=None)
+    assert answer.code == 401
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert index.stored() == {}
+
+
+@pytest.mark.parametrize(
+    ("user", "filename", "reason"),
+    [
+        ("bob", "bar-1.0-py3-none-any.whl", "bob may not upload bar"),
+        ("bob", "Foo.Bar-1.0.tar.gz", "bob may not upload foo-bar"),
+        ("carol", WHEEL, "carol may not upload foo"),
+        ("Alice", WHEEL, "Alice may not upload foo"),
+    ],
+)
+def test_without_the_right(index: Index, user: str, filename: str, reason: str) -> None:
+    """The reason is in the status line, which twine shows, and in the body, which uv shows, as plain text."""
+    answer = index.upload(filename, user=user)
+    assert answer.status == f"403 {reason}"
+    assert answer.body == f"{reason}\n"
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert index.stored() == {}
+
+
+@pytest.mark.parametrize("claimed", ["foo", "acme-core"])
+def test_project_is_the_files_not_the_forms(index: Index, claimed: str) -> None:
+    """The form's fields could say anything; what people install is the file."""
+    form = upload_form("bar-1.0.tar.gz", sdist(), name=claimed, version="1.0", filetype="sdist")
+    assert index.post(form, "bob").status == "403 bob may not upload bar"
+    assert index.post(upload_form("foo-1.0.tar.gz", sdist(), name="bar"), "bob").code == 200
+    assert list(index.stored()) == ["foo-1.0.tar.gz"]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"HTTP_AUTHORIZATION": "Basic YWxpY2U6eA=="},  # alice:x
+        {"HTTP_REMOTE_USER": "alice"},
+        {"HTTP_X_REMOTE_USER": "alice"},
+        {"HTTP_X_FORWARDED_USER": "alice"},
+    ],
+    ids=short,
+)
+def test_forged_users(index: Index, header: dict) -> None:
+    """Who somebody is comes from Apache alone, whatever the client's headers say."""
+    form = upload_form("bar-1.0.tar.gz", sdist())
+    assert index.post(form, None, **header).code == 401
+    assert index.post(form, "bob", **header).status == "403 bob may not upload bar"
+    assert index.stored() == {}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"HTTP_X_FORWARDED_HOST": "evil.example"},
+        {"HTTP_X_FORWARDED_PROTO": "gopher"},
+        {"HTTP_X_FORWARDED_SERVER": "evil.example"},
+        {"HTTP_FORWARDED": "host=evil.example"},
+    ],
+    ids=short,
+)
+def test_forged_addresses(index: Index, header: dict) -> None:
+    """Links and redirects that lead to somebody else's server would take passwords along."""
+    index.upload()
+    for path in ("/simple/Foo/", "/simple", "/simple/foo/", "/simple/"):
+        answer = index.request("GET", path, "alice", **header)
+        assert answer.code in (200, 301)
+        assert not [text for text in ("evil", "gopher") if text in json.dumps(answer.headers) + answer.body]
+
+
+def test_torn_form(index: Index) -> None:
+    """A client that dies half-way leaves nothing, even if what has arrived is an archive that can be read."""
+    answer = index.post(upload_form(WHEEL, wheel()), whole=False)
+    assert answer.code == 400
+    assert "Send it again" in answer.reason
+    assert index.stored() == {}
+
+
+SIGNED = [*upload_form(WHEEL, wheel()), Part("gpg_signature", b"signature", f"{WHEEL}.asc")]
+REFUSED = {
+    "wrong digest": (upload_form(WHEEL, wheel(), sha256_digest="0" * 64), "what arrived is not what was sent"),
+    "no distribution": (upload_form(WHEEL, b"a page of text"), "not the archive that its name promises"),
+    "sdist as wheel": (upload_form(WHEEL, sdist()), "not the archive that its name promises"),
+    "html": (upload_form("foo-1.0-py3.9-x.html", wheel()), "not the file name of a wheel or sdist"),
+    "hidden": (upload_form(".htaccess-py3.1-x", wheel()), "not the file name of a wheel or sdist"),
+    "traversal": (upload_form("../foo-1.0.tar.gz", sdist()), "characters that no distribution's has"),
+    "no file name": (upload_form("", wheel()), "not the file name of a wheel or sdist"),
+    "no content": ([Part(":action", b"file_upload")], "this has 0"),
+    "content as text": ([Part(":action", b"file_upload"), Part("content", wheel())], "this has 0"),
+    "two contents": ([*upload_form(WHEEL, wheel()), Part("content", wheel(), WHEEL)], "this has 2"),
+    "two projects": ([*upload_form(WHEEL, wheel()), Part("content", sdist(), "x-1.tar.gz")], "this has 2"),
+    "signature": (SIGNED, "no GPG signatures"),
+    "no action": ([Part("content", wheel(), WHEEL)], "does not know the action None"),
+    "unknown action": (upload_form(WHEEL, wheel(), **{":action": "yank"}), "does not know the action 'yank'"),
+    "doc_upload": (upload_form(WHEEL, wheel(), **{":action": "doc_upload"}), "does not know the action 'doc_upload'"),
+    "submit": (upload_form(WHEEL, wheel(), **{":action": "submit"}), "does not know the action 'submit'"),
+    "verify": (upload_form(WHEEL, wheel(), **{":action": "verify"}), "does not know the action 'verify'"),
+}
+
+
+@pytest.mark.parametrize(("form", "said"), REFUSED.values(), ids=REFUSED.keys())
+def test_refused(index: Index, form: list[Part], said: str) -> None:
+    """What cannot be taken is refused in words, in the status line and the body, even from who may do everything."""
+    answer = index.post(form)
+    assert answer.code == 400
+    assert said in answer.reason
+    assert said in answer.body
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert index.stored() == {}
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("multipart/form-data", b""),
+        ("multipart/form-data; boundary=", b"x"),
+        ("multipart/form-data; boundary=----boundary", b""),
+        ("multipart/form-data; boundary=----boundary", b"no form at all"),
+        ("multipart/form-data; boundary=other", b"------boundary--\r\n"),
+        ("application/x-www-form-urlencoded", b":action=file_upload&content=x"),
+        ("application/json", b"{}"),
+        ("", b""),
+    ],
+    ids=short,
+)
+def test_no_form(index: Index, content_type: str, body: bytes) -> None:
+    """Whatever a client sends in a form's place is the client's mistake, and no failure of the server."""
+    answer = index.request("POST", "/", "alice", body, CONTENT_TYPE=content_type)
+    assert answer.code == 400
+    assert index.stored() == {}
+
+
+def test_reading_fails(index: Index) -> None:
+    """Apache reports a connection that breaks as an error of reading; the upload is the client's to send again."""
+
+    class Broken:
+        def read(self, *_size: int) -> bytes:
+            raise OSError("request data read error")
+
+        readline = read
+
+    form = {"CONTENT_TYPE": "multipart/form-data; boundary=----boundary", "CONTENT_LENGTH": "1000"}
+    answer = index.request("POST", "/", "alice", **form, **{"wsgi.input": Broken()})
+    assert answer.code == 400
+    assert "cannot be read" in answer.reason
+
+
+def test_same_name_again(index: Index) -> None:
+    """What was published stays: other bytes under its name are refused, and told what to do instead."""
+    assert index.upload(WHEEL).code == 200
+    for agent in ("curl", "twine/7.0.0"):
+        answer = index.post(upload_form(WHEEL, wheel(version="1.0.0")), HTTP_USER_AGENT=agent)
+        assert answer.code == 409
+        assert "is here already. Give the release a new version" in answer.reason
+    assert index.stored() == {WHEEL: wheel()}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", '{"groups": {}, "rights": [{"users": ["alice"]}]}', None],
+    ids=["", "{", "[]", "key", "gone"],
+)
+def test_broken_rights(index: Index, text: str | None, capsys: pytest.CaptureFixture) -> None:
+    """Where nobody can tell who may, nobody may; the reader is not told the details, and the log is."""
+    if text is None:
+        index.rights.unlink()
+    else:
+        index.rights.write_text(text)
+    for answer in (index.upload(), index.remove("foo", "1.0")):
+        assert answer.code == 503
+        assert "cannot be read just now" in answer.body
+    assert index.stored() == {}
+    assert "everything is refused" in capsys.readouterr().err
+
+    index.rights.write_text(json.dumps(RIGHTS))
+    assert index.upload().code == 200
+
+
+def test_no_reading_of_secrets(index: Index) -> None:
+    """Failures are told without the inner workings of the server."""
+    index.packages.rmdir()
+    answer = index.upload()
+    assert answer.code == 500
+    assert str(index.home) not in answer.body
+    assert "Traceback" not in answer.body
+
+
+def assert_answered_in_words(index: Index, filename: str) -> None:
+    """Upload under a name: published under it, or refused in one printable line, and never a server's failure."""
+    before = index.stored()
+    answer = index.upload(filename)
+    assert answer.code < 500, answer
+    assert answer.status.isascii()
+    assert answer.status.isprintable()
+    if answer.code == 200:
+        assert list(index.stored().keys() - before.keys()) == [filename]
+        parse_wheel_filename(filename) if filename.endswith(".whl") else parse_sdist_filename(filename)
+        (index.packages / filename).unlink()
+    else:
+        assert index.stored() == before
+
+
+@given(
+    st.text(st.characters(codec="utf-8"), max_size=60)
+    | st.from_regex(r"[A-Za-z0-9._+!]{1,9}-[0-9.abrc!+]{1,7}(-[a-z0-9.-]{1,9}\.whl|\.tar\.gz|\.zip)", fullmatch=True)
+    | st.from_regex(r"foo-1.0[\x00-\x7f]{0,3}\.(whl|tar\.gz|zip)", fullmatch=True)
+)
+@example('foo-1.0.tar.gz"; filename="bar-1.0.tar.gz')
+@example("foo-1.0.tar.gz\r\n\r\nx")
+@example("x" * 200 + "-1.0.tar.gz")
+def test_any_file_name(index: Index, filename: str) -> None:
+    """No name makes the server fail, and none that packaging does not know becomes a file."""
+    if '"' in filename or "\r" in filename or "\n" in filename:
+        # Such a name says something else to the parser of the form than to us.
+        answer = index.upload(filename)
+        assert answer.code < 500
+        assert answer.status.isprintable()
+        for path in index.packages.iterdir():
+            path.unlink()
+        return
+    assert_answered_in_words(index, filename)
+
+
+@pytest.mark.parametrize("length", [256, 1000])
+def test_long_file_name(index: Index, length: int) -> None:
+    """A name that no disk holds is the sender's mistake."""
+    assert_answered_in_words(index, "x" * (length - 11) + "-1.0.tar.gz")
+
+
+@pytest.mark.parametrize(
+    "form", [upload_form("x" * 70_000, wheel()), [Part(":action", b"x" * 70_000)]], ids=["name", "action"]
+)
+def test_long_reasons(index: Index, form: list[Part]) -> None:
+    """A reason is a line for a person. Python's own client gives up on a status line of more than 64 KiB."""
+    assert len(index.post(form).status) < 1000
+
+
+@given(st.text(st.characters(codec="utf-8")))
+@example("x\r\nSet-Cookie: a=b")
+@example("\x85\u2028")
+def test_reasons_are_one_printable_line(index: Index, action: str) -> None:
+    """A line break in a status line would let a client write headers into the answer."""
+    answer = index.post([Part(":action", action.encode())])
+    assert answer.code == 400
+    assert all(" " <= character <= "~" for character in answer.status)

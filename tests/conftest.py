@@ -1,0 +1,29 @@
+"""Fixtures for all unit tests. None of them needs a network, a container or root."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from support.web import Index
+
+# The same examples in every run: what was green is not red tomorrow for another reason
+# than a change. An index per test function, not per example, is meant.
+settings.register_profile(
+    "kit",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    max_examples=100,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+# For a long look, now and then: pytest --hypothesis-profile=long
+settings.register_profile("long", settings.get_profile("kit"), derandomize=False, max_examples=5000)
+settings.load_profile("kit")
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Index:
+    """An empty index on which alice may do everything, and bob may upload foo and acme-*."""
+    monkeypatch.setattr(tempfile, "tempdir", None)  # the application sets it
+    return Index(tmp_path / "index")

@@ -1,0 +1,102 @@
+"""Names, addresses, ports, paths and sizes: what the preflight refuses, and what it lets through."""
+
+import pytest
+from support import kit, load, short
+
+problems = load("roles/pypi/filter_plugins/addresses.py").address_problems
+
+DIRECTORY = "no path that fits"
+
+# What is given, and what the message must say: which setting, what is wrong, what to write.
+WRONG = [
+    ({"pypi_server_name": "bad_name"}, ["pypi_server_name", "'bad_name'", "pypi.example.com"]),
+    ({"pypi_server_name": "-pypi.example.com"}, ["pypi_server_name", "no host name"]),
+    ({"pypi_server_name": "pypi..example.com"}, ["pypi_server_name", "no host name"]),
+    ({"pypi_server_name": "pypi.example.com\n"}, ["pypi_server_name", "no host name"]),
+    ({"pypi_server_name": "a" * 64 + ".example.com"}, ["pypi_server_name", "no host name"]),
+    ({"pypi_server_name": "192.0.2.7"}, ["pypi_server_name", "no host name"]),
+    ({"pypi_server_name": ""}, ["pypi_server_name", "no host name"]),
+    ({"pypi_server_aliases": ["fine.example.com", "so so"]}, ["pypi_server_aliases", "'so so'"]),
+    ({"pypi_url": "http://pypi.example.com/"}, ["pypi_url", "Write https"]),
+    ({"pypi_url": "https://pypi.example.com"}, ["pypi_url", "a slash"]),
+    ({"pypi_url": "https://pypi.example.com/prefix/"}, ["pypi_url", "not the address"]),
+    ({"pypi_url": "https://user:word@pypi.example.com/"}, ["pypi_url", "not the address"]),
+    ({"pypi_url": "https://pypi.example.com:70000/"}, ["pypi_url", "a port if need be"]),
+    ({"pypi_url": "https://pypi.example.com/?a=b"}, ["pypi_url", "not the address"]),
+    ({"pypi_url": "https://pypi.example.com/#a"}, ["pypi_url", "not the address"]),
+    ({"pypi_url": "https://[::1/"}, ["pypi_url", "not the address"]),
+    ({"pypi_url": "https:///"}, ["pypi_url", "not the address"]),
+    ({"pypi_url": "https://pypi.example.com/\n"}, ["pypi_url"]),
+    ({"pypi_url": "https://pypi.exam\tple.com/"}, ["pypi_url"]),
+    ({"pypi_url": " https://pypi.example.com/"}, ["pypi_url"]),
+    ({"pypi_url": "https://pypi.example.com:/"}, ["pypi_url"]),
+    ({"pypi_url": "https://pypi.example.com:0/"}, ["pypi_url"]),
+    ({"pypi_url": "ftp://pypi.example.com/", "pypi_tls": "none"}, ["pypi_url", "http or https"]),
+    ({"pypi_http_port": 0}, ["pypi_http_port", "from 1 to 65535"]),
+    ({"pypi_https_port": "65536"}, ["pypi_https_port", "from 1 to 65535"]),
+    ({"pypi_http_port": 8443, "pypi_https_port": "8443"}, ["pypi_http_port and pypi_https_port", "its own"]),
+    ({"pypi_allowed_networks": ["10.0.0.1/8"]}, ["pypi_allowed_networks", "10.0.0.1/8", "write 10.0.0.0/8"]),
+    ({"pypi_allowed_networks": ["10.0.0.0/33"]}, ["pypi_allowed_networks", "10.0.0.0/33", "such as 10.0.0.0/8"]),
+    ({"pypi_allowed_networks": ["10.0.0.0/8, 192.0.2.0/24"]}, ["pypi_allowed_networks", "such as"]),
+    ({"pypi_allowed_networks": ["office.example.com"]}, ["pypi_allowed_networks", "office.example.com", "such as"]),
+    ({"pypi_allowed_networks": ["2001:db8::1/32"]}, ["pypi_allowed_networks", "write 2001:db8::/32"]),
+    ({"pypi_allowed_networks": ["10.0.0.0/0.255.255.255"]}, ["pypi_allowed_networks"]),
+    ({"pypi_allowed_networks": ["fe80::1%eth0"]}, ["pypi_allowed_networks"]),
+    ({"pypi_trusted_proxies": ["proxy"]}, ["pypi_trusted_proxies", "'proxy'", "such as"]),
+    ({"pypi_access": "any"}, ["pypi_access", "no networks are named", "pypi_allowed_networks"]),
+    (
+        {"pypi_access": "any", "pypi_read": "anyone", "pypi_allowed_networks": ["10.0.0.0/8"]},
+        ["pypi_access", "everybody", "pypi_read: login"],
+    ),
+    ({"pypi_max_upload_size": "1GB"}, ["pypi_max_upload_size", "'1GB'", "such as 300M"]),
+    ({"pypi_max_upload_size": "0"}, ["pypi_max_upload_size", "no size"]),
+    ({"pypi_max_upload_size": "-1"}, ["pypi_max_upload_size", "no size"]),
+    ({"pypi_max_upload_size": "1.5G"}, ["pypi_max_upload_size", "no size"]),
+    ({"pypi_data_dir": "srv/pypi"}, ["pypi_data_dir", "'srv/pypi'", "an absolute one"]),
+    ({"pypi_data_dir": "/srv/pypi/"}, ["pypi_data_dir", "no slash at its end"]),
+    ({"pypi_data_dir": "/"}, ["pypi_data_dir", DIRECTORY]),
+    ({"pypi_data_dir": "/srv/my pypi"}, ["pypi_data_dir", DIRECTORY]),
+    ({"pypi_log_dir": "/var/log/../pypi"}, ["pypi_log_dir", DIRECTORY]),
+    ({"pypi_config_dir": "/etc/py\npi"}, ["pypi_config_dir", DIRECTORY]),
+    ({"pypi_program_dir": "/opt/$pypi"}, ["pypi_program_dir", DIRECTORY]),
+    ({"pypi_data_dir": "/srv/x", "pypi_log_dir": "/srv/x"}, ["pypi_data_dir and pypi_log_dir", "its own directory"]),
+]
+
+RIGHT = [
+    {},
+    {"pypi_server_name": "localhost"},
+    {"pypi_server_name": "PyPI.Example.COM", "pypi_server_aliases": ["packages", "a1.example.com"]},
+    {"pypi_url": "https://pypi.example.com:8443/"},
+    {"pypi_tls": "none"},
+    {"pypi_tls": "none", "pypi_url": "https://behind.example.com/"},
+    {"pypi_http_port": "8080", "pypi_https_port": 65535},
+    {"pypi_allowed_networks": ["10.0.0.0/8", "203.0.113.7", "2001:db8::/32", "::1"]},
+    {"pypi_trusted_proxies": ["192.0.2.1", "2001:db8::1"]},
+    {"pypi_access": "any", "pypi_allowed_networks": ["10.0.0.0/8"]},
+    {"pypi_access": "any", "pypi_allowed_networks": ["10.0.0.0/8"], "pypi_read": ["admins"]},
+    {"pypi_max_upload_size": "300M"},
+    {"pypi_max_upload_size": "1048576"},
+    {"pypi_data_dir": "/mnt/disk-1/py.pi_2"},
+    # On the controller, where a path may have spaces.
+    {"pypi_secrets_dir": "/home/me/My inventory/secrets", "pypi_ca_dir": "/home/me/My inventory/ca"},
+]
+
+
+@pytest.mark.parametrize(("given", "said"), WRONG, ids=short)
+def test_refused(given: dict, said: list[str]) -> None:
+    """One look at the message is enough to mend the setting: it says which, why, and what to write."""
+    found = problems(kit.settings(**{"pypi_url": "https://pypi.example.com/"} | given))
+    assert len(found) == 1, found
+    assert [words for words in said if words not in found[0]] == []
+
+
+@pytest.mark.parametrize("given", RIGHT, ids=short)
+def test_accepted(given: dict) -> None:
+    """A check that refuses what would work is worse than none."""
+    assert problems(kit.settings(**given)) == []
+
+
+def test_everything_at_once() -> None:
+    """All that is wrong is listed in one run, not one thing a run."""
+    given = {"pypi_server_name": "a b", "pypi_url": "x", "pypi_http_port": 0, "pypi_max_upload_size": "big"}
+    assert [problem.split(":")[0] for problem in problems(kit.settings(**given))] == list(given)

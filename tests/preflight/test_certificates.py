@@ -1,0 +1,148 @@
+"""Certificates that are provided: what the preflight refuses, and what it lets through."""
+
+import base64
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
+from support import kit, load
+
+problems = load("roles/pypi/filter_plugins/certificates.py").certificate_problems
+
+SETTINGS = kit.settings(
+    pypi_server_name="pypi.example.com",
+    pypi_tls="provided",
+    pypi_tls_certificate="/controller/server.pem",
+    pypi_tls_private_key="/controller/server.key",
+)
+KEY = ec.generate_private_key(ec.SECP256R1())
+OTHER_KEY = ec.generate_private_key(ec.SECP256R1())
+
+
+def key_text(key: object = KEY, passphrase: bytes | None = None) -> str:
+    """Return a key in PEM form."""
+    encryption = BestAvailableEncryption(passphrase) if passphrase else NoEncryption()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption).decode()
+
+
+def odd_key() -> str:
+    """Return a key on a curve that nobody uses: P-256's, under the name of prime239v3 (OID 1.2.840.10045.3.1.6)."""
+    der = KEY.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    odd = der.replace(bytes.fromhex("2a8648ce3d030107"), bytes.fromhex("2a8648ce3d030106"))
+    marks = [f"-----{word} PRIVATE KEY-----" for word in ("BEGIN", "END")]
+    return f"{marks[0]}\n{base64.encodebytes(odd).decode()}{marks[1]}\n"
+
+
+def certificate(*names: str, key: object = KEY, days: int = 30, since: int = 100) -> str:
+    """Return a certificate in PEM form, made for some names. days: how long it still holds; since: how long it does."""
+    now = datetime.now(UTC)
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "pypi.example.com")])
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=since))
+        .not_valid_after(now + timedelta(days=days))
+    )
+    if names:
+        alternatives = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+        builder = builder.add_extension(alternatives, critical=False)
+    algorithm = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    return builder.sign(key, algorithm).public_bytes(Encoding.PEM).decode()
+
+
+GOOD = certificate("pypi.example.com")
+RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+ED_KEY = ed25519.Ed25519PrivateKey.generate()
+
+# Certificate, key, and what the message must say: which setting, what is wrong, what to do.
+WRONG = [
+    (GOOD, key_text(OTHER_KEY), ["pypi_tls_certificate and pypi_tls_private_key", "do not belong together", "Name"]),
+    (GOOD, key_text(RSA_KEY), ["do not belong together"]),
+    (
+        certificate("ca.example.com", key=OTHER_KEY) + GOOD,
+        key_text(),
+        ["do not belong together", "must come first"],
+    ),
+    (certificate("pypi.example.com", days=-1), key_text(), ["pypi_tls_certificate", "expired on", "Renew"]),
+    (certificate("www.example.com"), key_text(), ["pypi_tls_certificate", "pypi.example.com", "issued for that name"]),
+    (certificate("*.com"), key_text(), ["not made for pypi.example.com"]),
+    (certificate("*.pypi.example.com"), key_text(), ["not made for pypi.example.com"]),
+    # A common name alone has counted for nothing for years (RFC 9525, section 6.3).
+    (certificate(), key_text(), ["not made for pypi.example.com"]),
+    ("garbage", key_text(), ["pypi_tls_certificate", "/controller/server.pem", "no certificate in PEM form"]),
+    (GOOD[:200], key_text(), ["pypi_tls_certificate", "no certificate in PEM form"]),
+    (GOOD, "garbage", ["pypi_tls_private_key", "/controller/server.key", "no private key"]),
+    (GOOD, key_text(passphrase=b"canary"), ["pypi_tls_private_key", "a passphrase", "ansible-vault"]),
+    (GOOD, GOOD, ["pypi_tls_private_key", "no private key"]),
+    (GOOD, odd_key(), ["pypi_tls_private_key"]),
+    (certificate("pypi.example.com", since=-5), key_text(), ["pypi_tls_certificate"]),
+    (GOOD + key_text(), key_text(), ["pypi_tls_certificate"]),
+    ("", key_text(), ["pypi_tls_certificate", "/controller/server.pem is not there, or is empty"]),
+    (GOOD, "", ["pypi_tls_private_key", "/controller/server.key is not there, or is empty"]),
+]
+
+
+@pytest.mark.parametrize(("certificate_text", "private_key", "said"), WRONG)
+def test_refused(certificate_text: str, private_key: str, said: list[str]) -> None:
+    """Apache would not start, or clients would not trust it: told before anything has changed, and how to mend it."""
+    found = problems(SETTINGS, certificate_text, private_key)
+    fitting = [line for line in found if all(words in line for words in said)]
+    assert len(fitting) == 1, found
+
+
+@pytest.mark.parametrize(
+    ("certificate_text", "private_key"),
+    [
+        (GOOD, key_text()),
+        (GOOD + certificate("ca.example.com", key=OTHER_KEY), key_text()),
+        (certificate("*.example.com"), key_text()),
+        (certificate("PyPI.Example.com", "other.example.com"), key_text()),
+        (certificate("pypi.example.com", key=RSA_KEY), key_text(RSA_KEY)),
+        (certificate("pypi.example.com", key=ED_KEY), key_text(ED_KEY)),
+    ],
+    ids=["plain", "chain", "wildcard", "case", "RSA", "Ed25519"],
+)
+def test_accepted(certificate_text: str, private_key: str) -> None:
+    """What clients accept, the preflight accepts."""
+    assert problems(SETTINGS, certificate_text, private_key) == []
+
+
+def test_every_alias_counts() -> None:
+    """A certificate that lacks one of the names fails only those who use it, and they ask much later."""
+    settings = SETTINGS | {"pypi_server_aliases": ["packages.example.com", "*.no"]}
+    found = problems(settings, certificate("pypi.example.com", "packages.example.com"), key_text())
+    assert len(found) == 1
+    assert "*.no" in found[0]
+
+
+def test_no_files_named() -> None:
+    """Whoever writes `provided` and nothing more is told both settings."""
+    found = problems(SETTINGS | {"pypi_tls_certificate": "", "pypi_tls_private_key": ""}, "", "")
+    assert [line.split(":")[0] for line in found] == ["pypi_tls_certificate", "pypi_tls_private_key"]
+    assert all("Write the path" in line for line in found)
+
+
+def test_a_relative_path() -> None:
+    """Ansible would look for it in the role, and find nothing or another file."""
+    (problem,) = problems(SETTINGS | {"pypi_tls_certificate": "server.pem"}, "", key_text())
+    assert "'server.pem' is no absolute path" in problem
+    assert "{{ inventory_dir }}/" in problem
+
+
+@pytest.mark.parametrize("private_key", [key_text(), key_text(OTHER_KEY), key_text()[:150], "canary"])
+def test_nothing_of_the_key_in_a_message(private_key: str) -> None:
+    """Messages end up on screens and in the logs of build servers."""
+    found = " ".join(problems(SETTINGS, certificate("www.example.com", days=-1), private_key))
+    assert found
+    assert [line for line in private_key.splitlines()[1:-1] or [private_key] if line in found] == []

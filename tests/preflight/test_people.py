@@ -1,0 +1,146 @@
+"""Users, groups and rights: what the preflight refuses, and what it lets through."""
+
+import bcrypt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support import kit, load, short
+
+problems = load("roles/pypi/filter_plugins/people.py").people_problems
+
+HASH = "$2y$12$" + "a" * 53
+ALICE = {"name": "alice"}
+FILE = "inventory/group_vars/pypi_servers/users.yml"
+
+
+def user(**changed: object) -> dict:
+    """Return settings with one user."""
+    return {"pypi_users": [{"name": "alice"} | changed]}
+
+
+def right(**changed: object) -> dict:
+    """Return settings with a user, a group and one right."""
+    entry = {"users": ["alice"], "may": ["upload"], "projects": ["*"]} | changed
+    return {"pypi_users": [{"name": "alice", "groups": ["admins"]}], "pypi_rights": [entry]}
+
+
+# What is given, and what the message must say: where, what is wrong, what to write.
+WRONG = [
+    (user(name="al:ice"), ["pypi_users", "'al:ice'", "colon", FILE]),
+    (user(name="al\nice"), ["pypi_users", "control character", FILE]),
+    (user(name="../alice"), ["pypi_users", "'../alice'", "Take letters", FILE]),
+    (user(name=""), ["pypi_users", "''", "Take letters"]),
+    (user(name="a" * 65), ["pypi_users", "64 at most"]),
+    (user(name="al ice"), ["pypi_users", "'al ice'", "Take letters"]),
+    (user(name="älice"), ["pypi_users", "'älice'", "Take letters"]),
+    (user(name="#alice"), ["pypi_users", "'#alice'", "a letter or digit first"]),
+    ({"pypi_users": [ALICE, ALICE]}, ["pypi_users", "'alice'", "twice", "Keep one"]),
+    ({"pypi_users": [ALICE, ALICE | {"state": "absent"}]}, ["'alice'", "twice"]),
+    (user(password="x", password_hash=HASH), ["'alice'", "a password and a password_hash", "Keep one"]),
+    (user(password_hash="$apr1$x$y"), ["password_hash of 'alice'", "bcrypt", "make password NAME=alice"]),
+    (user(password_hash=""), ["password_hash of 'alice'", "make password NAME=alice"]),
+    (user(password_hash="$2y$03$" + "a" * 53), ["password_hash of 'alice'", "bcrypt"]),
+    (user(password_hash="$2y$32$" + "a" * 53), ["password_hash of 'alice'", "bcrypt"]),
+    (user(password_hash=HASH + "\n"), ["password_hash of 'alice'", "bcrypt"]),
+    (user(password=""), ["password of 'alice'", "empty", "Leave it out"]),
+    (user(password="x" * 73), ["password of 'alice'", "72 bytes"]),
+    (user(password="ä" * 37), ["password of 'alice'", "72 bytes"]),
+    (user(password="tab\there"), ["password of 'alice'", "control character"]),
+    (user(groups=["some people"]), ["group name 'some people'", "Take letters"]),
+    (user(groups=["a:b"]), ["group name 'a:b'", "Take letters"]),
+    (user(groups=[""]), ["group name ''", "Take letters"]),
+    (right(users=["bob"]), ["pypi_rights, entry 1", "the user 'bob'", "not in pypi_users", "alice", FILE]),
+    (right(groups=["admin"]), ["pypi_rights, entry 1", "the group 'admin'", "admins"]),
+    (right(users=[]), ["entry 1", "neither users nor groups"]),
+    (right(may=[]), ["entry 1", "may is empty"]),
+    (right(projects=[]), ["entry 1", "projects is empty"]),
+    (right(projects=["Acme_*"]), ["entry 1", "Write 'acme-*' for 'Acme_*'"]),
+    (right(projects=["acme.core"]), ["entry 1", "Write 'acme-core'"]),
+    (right(projects=["acme/*"]), ["entry 1", "'acme/*' is no pattern"]),
+    (right(projects=["[a-z]*"]), ["entry 1", "no pattern"]),
+    (right(projects=[""]), ["entry 1", "no pattern"]),
+    (right(projects=["acme-"]), ["entry 1", "'acme-' is no pattern"]),
+    (user() | {"pypi_read": "everyone"}, ["pypi_read", "'everyone'", "neither login nor anyone"]),
+    (user() | {"pypi_read": ["readers"]}, ["pypi_read", "the group 'readers'", "no groups"]),
+    (user() | {"pypi_read": []}, ["pypi_read", "empty", "write login or anyone"]),
+    ({"pypi_users": []}, ["pypi_users", "no user", "pypi_read: anyone", FILE]),
+    ({"pypi_users": [ALICE | {"state": "absent"}]}, ["pypi_users", "no user"]),
+]
+
+RIGHT = [
+    user(),
+    user(name="a"),
+    user(name="Alice.B_c@example.com+x-1"),
+    user(name="a" * 64),
+    user(password="x" * 72),
+    user(password="ä" * 36),
+    user(password="with : colon, 'quotes' and spaces "),
+    user(password_hash=HASH),
+    user(password_hash="$2b$04$" + "./" * 26 + "Z"),
+    user(groups=["admins", "Team.2_x-y"]),
+    user(groups=None),
+    {"pypi_users": [ALICE, {"name": "bob", "state": "absent"}]},
+    {"pypi_users": [], "pypi_read": "anyone"},
+    right(),
+    right(users=[], groups=["admins"], projects=["acme-*", "foo", "*-tests", "a?c", "*"]),
+    right() | {"pypi_read": ["admins"]},
+]
+
+
+@pytest.mark.parametrize(("given", "said"), WRONG, ids=short)
+def test_refused(given: dict, said: list[str]) -> None:
+    """One look at the message is enough to mend the setting: it says where, why, and what to write."""
+    found = problems(kit.settings(**given))
+    assert len(found) == 1, found
+    assert [words for words in said if words not in found[0]] == []
+
+
+@pytest.mark.parametrize("given", RIGHT, ids=short)
+def test_accepted(given: dict) -> None:
+    """A check that refuses what would work is worse than none."""
+    assert problems(kit.settings(**given)) == []
+
+
+def test_a_user_who_leaves_takes_the_rights_along() -> None:
+    """Rights of somebody who is gone would be those of the next who is given the name."""
+    gone = right() | {"pypi_users": [ALICE | {"state": "absent"}, {"name": "bob"}]}
+    (problem,) = problems(kit.settings(**gone))
+    assert "the user 'alice'" in problem
+
+
+def test_entries_are_numbered() -> None:
+    """In a long list it must be clear which entry is meant."""
+    entries = [right()["pypi_rights"][0], right(users=["bob"])["pypi_rights"][0]]
+    (problem,) = problems(kit.settings(**right() | {"pypi_rights": entries}))
+    assert "entry 2" in problem
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        {"password": "canary" + "x" * 80},
+        {"password": "canary\t"},
+        {"password": "canary", "password_hash": "canary"},
+        {"password_hash": "$canary$"},
+    ],
+)
+def test_no_secret_in_a_message(secret: dict) -> None:
+    """Messages end up on screens and in the logs of build servers."""
+    found = problems(kit.settings(pypi_users=[{"name": "al:ice"} | secret]))
+    assert len(found) > 1
+    assert "canary" not in "".join(found)
+
+
+def test_real_hashes_are_known() -> None:
+    """What bcrypt itself makes must pass, or nobody could log in."""
+    made = bcrypt.hashpw(b"x", bcrypt.gensalt(4)).decode()
+    assert problems(kit.settings(**user(password_hash=made))) == []
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=80))
+def test_accepted_names_are_safe(name: str) -> None:
+    """A name is a line of htpasswd, a word of a group file and the name of a file, at once."""
+    if not problems({"pypi_users": [{"name": name}], "pypi_rights": [], "pypi_read": "login"}):
+        assert name.isascii()
+        assert not set(name) & set(":/\\ \n\r\t\0#*'\"")
+        assert not name.startswith(".")

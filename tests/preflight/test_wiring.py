@@ -1,0 +1,72 @@
+"""The preflight as the role calls it: all checks together, on the settings as an inventory gives them."""
+
+import pytest
+from support import kit
+
+SETTINGS_FILE = "roles/pypi/tasks/settings.yml"
+
+
+def problems(**changed: object) -> list[str]:
+    """Return what the task in the role finds wrong, by its own expression."""
+    task = next(task for task in kit.tasks(SETTINGS_FILE) if "__pypi_problems" in task.get("vars", {}))
+    return kit.evaluate(task["vars"]["__pypi_problems"], **task["vars"], **changed)
+
+
+@pytest.mark.parametrize(
+    "given", [kit.sample(), {"pypi_read": "anyone"}], ids=["the shipped inventory", "the defaults, for anyone"]
+)
+def test_fine(given: dict) -> None:
+    """What is shipped can be deployed as it is."""
+    assert problems(**given) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"pypi_allowed_network": []}, "Is pypi_allowed_networks meant?"),
+        ({"pypi_server_name": "no_name"}, "pypi_server_name"),
+        ({"pypi_rights": [{"users": ["zoe"], "may": ["upload"], "projects": ["*"]}]}, "the user 'zoe'"),
+        ({"pypi_tls": "provided"}, "this names no file"),
+        ({"pypi_tls": "provided", "pypi_tls_certificate": "/nowhere/a.crt"}, "/nowhere/a.crt is not there"),
+    ],
+    ids=str,
+)
+def test_every_filter_is_asked(given: dict, said: str) -> None:
+    """A check that nobody calls finds nothing."""
+    found = problems(**kit.sample() | given)
+    assert [line for line in found if said in line]
+
+
+def test_no_certificate_is_looked_for_where_none_is_needed() -> None:
+    """The server signs its own unless told otherwise."""
+    assert problems(**kit.sample() | {"pypi_tls_certificate": "/nowhere/a.crt"}) == []
+
+
+def test_others_variables() -> None:
+    """A name of the site's own is let through where it is declared."""
+    mine = {"pypi_mirror": "x"}
+    assert "pypi_mirror" in problems(**kit.sample() | mine)[0]
+    assert problems(**kit.sample() | mine | {"pypi_other_variables": ["pypi_mirror"]}) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "setting"),
+    [
+        ({"pypi_users": [{"name": 2024}], "pypi_rights": []}, "pypi_users"),
+        ({"pypi_users": [{"name": "alice", "password": 12345678}], "pypi_rights": []}, "pypi_users"),
+        ({"pypi_users": [{"name": "alice", "password": None}], "pypi_rights": []}, "pypi_users"),
+        ({"pypi_users": [{"name": "alice", "groups": None}], "pypi_rights": []}, "pypi_users"),
+        ({"pypi_users": [{"name": "alice", "groups": "admins"}], "pypi_rights": []}, "pypi_users"),
+        ({"pypi_rights": [{"users": "alice", "may": ["upload"], "projects": ["*"]}]}, "pypi_rights"),
+        ({"pypi_rights": [{"users": ["alice"], "may": "upload", "projects": ["*"]}]}, "pypi_rights"),
+        ({"pypi_rights": [{"users": ["alice"], "may": ["upload"], "projects": "acme"}]}, "pypi_rights"),
+        ({"pypi_rights": [{"users": None, "groups": ["admins"], "may": ["upload"], "projects": ["*"]}]}, "pypi_rights"),
+        ({"pypi_allowed_networks": "10.0.0.0/8"}, "pypi_allowed_networks"),
+        ({"pypi_max_upload_size": 1048576}, "pypi_max_upload_size"),
+    ],
+    ids=str,
+)
+def test_loose_types(given: dict, setting: str) -> None:
+    """What lacks its quotes or brackets is refused in one line that names the setting, not taken for something else."""
+    (problem,) = problems(**kit.sample() | given)
+    assert setting in problem

@@ -1,0 +1,132 @@
+"""One list of settings: the defaults, their specification, what uses them and what describes them agree."""
+
+import re
+from pathlib import Path
+
+import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from support import ROOT, kit, named
+
+DEFAULTS = kit.DEFAULTS.read_text(encoding="utf-8")
+TYPES = {"str": str, "path": str, "int": int, "bool": bool, "list": list, "dict": dict, "raw": object}
+NAME = re.compile(r"(?<![\w.~/])pypi_[a-z0-9_]*[a-z0-9]\b(?!\()")
+
+# Names that begin like settings and are something else: the module, a group of hosts,
+# filters, variables of pip, files.
+OTHERS = {"pypi_htpasswd", "pypi_servers"}
+
+
+def users() -> list[Path]:
+    """Return the files that may use settings."""
+    patterns = [
+        "roles/*/tasks/*",
+        "roles/*/handlers/*",
+        "roles/*/vars/*",
+        "roles/*/templates/**/*",
+        "roles/pypi/filter*/*",
+    ]
+    patterns += ["templates/**/*.j2", "playbooks/*.yml", "site.yml", "inventory/hosts.yml", "inventory/group_vars/**/*"]
+    found = [path for pattern in patterns for path in ROOT.glob(pattern) if path.suffix in (".yml", ".j2", ".py")]
+    assert len(found) > 40
+    return sorted(found)
+
+
+def names_in(path: Path) -> set[str]:
+    """Return the names in a file that look like settings."""
+    found = set(NAME.findall(path.read_text(encoding="utf-8")))
+    return {name for name in found if not name.endswith("_problems")} - OTHERS
+
+
+def test_specs_are_defaults() -> None:
+    """A setting without a default is one that everybody must set; one without a specification is not checked."""
+    assert list(kit.specs()) == kit.default_names()
+
+
+@pytest.mark.parametrize("name", kit.default_names())
+def test_types(name: str) -> None:
+    """A default of another type than its specification would be refused, or silently be made something else."""
+    value, spec = kit.settings()[name], kit.specs()[name]
+    assert isinstance(value, TYPES[spec["type"]])
+    if "choices" in spec:
+        assert value in spec["choices"]
+    if spec["type"] == "int":
+        assert not isinstance(value, bool)
+
+
+def validator() -> ArgumentSpecValidator:
+    """Return what Ansible itself checks settings with."""
+    options = {name: without_descriptions(spec) for name, spec in kit.specs().items()}
+    return ArgumentSpecValidator(options)
+
+
+def without_descriptions(spec: dict) -> dict:
+    """Return a specification without what is for people."""
+    kept = {key: value for key, value in spec.items() if key != "description"}
+    if "options" in kept:
+        kept["options"] = {name: without_descriptions(inner) for name, inner in kept["options"].items()}
+    return kept
+
+
+@pytest.mark.parametrize("given", [{}, kit.sample()], ids=["defaults", "the shipped inventory"])
+def test_settings_fit_their_specification(given: dict) -> None:
+    """What is shipped must pass the checks that it is shipped with."""
+    assert validator().validate(kit.settings(**given)).error_messages == []
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"pypi_tls": "letsencrypt"},
+        {"pypi_access": "both"},
+        {"pypi_https_port": "https"},
+        {"pypi_bcrypt_cost": 3},
+        {"pypi_users": [{"password": "x"}]},
+        {"pypi_users": [{"name": "alice", "passwd": "x"}]},
+        {"pypi_users": ["alice"]},
+        {"pypi_rights": [{"users": ["alice"], "may": ["yank"], "projects": ["*"]}]},
+        {"pypi_rights": [{"users": ["alice"], "projects": ["*"]}]},
+        {"pypi_rights": [{"users": ["alice"], "may": ["upload"]}]},
+    ],
+    ids=str,
+)
+def test_what_the_specification_refuses(given: dict) -> None:
+    """A misspelt key or a value that nothing knows is refused before the preflight looks at what it means."""
+    assert validator().validate(kit.settings(**given)).error_messages != []
+
+
+def test_both_entry_points_check_the_same() -> None:
+    """site.yml and the playbooks come in by different doors."""
+    entries = kit.read_yaml(kit.SPECS)["argument_specs"]
+    assert entries["main"]["options"] == entries["settings"]["options"]
+
+
+@pytest.mark.parametrize("name", kit.default_names())
+def test_every_setting_is_used(name: str) -> None:
+    """A setting that nothing reads is a promise that nobody keeps."""
+    code = [path for path in users() if "inventory" not in path.parts]
+    text = [line.split(" #")[0] for path in code for line in path.read_text(encoding="utf-8").splitlines()]
+    assert [line for line in text if name in NAME.findall(line) and not line.strip().startswith("#")]
+
+
+@pytest.mark.parametrize("path", users(), ids=named)
+def test_every_name_exists(path: Path) -> None:
+    """A name that is no setting's is undefined on the host, or worse, ignored."""
+    assert sorted(names_in(path) - set(kit.default_names())) == []
+
+
+@pytest.mark.parametrize("name", kit.default_names())
+def test_every_setting_is_explained(name: str) -> None:
+    """The defaults are where people look settings up. Neighbours in one paragraph share an explanation."""
+    paragraph = next(part for part in DEFAULTS.split("\n\n") if re.search(rf"^{name}:", part, re.MULTILINE))
+    before = paragraph[: paragraph.index(f"{name}:")]
+    spoken_for = re.search(r"^# .*[a-z]{2}", before, re.MULTILINE)
+    speaking = {"pypi_http_port", "pypi_https_port", "pypi_config_dir", "pypi_program_dir", "pypi_log_dir"}
+    assert spoken_for or name in speaking
+    assert kit.specs()[name]["description"].endswith(".")
+
+
+def test_readme_names_real_settings() -> None:
+    """Whoever copies a setting from the README must not be told that there is none."""
+    found = names_in(ROOT / "README.md")
+    assert found
+    assert sorted(found - set(kit.default_names())) == []

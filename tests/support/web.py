@@ -1,0 +1,145 @@
+"""An index on a temporary directory, and a client that talks to it as Apache's mod_wsgi would."""
+
+import hashlib
+import io
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from wheelhouse.application import create
+
+from support.archives import fitting
+
+BOUNDARY = "----boundary"
+
+RIGHTS = {
+    "groups": {"publishers": ["bob"]},
+    "rights": [
+        {"users": ["alice"], "groups": [], "may": ["upload", "remove"], "projects": ["*"]},
+        {"users": [], "groups": ["publishers"], "may": ["upload"], "projects": ["acme-*", "foo"]},
+    ],
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the application answered. status is the whole line, as in "200 OK"."""
+
+    status: str
+    headers: dict[str, str]
+    body: str
+
+    @property
+    def code(self) -> int:
+        return int(self.status.split(" ", 1)[0])
+
+    @property
+    def reason(self) -> str:
+        return self.status.split(" ", 1)[1]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a form. One with a filename is a file."""
+
+    name: str
+    content: bytes
+    filename: str | None = None
+
+    def encoded(self) -> bytes:
+        label = f'form-data; name="{self.name}"'
+        if self.filename is not None:
+            label += f'; filename="{self.filename}"'
+        return f"Content-Disposition: {label}\r\n\r\n".encode() + self.content + b"\r\n"
+
+
+def multipart(parts: list[Part], *, whole: bool = True) -> bytes:
+    """Encode a form. One that is not whole lacks its closing boundary (RFC 2046, section 5.1.1)."""
+    body = b"".join(f"--{BOUNDARY}\r\n".encode() + part.encoded() for part in parts)
+    return body + (f"--{BOUNDARY}--\r\n".encode() if whole else b"")
+
+
+def upload_form(filename: str, content: bytes, **fields: str) -> list[Part]:
+    """Return the form that twine sends: the action, the digest, and the file."""
+    fields = {":action": "file_upload", "sha256_digest": hashlib.sha256(content).hexdigest()} | fields
+    form = [Part(name, value.encode()) for name, value in fields.items()]
+    return [*form, Part("content", content, filename)]
+
+
+@dataclass
+class Index:
+    """An index with its directories, rights and application."""
+
+    home: Path
+    log: io.StringIO = field(default_factory=io.StringIO)
+
+    def __post_init__(self) -> None:
+        self.packages.mkdir(parents=True)
+        (self.data / "spool").mkdir()
+        (self.data / ".wheelhouse").write_text("mark\n")
+        self.rights.write_text(json.dumps(RIGHTS))
+        settings = {"data": str(self.data), "data_is_mount": False, "rights": str(self.rights)}
+        (self.home / "settings.json").write_text(json.dumps(settings))
+        self.application = create(str(self.home / "settings.json"))
+
+    @property
+    def data(self) -> Path:
+        return self.home / "data"
+
+    @property
+    def packages(self) -> Path:
+        return self.data / "packages"
+
+    @property
+    def rights(self) -> Path:
+        return self.home / "rights.json"
+
+    def stored(self) -> dict[str, bytes]:
+        """Return what the packages directory holds, hidden files included."""
+        return {path.name: path.read_bytes() for path in self.packages.iterdir()}
+
+    def request(self, method: str, path: str, user: str | None = None, body: bytes = b"", **environ: str) -> Answer:
+        """Send a request. user: who Apache says it is."""
+        seen = {
+            "REQUEST_METHOD": method,
+            "SCRIPT_NAME": "",
+            "PATH_INFO": path,
+            "QUERY_STRING": "",
+            "SERVER_NAME": "pypi.example.com",
+            "SERVER_PORT": "443",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "CONTENT_LENGTH": str(len(body)),
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "https",
+            "wsgi.input": io.BytesIO(body),
+            "wsgi.errors": self.log,
+            "wsgi.multithread": True,
+            "wsgi.multiprocess": True,
+            "wsgi.run_once": False,
+        }
+        seen |= {"REMOTE_USER": user} if user else {}
+        started: list = []
+        chunks = self.application(
+            seen | environ, lambda status, headers, _error=None: started.append((status, headers))
+        )
+        content = b"".join(chunks).decode()
+        status, headers = started[-1]
+        return Answer(status, dict(headers), content)
+
+    def post(
+        self, form: list[Part], user: str | None = "alice", path: str = "/", *, whole: bool = True, **environ: str
+    ) -> Answer:
+        """Send a form, as a user who may do everything unless said otherwise."""
+        environ = {"CONTENT_TYPE": f"multipart/form-data; boundary={BOUNDARY}"} | environ
+        return self.request("POST", path, user, multipart(form, whole=whole), **environ)
+
+    def upload(
+        self, filename: str = "foo-1.0-py3-none-any.whl", content: bytes | None = None, user: str | None = "alice"
+    ) -> Answer:
+        """Upload a file, with an archive of the right kind if there is no content given."""
+        return self.post(upload_form(filename, fitting(filename) if content is None else content), user)
+
+    def remove(self, name: str, version: str, user: str | None = "alice") -> Answer:
+        """Remove a release."""
+        fields = {":action": "remove_pkg", "name": name, "version": version}
+        return self.post([Part(key, value.encode()) for key, value in fields.items()], user)

@@ -1,0 +1,197 @@
+"""Every template, rendered by Ansible itself with many settings. What is undefined is an error."""
+
+import ast
+import configparser
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from support import ROOT, kit, named
+
+USERS = [
+    {"name": "bob", "groups": ["publishers"], "password": "canary"},
+    {"name": "alice", "groups": ["publishers", "admins"]},
+    {"name": "carol", "groups": []},
+    {"name": "dave"},
+    {"name": "erin", "groups": ["admins"], "state": "absent"},
+    {"name": "frank", "state": "present", "password_hash": "$2y$12$canary"},
+]
+RIGHTS = [
+    {"groups": ["admins"], "may": ["upload", "remove"], "projects": ["*"]},
+    {"users": ["bob", "dave"], "groups": ["publishers"], "may": ["upload"], "projects": ["acme-*", "foo"]},
+]
+
+# Settings that differ from the defaults, by what is tried with them.
+VARIANTS = {
+    "the defaults": {},
+    "the shipped inventory": kit.sample(),
+    "users and groups": {"pypi_users": USERS, "pypi_rights": RIGHTS},
+    "provided": {"pypi_tls": "provided", "pypi_tls_certificate": "/c/a.crt", "pypi_tls_private_key": "/c/a.key"},
+    "no encryption": {"pypi_tls": "none", "pypi_http_port": 8080},
+    "other ports": {"pypi_http_port": 8080, "pypi_https_port": 8443},
+    "numbers as text": {"pypi_http_port": "8080", "pypi_https_port": "8443", "pypi_hsts_max_age": "60"},
+    "aliases": {"pypi_server_aliases": ["packages.example.com", "wheels.example.com"]},
+    "anyone": {"pypi_read": "anyone"},
+    "groups read": {"pypi_read": ["admins", "publishers"], "pypi_users": USERS},
+    "networks": {"pypi_allowed_networks": ["10.0.0.0/8", "2001:db8::/32"]},
+    "networks or login": {"pypi_allowed_networks": ["10.0.0.0/8"], "pypi_access": "any"},
+    "networks, anyone": {"pypi_allowed_networks": ["10.0.0.0/8"], "pypi_read": "anyone"},
+    "proxies": {"pypi_trusted_proxies": ["192.0.2.1", "2001:db8::1"]},
+    "hsts": {"pypi_hsts_max_age": 31536000},
+    "directives": {"pypi_apache_directives": "Header set X-One 1\nHeader set X-Two 2"},
+    "a mount": {"pypi_data_is_mount": True},
+    "another index": {"pypi_install_index": "https://u:p@mirror.example.com/simple/", "pypi_install_ca": "/c/ca.crt"},
+    "a folder": {"pypi_install_folder": "/c/wheels"},
+    "other places": {"pypi_data_dir": "/a/data", "pypi_config_dir": "/a/etc", "pypi_log_dir": "/a/log"},
+}
+
+
+def programs() -> list[str]:
+    """Return the templates of shell scripts."""
+    return [name for name in kit.TEMPLATES if (ROOT / name).read_text(encoding="utf-8").startswith("#!/bin/sh")]
+
+
+@pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS.keys())
+@pytest.mark.parametrize("template", kit.TEMPLATES)
+def test_renders(template: str, variant: dict) -> None:
+    """Defaults and templates that disagree on a name are found here, not on a host."""
+    text = kit.render(template, **variant)
+    assert text.endswith("\n")
+    assert "{{" not in text
+    assert "{%" not in text
+
+
+def test_undefined_is_an_error() -> None:
+    """All of the above would be worthless if a missing variable were rendered as nothing."""
+    found = kit.variables()
+    assert "nobody_has_this" not in found
+    with pytest.raises(Exception, match="nobody_has_this"):
+        kit.evaluate(kit.trust_as_template("{{ nobody_has_this }}"))
+
+
+def test_none_is_left_out() -> None:
+    """The list of templates comes from the disk."""
+    assert len(kit.TEMPLATES) >= 11
+    assert "templates/etc/apache2/sites-available/pypi.conf.j2" in kit.TEMPLATES
+
+
+def task_files() -> list[Path]:
+    """Return all files with tasks."""
+    return sorted([*ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("playbooks/*.yml"), ROOT / "site.yml"])
+
+
+def written() -> dict[str, dict]:
+    """Return what tasks write from templates: the template's path, and the task's arguments."""
+    found = {}
+    for path in task_files():
+        for task in kit.tasks(path):
+            arguments = task.get("ansible.builtin.template")
+            for item in task.get("loop", [None]) if arguments else []:
+                source = arguments["src"].replace("{{ item }}", str(item))
+                source = re.sub(r"^\{\{ playbook_dir \}\}/(\.\./)?", "", source)
+                if not source.startswith("templates/"):
+                    source = named(path.parents[1] / "templates" / source)
+                found[source] = {key: str(value).replace("{{ item }}", str(item)) for key, value in arguments.items()}
+    return found
+
+
+def test_every_template_is_written_by_a_task() -> None:
+    """A template that no task names is forgotten, and a task that names no template fails on the host."""
+    assert sorted(written()) == sorted(kit.TEMPLATES)
+
+
+@pytest.mark.parametrize(
+    ("template", "destination"),
+    [(name, arguments["dest"]) for name, arguments in written().items() if name.startswith("templates/")],
+)
+def test_templates_mirror_the_host(template: str, destination: str) -> None:
+    """Where a file lands is to be seen from where its template is."""
+    rendered = kit.evaluate(kit.trust_as_template(destination), __pypiserver_release_dir="/opt/pypi/release")
+    rendered = rendered.replace("/release/application/", "/release/")
+    assert f"/{template.removeprefix('templates/').removesuffix('.j2')}" == rendered
+
+
+@pytest.mark.parametrize("template", kit.TEMPLATES)
+def test_says_who_manages_it(template: str) -> None:
+    """Whoever edits the file on the host by hand should know that it will not last. JSON has no comments."""
+    text = kit.render(template, ansible_managed="Canary")
+    destination = written()[template]["dest"]
+    assert ("Canary" in text) is not (template.endswith(".json.j2") or "__verify_dir" in destination)
+
+
+@pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS.keys())
+def test_no_passwords(variant: dict) -> None:
+    """Passwords and hashes belong into one file, and no template writes that one."""
+    for template in kit.TEMPLATES:
+        if template.startswith("templates/"):
+            assert "canary" not in kit.render(template, **variant)
+
+
+@pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS.keys())
+@pytest.mark.parametrize("template", programs())
+def test_shell_scripts(template: str, variant: dict) -> None:
+    """A script with a mistake in it would be found out by the host, at night."""
+    subprocess.run(["sh", "-n"], input=kit.render(template, **variant), text=True, check=True)
+
+
+def test_settings_json() -> None:
+    """What the application reads: where its data is, and who may do what."""
+    template = "templates/etc/pypi/settings.json.j2"
+    expected = {"data": "/srv/pypi", "data_is_mount": False, "rights": "/etc/pypi/rights.json"}
+    assert json.loads(kit.render(template)) == expected
+    changed = {"pypi_data_dir": "/a", "pypi_data_is_mount": "yes", "pypi_config_dir": "/b"}
+    assert json.loads(kit.render(template, **changed)) == {
+        "data": "/a",
+        "data_is_mount": True,
+        "rights": "/b/rights.json",
+    }
+
+
+def test_rights_json() -> None:
+    """The application is told groups and rights as the settings have them, without those who are gone."""
+    template = "templates/etc/pypi/rights.json.j2"
+    assert json.loads(kit.render(template)) == {"groups": {}, "rights": []}
+    assert json.loads(kit.render(template, pypi_users=USERS, pypi_rights=RIGHTS)) == {
+        "groups": {"admins": ["alice"], "publishers": ["alice", "bob"]},
+        "rights": [RIGHTS[0] | {"users": []}, RIGHTS[1]],
+    }
+
+
+def test_groups() -> None:
+    """One membership a line, since Apache reads no more than the beginning of a long one, and nobody who is gone."""
+    text = kit.render("templates/etc/pypi/groups.j2", pypi_users=USERS)
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    assert lines == ["admins: alice", "publishers: alice", "publishers: bob"]
+    text = kit.render("templates/etc/pypi/groups.j2")
+    assert all(line.startswith("#") for line in text.splitlines())
+
+
+def test_wsgi_file_is_python() -> None:
+    """It is the one line of Python that is rendered."""
+    tree = ast.parse(kit.render("templates/opt/pypi/release/pypi.wsgi.j2", pypi_config_dir="/a/etc"))
+    assert "/a/etc/settings.json" in [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({}, {}),
+        ({"pypi_install_index": "https://m.example/simple/"}, {"index-url": "https://m.example/simple/"}),
+        ({"pypi_install_index": "https://u:p%40@m.example/"}, {"index-url": "https://u:p%40@m.example/"}),
+        ({"pypi_install_folder": "/c/wheels"}, {"no-index": "true", "find-links": "/release/wheels"}),
+        (
+            {"pypi_install_folder": "/c/wheels", "pypi_install_index": "https://m.example/"},
+            {"no-index": "true", "find-links": "/release/wheels"},
+        ),
+        ({"pypi_install_ca": "/c/ca.crt"}, {"cert": "/release/install-ca.crt"}),
+    ],
+    ids=str,
+)
+def test_pip_conf(changed: dict, expected: dict) -> None:
+    """pip installs from where the settings say, and from nowhere else."""
+    found = configparser.RawConfigParser()
+    changed = changed | {"__pypiserver_release_dir": "/release"}
+    found.read_string(kit.render("templates/opt/pypi/release/pip.conf.j2", **changed))
+    assert dict(found["install"]) == expected
