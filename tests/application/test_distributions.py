@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from packaging.utils import is_normalized_name
 from support import short
-from support.archives import METADATA, fitting, sdist, tarred, wheel, zipped
+from support.archives import fitting, sdist, tarred, wheel, zipped
 from wheelhouse.distributions import Refused, check_archive, check_digests, normalise, project_of
 
 KELVIN = "\N{KELVIN SIGN}"
