@@ -1,0 +1,37 @@
+"""The data directory carries a mark, and where that is missing it is not the index's: not mounted, most likely."""
+
+import pytest
+
+
+@pytest.fixture
+def _without_mark(servers, all_settings):
+    marks = {server: f"{all_settings[server]['pypi_data_dir']}/.wheelhouse" for server in servers}
+    for server, host in servers.items():
+        host.check_output(f"mv {marks[server]} /root/mark")
+    yield
+    for server, host in servers.items():
+        host.check_output(f"mv /root/mark {marks[server]}")
+
+
+@pytest.mark.usefixtures("_without_mark")
+def test_health_tells(ask):
+    """A monitor or a balancer sees that this server cannot do its work."""
+    answer = ask("/-/health")
+    assert answer.status == 503
+    assert "its mark cannot be read" in answer.body
+
+
+def test_health(ask):
+    """And sees when it can again."""
+    assert ask("/-/health").status == 200
+
+
+@pytest.mark.usefixtures("_without_mark")
+def test_deploy_refuses(deploy, servers):
+    """A run would fill the empty directory under the mount point, and the index would start over without its data."""
+    run = deploy()
+    assert run.code != 0
+    assert run.hosts == {server: {"changed": 0, "failed": 1} for server in servers}
+    assert "has lost the index's data" in run.words
+    assert "Mount the file system that belongs there or restore the backup." in run.words
+    assert "-e pypi_data_is_new=true" in run.words

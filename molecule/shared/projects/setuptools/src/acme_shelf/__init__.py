@@ -1,0 +1,6 @@
+"""A package that setuptools builds."""
+
+
+def where() -> str:
+    """Say which package this is."""
+    return "acme-shelf"

@@ -1,0 +1,22 @@
+"""What a server is like, so that a test can say that nothing has changed."""
+
+DIRECTORIES = "{pypi_config_dir} {pypi_program_dir} /etc/apache2 /etc/logrotate.d /etc/systemd/system"
+SERVICE = "systemctl show apache2 --property=MainPID,ExecMainStartTimestampMonotonic,ExecReload"
+PROCESSES = "find /proc -maxdepth 1 -user pypi -regex '/proc/[0-9]+'"
+
+
+def files(host, settings: dict) -> dict[str, str]:
+    """Every file's mode, owner, group, the link's target or the content's digest, by path."""
+    where = DIRECTORIES.format(**settings)
+    attributes = host.check_output(f"find {where} -not -type d -not -path '*/lib/*' -printf '%p %m %u %g %l\\n'")
+    found = dict(line.split(" ", 1) for line in attributes.splitlines())
+    sums = host.check_output(f"find {where} -type f -not -path '*/lib/*' -exec sha256sum {{}} +")
+    for line in sums.splitlines():
+        digest, path = line.split("  ", 1)
+        found[path] += digest
+    return found
+
+
+def service(host) -> str:
+    """Which processes serve, since when, and when they were last told to reload."""
+    return host.check_output(f"{SERVICE}; {PROCESSES}")

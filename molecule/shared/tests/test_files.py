@@ -1,0 +1,85 @@
+"""Files on the server: whose they are, and who can read and write them."""
+
+from pathlib import Path
+
+import pytest
+
+# Path, owner, group, mode. Braces stand for settings.
+ATTRIBUTES = [
+    ("{pypi_data_dir}", "root", "root", 0o755),
+    ("{pypi_data_dir}/.wheelhouse", "root", "root", 0o644),
+    ("{pypi_data_dir}/packages", "pypi", "www-data", 0o2750),
+    ("{pypi_data_dir}/spool", "pypi", "pypi", 0o700),
+    ("{pypi_config_dir}", "root", "root", 0o751),
+    ("{pypi_config_dir}/htpasswd", "root", "www-data", 0o640),
+    ("{pypi_config_dir}/htpasswd.fingerprints", "root", "root", 0o600),
+    ("{pypi_config_dir}/groups", "root", "www-data", 0o640),
+    ("{pypi_config_dir}/rights.json", "root", "pypi", 0o640),
+    ("{pypi_config_dir}/settings.json", "root", "pypi", 0o640),
+    ("{pypi_config_dir}/tls", "root", "root", 0o700),
+    ("{pypi_log_dir}", "root", "adm", 0o750),
+    ("/etc/apache2/sites-available/pypi.conf", "root", "root", 0o644),
+    ("/etc/logrotate.d/pypi", "root", "root", 0o644),
+    ("/usr/local/sbin/pypi-try-site", "root", "root", 0o755),
+]
+
+# User, what the user tries (test's options), path, and whether it shall work.
+ACCESS = [
+    ("pypi", "-w", "{pypi_data_dir}/packages", True),
+    ("pypi", "-w", "{pypi_data_dir}", False),
+    ("pypi", "-r", "{pypi_config_dir}/rights.json", True),
+    ("pypi", "-w", "{pypi_config_dir}/rights.json", False),
+    ("pypi", "-r", "{pypi_config_dir}/htpasswd", False),
+    ("pypi", "-x", "{pypi_config_dir}/tls", False),
+    ("pypi", "-r", "{pypi_log_dir}", False),
+    ("www-data", "-r", "{pypi_config_dir}/htpasswd", True),
+    ("www-data", "-w", "{pypi_config_dir}/htpasswd", False),
+    ("www-data", "-x", "{pypi_config_dir}/tls", False),
+    ("www-data", "-r", "{pypi_data_dir}/packages", True),
+    ("www-data", "-w", "{pypi_data_dir}/packages", False),
+    ("www-data", "-x", "{pypi_data_dir}/spool", False),
+    ("nobody", "-r", "{pypi_data_dir}/packages", False),
+    ("nobody", "-r", "{pypi_config_dir}/htpasswd", False),
+    ("nobody", "-r", "{pypi_config_dir}/rights.json", False),
+    ("nobody", "-x", "{pypi_log_dir}", False),
+]
+
+
+@pytest.mark.parametrize(("path", "user", "group", "mode"), ATTRIBUTES)
+def test_attributes(host, settings, path, user, group, mode):
+    """Each file has the least that its readers and writers need."""
+    file = host.file(path.format(**settings))
+    assert (file.user, file.group, oct(file.mode)) == (user, group, oct(mode))
+
+
+@pytest.mark.parametrize(("user", "option", "path", "works"), ACCESS)
+def test_access(host, settings, user, option, path, works):
+    """What counts is what the operating system lets each user do, directories above included."""
+    result = host.run("runuser -u %s -- test %s %s", user, option, path.format(**settings))
+    assert (result.rc == 0) is works
+
+
+@pytest.mark.parametrize("directory", ["{pypi_program_dir}", "{pypi_config_dir}", "/etc/apache2"])
+def test_programs_belong_to_root(host, settings, directory):
+    """Nothing that a web server's users can write is ever executed or obeyed."""
+    directory = directory.format(**settings)
+    assert host.file(directory).is_directory
+    suspects = "-user pypi -o -user www-data -o -not -type l -perm /022"
+    assert host.check_output(f"find -H {directory} {suspects}") == ""
+
+
+def test_one_release_is_current(host, settings):
+    """A release is switched by one link."""
+    current = host.file(f"{settings['pypi_program_dir']}/current")
+    assert current.is_symlink
+    assert host.file(f"{current.linked_to}/.complete").exists
+    leftovers = [f"{current.linked_to}/{name}" for name in ("pip.conf", "install-ca.crt", "wheels")]
+    assert not any(host.file(path).exists for path in leftovers), "these may hold a password"
+
+
+def test_secrets_on_the_controller(all_settings, server):
+    """Passwords that were made up are their owner's alone."""
+    secrets = Path(all_settings[server]["pypi_secrets_dir"])
+    files = [path for path in secrets.rglob("*") if path.is_file()]
+    assert files
+    assert {oct(path.stat().st_mode & 0o777) for path in files} == {"0o600"}

@@ -1,0 +1,17 @@
+"""The form that clients upload files with, and what can go wrong with it."""
+
+import hashlib
+
+BOUNDARY = "5f3c8d0e"
+TYPE = f"Content-Type: multipart/form-data; boundary={BOUNDARY}"
+
+
+def form(filename: str, content: bytes, **fields: str) -> bytes:
+    """An upload as twine sends it; fields change or add to what is sent besides the file."""
+    fields = {":action": "file_upload", "sha256_digest": hashlib.sha256(content).hexdigest()} | fields
+    parts = [
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+        for name, value in fields.items()
+    ]
+    header = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="content"; filename="{filename}"\r\n\r\n'
+    return b"".join([*parts, header.encode(), content, f"\r\n--{BOUNDARY}--\r\n".encode()])
