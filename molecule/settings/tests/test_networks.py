@@ -16,7 +16,7 @@ READS = [
     ("group.test", "inside", WRONG, 401),
     ("group.test", "inside", FORMER, 401),
     # Not in the group. Apache does not tell whether the password was right.
-    ("group.test", "inside", "paul", 401),
+    ("group.test", "inside", "paul", 403),
     ("group.test", "inside", "rita", 200),
     ("group.test", "inside", HANA, 200),
     ("group.test", "outside", None, 403),
