@@ -15,7 +15,7 @@ READS = [
     ("group.test", "inside", None, 401),
     ("group.test", "inside", WRONG, 401),
     ("group.test", "inside", FORMER, 401),
-    # Not in the group. Apache does not tell whether the password was right.
+    # Not in the group: known, and told so.
     ("group.test", "inside", "paul", 403),
     ("group.test", "inside", "rita", 200),
     ("group.test", "inside", HANA, 200),
@@ -59,23 +59,23 @@ UPLOADS = [
 # Server, from where, the header that the client sends, status of a read by rita.
 FORWARDED = [
     # What the proxy tells is the client's address, of either version of IP.
-    ("group.test", "proxy", "198.51.100.34", 200),
-    ("group.test", "proxy", "198.51.100.50", 403),
+    ("group.test", "proxy", "203.0.113.34", 200),
+    ("group.test", "proxy", "203.0.113.50", 403),
     ("group.test", "proxy", "2001:db8:1::7", 200),
     ("group.test", "proxy", "2001:db8:2::7", 403),
-    ("anyone.test", "proxy", "198.51.100.34", 200),
-    ("anyone.test", "proxy", "198.51.100.50", 403),
+    ("anyone.test", "proxy", "203.0.113.34", 200),
+    ("anyone.test", "proxy", "203.0.113.50", 403),
     ("anyone.test", "proxy", "2001:db8:1::7", 200),
     # The nearest address counts: those before it are what the client has made up.
-    ("anyone.test", "proxy", "198.51.100.34, 198.51.100.50", 403),
+    ("anyone.test", "proxy", "203.0.113.34, 203.0.113.50", 403),
     # The proxy's own address is not an allowed one.
     ("anyone.test", "proxy", None, 403),
     # Nobody else is believed, for better or worse.
-    ("group.test", "outside", "198.51.100.34", 403),
-    ("anyone.test", "outside", "198.51.100.34", 403),
+    ("group.test", "outside", "203.0.113.34", 403),
+    ("anyone.test", "outside", "203.0.113.34", 403),
     ("anyone.test", "outside", "127.0.0.1", 403),
-    ("group.test", "inside", "198.51.100.50", 200),
-    ("anyone.test", "inside", "198.51.100.50", 200),
+    ("group.test", "inside", "203.0.113.50", 200),
+    ("anyone.test", "inside", "203.0.113.50", 200),
 ]
 
 HEALTH = [
@@ -129,6 +129,6 @@ def test_health_from_the_host_itself(servers, all_settings):
 def test_forwarded_address_is_logged(request_from, servers, all_settings):
     """The log names the client, not the proxy that all of them come through."""
     mark = uuid.uuid4().hex
-    request_from("proxy", "anyone.test", f"simple/?{mark}", "--header", "X-Forwarded-For: 198.51.100.34")
+    request_from("proxy", "anyone.test", f"simple/?{mark}", "--header", "X-Forwarded-For: 203.0.113.34")
     log = f"{all_settings['anyone.test']['pypi_log_dir']}/access.log"
-    assert servers["anyone.test"].check_output("grep %s %s", mark, log).startswith("198.51.100.34 ")
+    assert servers["anyone.test"].check_output("grep %s %s", mark, log).startswith("203.0.113.34 ")
