@@ -58,6 +58,22 @@ def url_problems(settings: dict) -> list[str]:
     ]
 
 
+def upstream_problems(settings: dict) -> list[str]:
+    """The address ends up in a rewrite rule of Apache's, and in what every client is told."""
+    url = settings["pypi_upstream_url"]
+    if not url:
+        return []
+    found = re.fullmatch(r"https?://([^/:]+)(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*/", url)
+    if not found or not is_host_name(found[1]) or not 0 < int((found[2] or ":443")[1:]) <= 65535:
+        return [
+            f"pypi_upstream_url: {url!r} is not the address of an index's project pages. Write http or https, a host "
+            "name, a path without a login or special characters, and a slash: https://mirror.example.com/simple/."
+        ]
+    if url.lower().startswith(settings["pypi_url"].lower()):
+        return [f"pypi_upstream_url: {url!r} is this index itself, which would send people round in circles."]
+    return []
+
+
 def port_problems(settings: dict) -> list[str]:
     # On the command line (-e) numbers are given as text.
     ports = {setting: int(settings[setting]) for setting in ("pypi_http_port", "pypi_https_port")}
@@ -127,8 +143,8 @@ def address_problems(settings: dict) -> list[str]:
 
     settings: all of the kit's settings by name, of the types in meta/argument_specs.yml.
     """
-    checks = (name_problems, url_problems, port_problems, network_problems, access_problems, size_problems)
-    return [problem for check in (*checks, path_problems) for problem in check(settings)]
+    checks = (name_problems, url_problems, upstream_problems, port_problems, network_problems, access_problems)
+    return [problem for check in (*checks, size_problems, path_problems) for problem in check(settings)]
 
 
 class FilterModule:

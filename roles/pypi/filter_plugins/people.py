@@ -8,8 +8,6 @@ USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
 GROUP = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # bcrypt in the modular crypt format: variant, cost, 22 characters of salt, 31 of hash.
 BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
-# Names as PEP 503 normalises them, with wildcards.
-PATTERN = re.compile(r"[a-z0-9*?]+(-[a-z0-9*?]+)*")
 # bcrypt looks at no more than this of a password.
 PASSWORD_BYTES = 72
 
@@ -63,15 +61,6 @@ def group_problems(users: list[dict]) -> list[str]:
     ]
 
 
-def pattern_problem(pattern: str) -> str | None:
-    if PATTERN.fullmatch(pattern):
-        return None
-    normalised = re.sub(r"[-_.]+", "-", pattern).lower()
-    if PATTERN.fullmatch(normalised):
-        return f"names are compared in their normalised form. Write {normalised!r} for {pattern!r}"
-    return f"{pattern!r} is no pattern. Take small letters, digits, hyphens, and * for anything"
-
-
 def unknown_users(names: list[str], known: set[str]) -> list[str]:
     listed = ", ".join(sorted(known)) or "nobody"
     return [f"the user {name!r} is not in pypi_users, which has {listed}" for name in names if name not in known]
@@ -95,7 +84,6 @@ def right_problems(rights: list[dict], users: list[dict]) -> list[str]:
         here += [f"{key} is empty" for key in ("may", "projects") if not right[key]]
         here += unknown_users(right.get("users") or [], names)
         here += unknown_groups(right.get("groups") or [], users)
-        here += [problem for pattern in right["projects"] if (problem := pattern_problem(pattern))]
         problems += [f"entry {number}: {problem}" for problem in here]
     return problems
 

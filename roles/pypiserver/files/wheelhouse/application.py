@@ -8,13 +8,15 @@ import base64
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import pypiserver
-from pypiserver.backend import BackendProxy
+from pypiserver.backend import BackendProxy, PkgFile
 from pypiserver.config import Config
 
 from wheelhouse import distributions, health
 from wheelhouse.distributions import Refused
+from wheelhouse.pages.site import Pages
 from wheelhouse.rights import RightsFile
 from wheelhouse.settings import Settings
 from wheelhouse.store import Store, Taken
@@ -30,6 +32,14 @@ def refuse(status: int, why: str) -> Exception:
     """An answer with its reason in the status line, where twine looks, and in the body, where uv does."""
     printable = "".join(character if " " <= character <= "~" else "?" for character in why[:300])
     return bottle.HTTPError(f"{status} {printable}", printable)
+
+
+def unable(what: str, error: Exception) -> Exception:
+    """The answer where the disk, or what lies there, keeps the index from its work. The log has the details."""
+    print(f"wheelhouse: {what}: {error!r}", file=sys.stderr)
+    answer = refuse(503, f"{what}. Tell those who run this index, and look again in some minutes")
+    answer.set_header("Retry-After", "60")
+    return answer
 
 
 def plain_text(error: Exception) -> str:
@@ -106,6 +116,14 @@ class CheckedStore(Store):
             raise refuse(400, str(reason)) from None
         except Taken:
             raise refuse(409, f"{filename} is here already. Give the release a new version") from None
+        except (OSError, ValueError) as error:
+            raise unable(f"{filename} was not published, or is not on its page yet", error) from None
+
+    def remove_package(self, pkg: PkgFile) -> None:
+        try:
+            super().remove_package(pkg)
+        except (OSError, ValueError) as error:
+            raise unable(f"{Path(pkg.fn).name} was not removed, or is still on its page", error) from None
 
 
 def create(settings_file: str) -> Callable[[dict, Callable], Iterable[bytes]]:
@@ -122,12 +140,13 @@ def create(settings_file: str) -> Callable[[dict, Callable], Iterable[bytes]]:
         disable_fallback=True,
         health_endpoint=HEALTH,
     )
-    config.backend = BackendProxy(CheckedStore(config))
+    config.backend = BackendProxy(CheckedStore(config, Pages(settings.places)))
     app = pypiserver.setup_routes_from_config(pypiserver.app_from_config(config), config)
     app.default_error_handler = plain_text
 
     def application(environ: dict, start_response: Callable) -> Iterable[bytes]:
-        if environ["PATH_INFO"] == HEALTH and (problem := health.problem(settings)):
+        # An upload to where the data is not mounted would be lost from sight.
+        if problem := (health.problem if environ["PATH_INFO"] == HEALTH else health.absence)(settings):
             start_response("503 Service Unavailable", [("Content-Type", "text/plain"), ("Retry-After", "30")])
             return [f"{problem}\n".encode()]
         return app(trusting_apache(environ), start_response)

@@ -6,14 +6,21 @@ import tempfile
 from wheelhouse.settings import Settings
 
 
-def problem(settings: Settings) -> str | None:
-    """What keeps the index from working, in a sentence, or None."""
+def absence(settings: Settings) -> str | None:
+    """Why what is in the data directory is not the index's data, in a sentence, or None."""
     if settings.data_is_mount and not os.path.ismount(settings.data):
         return "The data directory is not mounted."
     try:
         settings.mark.read_bytes()
     except OSError:
         return "The data directory is not the index's: its mark cannot be read."
+    return None
+
+
+def problem(settings: Settings) -> str | None:
+    """What keeps the index from working, in a sentence, or None."""
+    if absent := absence(settings):
+        return absent
     try:
         for directory in (settings.packages, settings.spool):
             # Without a name, so that nothing is left behind whatever happens.

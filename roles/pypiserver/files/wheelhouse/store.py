@@ -7,7 +7,8 @@ from typing import BinaryIO
 from packaging.version import InvalidVersion, Version
 from pypiserver.backend import PkgFile, SimpleFileBackend
 
-from wheelhouse.distributions import Refused, normalise, release_of
+from wheelhouse.distributions import Refused, normalise, project_of, release_of
+from wheelhouse.pages.site import Pages
 
 
 def same_version(one: str, other: str) -> bool:
@@ -32,7 +33,11 @@ class Taken(Exception):
 
 
 class Store(SimpleFileBackend):
-    """pypiserver's own backend, with names and versions compared as the standards say."""
+    """pypiserver's own backend, with names and versions compared as the standards say, and pages kept in step."""
+
+    def __init__(self, config, pages: Pages):
+        super().__init__(config)
+        self._pages = pages
 
     def find_version(self, name: str, version: str) -> Iterator[PkgFile]:
         """The files of one release, in any spelling of its name (PEP 503) and version (PEP 440)."""
@@ -43,7 +48,21 @@ class Store(SimpleFileBackend):
         return False
 
     def add_package(self, filename: str, stream: BinaryIO) -> None:
-        """Keep a file. Raises Taken if there is one of that name."""
+        """Keep a file, and put it on the pages.
+
+        Raises Taken if there is one of that name, Refused if it is torn, or OSError.
+        """
         if (self.roots[0] / filename).exists():
             raise Taken(filename)
         super().add_package(filename, stream)
+        entries = self._pages.refresh(project_of(filename), [filename])
+        if why := next((entry.broken for entry in entries if entry.filename == filename), None):
+            (self.roots[0] / filename).unlink()
+            self._pages.refresh(project_of(filename))
+            raise Refused(f"{filename} would be on no page: {why}")
+
+    def remove_package(self, pkg: PkgFile) -> None:
+        """Remove a file, and take it off the pages. Raises OSError."""
+        super().remove_package(pkg)
+        filename = Path(pkg.fn).name
+        self._pages.refresh(project_of(filename), [filename])

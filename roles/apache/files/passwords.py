@@ -1,0 +1,141 @@
+"""Passwords for Apache, by mod_wsgi's WSGIAuthUserScript: bcrypt once, then remembered.
+
+bcrypt is slow on purpose, and clients send their password with every request. So a pair of user and password
+that was right is remembered for some minutes: not the pair itself, but a hash of it that is keyed with a secret of
+this process. The file's own hash is part of it, so whatever changes there counts with the next request.
+
+Runs inside Apache's processes with Debian's Python and python3-bcrypt, and needs nothing else of the kit's. What goes
+wrong in here refuses: mod_wsgi answers 500 to an exception, and lets nobody in.
+"""
+
+import hashlib
+import hmac
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from pathlib import Path
+
+import bcrypt
+
+# How long a right pair is remembered, in seconds, and how many are.
+REMEMBERED_SECONDS = 300
+REMEMBERED_PAIRS = 10_000
+
+# How many bcrypt runs a process makes at a time, and how many pairs may be at it or wait for it: the rest of its
+# threads are for those who are in already, however many wrong passwords arrive. Requests with the same pair wait for
+# one run and do not count: a client that opens all its connections at once is one pair.
+RUNS = 2
+WAITING = 16
+
+
+class Busy(Exception):
+    """More passwords are waiting than this process may look at."""
+
+
+class HtpasswdFile:
+    """An AuthUserFile, read again whenever it has changed."""
+
+    def __init__(self, path: Path):
+        self._path = path
+        self._lock = threading.Lock()
+        self._seen: tuple[int, ...] | None = None
+        self._hashes: dict[str, bytes] = {}
+        self._decoy = b""
+
+    def hashes(self) -> tuple[dict[str, bytes], bytes]:
+        """The hashes by user, and one that nobody has, as expensive as theirs. Raises OSError, ValueError."""
+        with self._lock:
+            status = self._path.stat()
+            seen = (status.st_mtime_ns, status.st_size, status.st_ino)
+            if seen != self._seen:
+                lines = self._path.read_text(encoding="utf-8").splitlines()
+                self._hashes = dict(self._entry(line) for line in lines if ":" in line and not line.startswith("#"))
+                self._decoy = self._make_decoy()
+                self._seen = seen
+            return self._hashes, self._decoy
+
+    @staticmethod
+    def _entry(line: str) -> tuple[str, bytes]:
+        user, _, password_hash = line.partition(":")
+        return user, password_hash.strip().encode()
+
+    def _make_decoy(self) -> bytes:
+        """A hash of the same form: checking a password of nobody's takes as long as checking one of somebody's."""
+        some = next(iter(self._hashes.values()), b"$2y$12$")
+        return some[:7] + b"." * 22 + b"." * 31
+
+
+class Checker:
+    """Tells right passwords from wrong ones."""
+
+    def __init__(self, file: HtpasswdFile, clock=time.monotonic):
+        self._file = file
+        self._clock = clock
+        self._secret = secrets.token_bytes(32)
+        self._lock = threading.Lock()
+        self._until: OrderedDict[bytes, float] = OrderedDict()
+        self._running: dict[bytes, threading.Event] = {}
+        self._runs = threading.BoundedSemaphore(RUNS)
+
+    def check(self, user: str, password: str) -> bool | None:
+        """Whether a password is right; None if there is no such user. Raises Busy, OSError or ValueError."""
+        hashes, decoy = self._file.hashes()
+        password_hash = hashes.get(user)
+        pair = self._key(user, password, password_hash or decoy)
+        if password_hash and self._remembered(pair):
+            return True
+        right = self._run_once(pair, password, password_hash or decoy)
+        return right if password_hash else None
+
+    def _key(self, user: str, password: str, password_hash: bytes) -> bytes:
+        text = b"\0".join((user.encode(), password_hash, password.encode()))
+        return hmac.digest(self._secret, text, hashlib.sha256)
+
+    def _remembered(self, pair: bytes) -> bool:
+        with self._lock:
+            return self._is_remembered(pair)
+
+    def _is_remembered(self, pair: bytes) -> bool:
+        return self._until.get(pair, 0.0) > self._clock()
+
+    def _remember(self, pair: bytes) -> None:
+        with self._lock:
+            self._until[pair] = self._clock() + REMEMBERED_SECONDS
+            self._until.move_to_end(pair)
+            while len(self._until) > REMEMBERED_PAIRS:
+                self._until.popitem(last=False)
+
+    def _run_once(self, pair: bytes, password: str, password_hash: bytes) -> bool:
+        """Run bcrypt, or wait for who is running it for the same pair already."""
+        with self._lock:
+            # Who was running it may have just come to an end.
+            if self._is_remembered(pair):
+                return True
+            done = self._running.get(pair)
+            if first := done is None:
+                if len(self._running) >= WAITING:
+                    raise Busy(f"{WAITING} passwords are being checked or wait for it")
+                done = self._running[pair] = threading.Event()
+        if not first:
+            done.wait()
+            return self._remembered(pair)
+        try:
+            with self._runs:
+                right = matches(password, password_hash)
+            if right:
+                self._remember(pair)
+            return right
+        finally:
+            with self._lock:
+                del self._running[pair]
+            done.set()
+
+
+def matches(password: str, password_hash: bytes) -> bool:
+    """Whether bcrypt finds them to belong together. Raises ValueError if the hash is none of bcrypt's."""
+    text = password.encode()
+    # bcrypt looks at 72 bytes and ends at a NUL, and some of its versions raise an
+    # error there. Nobody has such a password, and it takes its time all the same.
+    usable = text.replace(b"\0", b"")[:72]
+    return bcrypt.checkpw(usable, password_hash) and usable == text

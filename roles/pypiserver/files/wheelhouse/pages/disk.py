@@ -1,0 +1,58 @@
+"""Writing to disk: in one step, by one writer at a time."""
+
+import fcntl
+import os
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+# So many lock files serve all projects: one for each would be left behind for ever.
+LOCKS = 64
+
+
+def write_atomically(path: Path, content: bytes, lasting: bool = True) -> None:
+    """Replace a file by way of a temporary one, so that whoever reads sees the old or the new one, whole.
+
+    Leaves a file alone that has these bytes already: its time, and so its ETag, stay the same.
+    lasting: it is on the disk when this returns; without it, whoever writes many files calls os.sync() in the end.
+    """
+    try:
+        if path.read_bytes() == content:
+            return
+    except OSError:
+        pass
+    descriptor, temporary = tempfile.mkstemp(prefix=".", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(file.fileno(), 0o640)
+            if lasting:
+                os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there."""
+    path.unlink(missing_ok=True)
+
+
+def lock_of(directory: Path, project: str) -> Path:
+    """The lock file of a project, which it shares with others: hold no two projects' at a time."""
+    return directory / f"{zlib.crc32(project.encode()) % LOCKS:02d}"
+
+
+@contextmanager
+def only_writer(path: Path) -> Iterator[None]:
+    """Hold a lock file, against other threads and other processes."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
