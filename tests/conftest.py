@@ -1,10 +1,12 @@
 """Fixtures for all unit tests. None of them needs a network, a container or root."""
 
+import os
 import tempfile
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from support.pages import Site
 from support.web import Index
 
 # The same examples in every run: what was green is not red tomorrow for another reason
@@ -20,6 +22,21 @@ settings.register_profile(
 # For a long look, now and then: pytest --hypothesis-profile=long
 settings.register_profile("long", settings.get_profile("kit"), derandomize=False, max_examples=5000)
 settings.load_profile("kit")
+
+
+@pytest.fixture(autouse=True)
+def quick_disk(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Do not wait for the disk of the machine that the tests run on. Returns what was asked of it."""
+    asked: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: asked.append("fsync"))
+    monkeypatch.setattr(os, "sync", lambda: asked.append("sync"))
+    return asked
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """A packages directory and its pages, both empty."""
+    return Site(tmp_path / "site")
 
 
 @pytest.fixture

@@ -6,6 +6,10 @@ from pathlib import Path
 import pytest
 from pypiserver.config import Config
 from support import short
+from support.archives import fitting, sdist
+from support.pages import Site
+from wheelhouse.distributions import Refused
+from wheelhouse.pages.site import Pages
 from wheelhouse.store import Store, Taken, same_version
 
 FILES = [
@@ -18,9 +22,10 @@ FILES = [
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(site: Site) -> Store:
     """An empty store."""
-    return Store(Config.default_with_overrides(roots=[str(tmp_path)], backend_arg="simple-dir"))
+    config = Config.default_with_overrides(roots=[str(site.places.packages)], backend_arg="simple-dir")
+    return Store(config, Pages(site.places))
 
 
 def found(store: Store, name: str, version: str) -> list[str]:
@@ -47,7 +52,7 @@ def found(store: Store, name: str, version: str) -> list[str]:
 def test_find_version(store: Store, name: str, version: str, expected: list[str]) -> None:
     """Removing goes by this: every spelling finds the release, and none finds another one."""
     for filename in FILES:
-        store.add_package(filename, io.BytesIO(b"x"))
+        store.add_package(filename, io.BytesIO(fitting(filename)))
     assert found(store, name, version) == expected
 
 
@@ -67,7 +72,7 @@ def test_odd_names_belong_to_their_release(
     store: Store, filename: str, name: str, version: str, expected: bool
 ) -> None:
     """The right was given for the project as packaging reads it, so it is that project's file that goes."""
-    store.add_package(filename, io.BytesIO(b"x"))
+    store.add_package(filename, io.BytesIO(fitting(filename)))
     assert found(store, name, version) == ([filename] if expected else [])
 
 
@@ -89,9 +94,22 @@ def test_same_version(one: str, other: str, same: bool) -> None:
     assert same_version(one, other) is same
 
 
-def test_taken(store: Store, tmp_path: Path) -> None:
+def test_taken(store: Store, site: Site) -> None:
     """What was published stays as it is: somebody may have installed it."""
-    store.add_package("foo-1.0.tar.gz", io.BytesIO(b"first"))
+    store.add_package("foo-1.0.tar.gz", io.BytesIO(sdist("foo", "1.0")))
     with pytest.raises(Taken):
-        store.add_package("foo-1.0.tar.gz", io.BytesIO(b"second"))
-    assert (tmp_path / "foo-1.0.tar.gz").read_bytes() == b"first"
+        store.add_package("foo-1.0.tar.gz", io.BytesIO(sdist("foo", "2.0")))
+    assert (site.places.packages / "foo-1.0.tar.gz").read_bytes() == sdist("foo", "1.0")
+
+
+@pytest.mark.parametrize(
+    ("filename", "content"),
+    [("foo-1.0.tar.gz", sdist()[:-20]), ("foo-1.0-py3-none-any.whl", b"a page"), ("foo-1.0.tar.gz", b"")],
+    ids=short,
+)
+def test_torn(store: Store, site: Site, filename: str, content: bytes) -> None:
+    """A file that would be on no page is not taken: its author would wait for it in vain."""
+    with pytest.raises(Refused, match=filename):
+        store.add_package(filename, io.BytesIO(content))
+    assert list(site.places.packages.iterdir()) == []
+    assert site.on_pages() == {}

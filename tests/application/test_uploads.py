@@ -218,7 +218,7 @@ def test_no_reading_of_secrets(index: Index) -> None:
     """Failures are told without the inner workings of the server."""
     index.packages.rmdir()
     answer = index.upload()
-    assert answer.code == 500
+    assert answer.code == 503
     assert str(index.home) not in answer.body
     assert "Traceback" not in answer.body
 

@@ -8,12 +8,12 @@ import zipfile
 METADATA = "Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
 
 
-def zipped(members: dict[str, str]) -> bytes:
+def zipped(members: dict[str, str], compression: int = zipfile.ZIP_STORED) -> bytes:
     """Make a zip archive."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
+    with zipfile.ZipFile(buffer, "w", compression) as archive:
         for name, text in members.items():
-            archive.writestr(zipfile.ZipInfo(name), text)
+            archive.writestr(zipfile.ZipInfo(name), text, compression)
     return buffer.getvalue()
 
 
@@ -28,9 +28,9 @@ def tarred(members: dict[str, str]) -> bytes:
     return gzip.compress(buffer.getvalue(), mtime=0)
 
 
-def wheel(name: str = "foo", version: str = "1.0") -> bytes:
-    """Make a wheel with metadata and one module."""
-    metadata = METADATA.format(name=name, version=version)
+def wheel(name: str = "foo", version: str = "1.0", more: str = "") -> bytes:
+    """Make a wheel with metadata and one module. more: further lines of metadata."""
+    metadata = METADATA.format(name=name, version=version) + more
     return zipped({f"{name}.py": "answer = 42\n", f"{name}-{version}.dist-info/METADATA": metadata})
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from wheelhouse.application import create
 
 from support.archives import fitting
+from support.pages import URL, make_directories
 
 BOUNDARY = "----boundary"
 
@@ -74,13 +75,12 @@ class Index:
     log: io.StringIO = field(default_factory=io.StringIO)
 
     def __post_init__(self) -> None:
-        self.packages.mkdir(parents=True)
-        (self.data / "spool").mkdir()
-        (self.data / ".wheelhouse").write_text("mark\n")
+        make_directories(self.data, self.pages)
         self.rights.write_text(json.dumps(RIGHTS))
-        settings = {"data": str(self.data), "data_is_mount": False, "rights": str(self.rights)}
-        (self.home / "settings.json").write_text(json.dumps(settings))
-        self.application = create(str(self.home / "settings.json"))
+        paths = {"data": self.data, "pages": self.pages, "rights": self.rights, "yanked": self.home / "yanked.json"}
+        settings = {name: str(path) for name, path in paths.items()} | {"data_is_mount": False, "url": URL}
+        self.settings.write_text(json.dumps(settings))
+        self.application = create(str(self.settings))
 
     @property
     def data(self) -> Path:
@@ -89,6 +89,14 @@ class Index:
     @property
     def packages(self) -> Path:
         return self.data / "packages"
+
+    @property
+    def pages(self) -> Path:
+        return self.home / "pages"
+
+    @property
+    def settings(self) -> Path:
+        return self.home / "settings.json"
 
     @property
     def rights(self) -> Path:

@@ -61,13 +61,18 @@ def index(**changed: object) -> Section:
 
 
 def rules(host: Section, path: str) -> list:
-    """Return the access rules of the last Location that covers a path: Apache goes by that one."""
-    found = None
-    for section in host.sections:
-        matches = section.kind == "LocationMatch" and re.search(section.argument, path)
-        if matches or (section.kind == "Location" and path.startswith(section.argument)):
-            found = section
-    return outline(found)
+    """Return the access rules of the last Location with rules that covers a path: Apache goes by those."""
+    return [outline(section) for section in covering(host, path) if outline(section)][-1]
+
+
+def covering(host: Section, path: str) -> list[Section]:
+    """Return the Locations that cover a path."""
+    return [
+        section
+        for section in host.sections
+        if (section.kind == "LocationMatch" and re.search(section.argument, path))
+        or (section.kind == "Location" and path.startswith(section.argument))
+    ]
 
 
 def outline(section: Section) -> list:
@@ -91,7 +96,18 @@ def outline(section: Section) -> list:
     ],
     ids=str,
 )
-@pytest.mark.parametrize("path", ["/simple/", "/simple/foo/", "/packages/foo-1.0.tar.gz"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/simple/",
+        "/simple/foo/",
+        "/packages/foo-1.0.tar.gz",
+        "/packages/foo-1.0.tar.gz.metadata",
+        "/-/landing",
+        "/-/style.css",
+        "/-/filter.js",
+    ],
+)
 def test_who_reads(changed: dict, expected: list, path: str) -> None:
     """Reading goes by network and person as the settings say."""
     assert rules(index(**changed), path) == expected
@@ -194,6 +210,144 @@ def test_passwords_stay_with_apache() -> None:
     """The application is told who somebody is, and never the password."""
     assert index().values("WSGIPassAuthorization") == ["Off"]
     assert kit.render(SITE).count("WSGIPassAuthorization") == 1
+
+
+@pytest.mark.parametrize("changed", [{}, {"pypi_read": "anyone"}, {"pypi_read": ["admins"]}], ids=str)
+def test_one_way_to_check_passwords(changed: dict) -> None:
+    """Passwords are looked at in one place, with its memory and its limits, and by nothing that goes around it."""
+    (whole,) = [section for section in index(**changed).sections if section.argument == "/"]
+    assert whole.values("AuthType") == ["Basic"]
+    assert whole.values("AuthBasicProvider") == ["wsgi"]
+    assert [words.split()[0] for words in whole.values("WSGIAuthUserScript")] == ["/usr/local/lib/pypi/passwords.wsgi"]
+    text = kit.render(SITE, **changed)
+    for directive in ("AuthBasicProvider", "WSGIAuthUserScript"):
+        assert text.count(directive) == 1
+    for directive in ("AuthUserFile", "AuthBasicAuthoritative", "Satisfy", "AuthBasicFake"):
+        assert directive not in text
+
+
+def test_pages_are_files() -> None:
+    """What is read is served by Apache itself; the application gets uploads and the question for its health alone."""
+    (alias,) = index().values("WSGIScriptAliasMatch")
+    pattern = re.compile(shlex.split(alias)[0])
+    for path in ("/", "/legacy", "/legacy/", "/-/health"):
+        assert pattern.search(path)
+    for path in ("/simple/", "/simple/foo/", "/packages/foo-1.0.tar.gz", "/-/landing", "/-/style.css"):
+        assert not pattern.search(path)
+
+
+def rewrites(host: Section) -> list[tuple[list[str], str]]:
+    """Return each rewrite rule with the conditions before it."""
+    found, conditions = [], []
+    for line in host.lines:
+        word, _, rest = line.partition(" ")
+        if word == "RewriteCond":
+            conditions.append(rest)
+        elif word == "RewriteRule":
+            found.append((conditions, rest))
+            conditions = []
+    return found
+
+
+@pytest.mark.parametrize(
+    ("path", "there"),
+    [
+        ("/", True),
+        ("/legacy", True),
+        ("/legacy/", True),
+        ("/simple", True),
+        ("/simple/", True),
+        ("/simple/foo", True),
+        ("/simple/Foo.Bar_baz/", True),
+        ("/packages/foo-1.0-py3-none-any.whl", True),
+        ("/packages/foo-1!1.0+local.tar.gz", True),
+        ("/packages/foo-1.0.zip", True),
+        ("/packages/foo-1.0-py3-none-any.whl.metadata", True),
+        ("/-/health", True),
+        ("/-/style.css", True),
+        ("/-/landing", False),
+        ("/simple/foo/bar", False),
+        ("/simple/foo.json", True),  # a project in another spelling, and no file
+        ("/simple/../records/foo.json", False),
+        ("/packages/", False),
+        ("/packages/.hidden.whl", False),
+        ("/packages/a/b.whl", False),
+        ("/packages/foo.html", False),
+        ("/packages/foo-1.0.whl.asc", False),
+        ("/packages/foo-1.0.whl%0a", False),
+        ("/records/foo.json", False),
+        ("/-/whoami", False),
+        ("/RPC2", False),
+        ("/index.html", False),
+    ],
+)
+def test_addresses(path: str, there: bool) -> None:
+    """There is what is meant to be there, and all other addresses lead nowhere."""
+    conditions, rule = rewrites(index())[0]
+    assert rule == "^ - [R=404,L]"
+    patterns = [condition.removeprefix("%{REQUEST_URI} !") for condition in conditions]
+    assert len(patterns) == len(conditions) == 4
+    assert any(re.search(pattern, path) for pattern in patterns) is there
+
+
+def test_data_that_is_gone() -> None:
+    """It is looked for before anything else is answered: no empty index, and nobody is sent elsewhere."""
+    answers = [pair for pair in rewrites(index(pypi_data_dir="/a/data")) if "R=" in pair[1]]
+    assert answers[1] == (["/a/data/.wheelhouse !-f", "%{REQUEST_METHOD} ^(GET|HEAD)$"], "!^/-/ - [R=503,L]")
+
+
+@pytest.mark.parametrize(
+    ("changed", "url", "private"),
+    [
+        ({}, None, None),
+        ({"pypi_upstream_url": "https://m.example/simple/", "pypi_private_names": ["acme-*"]}, None, None),
+        ({"pypi_upstream": "redirect"}, "https://public.example/simple/", None),
+        (
+            {"pypi_upstream": "redirect", "pypi_upstream_url": "https://m.example/simple/"},
+            "https://m.example/simple/",
+            None,
+        ),
+        (
+            {"pypi_upstream": "redirect", "pypi_private_names": ["acme-*", "f?o"]},
+            "https://public.example/simple/",
+            "(?:acme-[a-z0-9-]*|f[a-z0-9-]o)",
+        ),
+    ],
+    ids=str,
+)
+def test_upstream(changed: dict, url: str | None, private: str | None) -> None:
+    """Who wants it is sent elsewhere for what never was here and is nobody's own, and no others are."""
+    host = index(pypi_pages_dir="/a/pages", **changed)
+    (pages,) = [section for section in host.sections if section.argument == "/simple/"]
+    if url is None:
+        assert pages.values("RewriteRule") == []
+        assert "public.example" not in kit.render(SITE, **changed)
+        return
+    assert pages.values("RewriteRule") == [f"^ {url}%1/ [R=302,L]"]
+    conditions = pages.values("RewriteCond")
+    assert "%{REQUEST_FILENAME} !-f" in conditions
+    assert "/a/pages/projects/%1.gone !-f" in conditions
+    negative = [condition for condition in conditions if condition.startswith("%{REQUEST_URI} !")]
+    assert negative == ([f"%{{REQUEST_URI}} !^/simple/{private}/$"] if private else [])
+
+
+@pytest.mark.parametrize(
+    ("changed", "private"),
+    [
+        ({}, True),
+        ({"pypi_read": ["admins"]}, True),
+        ({"pypi_read": "anyone", "pypi_allowed_networks": NETWORKS}, True),
+        ({"pypi_read": "anyone"}, False),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(("path", "kept"), [("/simple/foo/", "no-cache"), ("/packages/x.whl", "immutable")])
+def test_caches(changed: dict, private: bool, path: str, kept: str) -> None:
+    """Pages are asked for anew and files are kept, but by nobody who would hand them to those who may not read."""
+    lines = [line for section in covering(index(**changed), path) for line in section.values("Header")]
+    (control,) = [line for line in lines if "Cache-Control" in line]
+    assert kept in control
+    assert ("private" in control) is private
 
 
 def test_directives() -> None:

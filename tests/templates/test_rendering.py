@@ -5,10 +5,15 @@ import configparser
 import json
 import re
 import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import bcrypt
 import pytest
 from support import ROOT, kit, named
+from wheelhouse.pages import yanks
+from wheelhouse.settings import Settings
 
 USERS = [
     {"name": "bob", "groups": ["publishers"], "password": "canary"},
@@ -44,6 +49,9 @@ VARIANTS = {
     "a mount": {"pypi_data_is_mount": True},
     "another index": {"pypi_install_index": "https://u:p@mirror.example.com/simple/", "pypi_install_ca": "/c/ca.crt"},
     "a folder": {"pypi_install_folder": "/c/wheels"},
+    "upstream": {"pypi_upstream": "redirect", "pypi_private_names": ["acme-*", "f?o"]},
+    "another upstream": {"pypi_upstream": "redirect", "pypi_upstream_url": "https://m.example/simple/"},
+    "yanked": {"pypi_yanked": [{"project": "foo", "version": "1.0", "reason": "r"}, {"project": "a", "version": "1"}]},
     "other places": {"pypi_data_dir": "/a/data", "pypi_config_dir": "/a/etc", "pypi_log_dir": "/a/log"},
 }
 
@@ -139,14 +147,80 @@ def test_shell_scripts(template: str, variant: dict) -> None:
 def test_settings_json() -> None:
     """What the application reads: where its data is, and who may do what."""
     template = "templates/etc/pypi/settings.json.j2"
-    expected = {"data": "/srv/pypi", "data_is_mount": False, "rights": "/etc/pypi/rights.json"}
-    assert json.loads(kit.render(template)) == expected
-    changed = {"pypi_data_dir": "/a", "pypi_data_is_mount": "yes", "pypi_config_dir": "/b"}
-    assert json.loads(kit.render(template, **changed)) == {
+    assert json.loads(kit.render(template)) == {
+        "data": "/srv/pypi",
+        "data_is_mount": False,
+        "pages": "/var/lib/pypi/pages",
+        "rights": "/etc/pypi/rights.json",
+        "yanked": "/etc/pypi/yanked.json",
+        "url": "https://pypi.example.com/",
+    }
+    changed = {"pypi_data_dir": "/a", "pypi_data_is_mount": "yes", "pypi_config_dir": "/b", "pypi_pages_dir": "/c"}
+    assert json.loads(kit.render(template, pypi_https_port=8443, **changed)) == {
         "data": "/a",
         "data_is_mount": True,
+        "pages": "/c",
         "rights": "/b/rights.json",
+        "yanked": "/b/yanked.json",
+        "url": "https://pypi.example.com:8443/",
     }
+
+
+def test_settings_are_read_as_they_are_written(tmp_path: Path) -> None:
+    """The template and the application know the same names."""
+    path = tmp_path / "settings.json"
+    path.write_text(kit.render("templates/etc/pypi/settings.json.j2", pypi_data_dir="/a", pypi_pages_dir="/c"))
+    places = Settings.load(path).places
+    assert (places.packages, places.pages) == (Path("/a/packages"), Path("/c"))
+    assert (places.names, places.yanked) == (Path("/a/state/names.txt"), Path("/a/state/yanked.json"))
+    assert (places.yanked_settings, places.url) == (Path("/etc/pypi/yanked.json"), "https://pypi.example.com/")
+
+
+def test_yanked_json(tmp_path: Path) -> None:
+    """What the settings yank is what the pages are told, with all that a reason may have in it."""
+    path = tmp_path / "yanked.json"
+    reason = 'it\'s "broken" <b>\n\\ & more'
+    releases = [
+        {"project": "Foo.Bar", "version": "1.0", "reason": reason},
+        {"project": "other", "version": "2.0"},
+        {"project": "foo-bar", "version": "v1.1.0"},
+    ]
+    path.write_text(kit.render("templates/etc/pypi/yanked.json.j2", pypi_yanked=releases))
+    assert yanks.load(path) == {"foo-bar": {"1": reason, "1.1": ""}, "other": {"2": ""}}
+    path.write_text(kit.render("templates/etc/pypi/yanked.json.j2"))
+    assert yanks.load(path) == {}
+
+
+def check_password_of(directory: Path) -> Callable[[dict, str, str], bool | None]:
+    """Return what mod_wsgi asks, from the entry point as it is on the server."""
+    text = kit.render("templates/usr/local/lib/pypi/passwords.wsgi.j2", pypi_config_dir=str(directory))
+    (directory / "passwords.py").write_text((ROOT / "roles/apache/files/passwords.py").read_text())
+    entry_point = directory / "passwords.wsgi"
+    entry_point.write_text(text)
+    names: dict = {"__file__": str(entry_point)}
+    exec(compile(text, entry_point, "exec"), names)  # noqa: S102  (as mod_wsgi does)
+    return names["check_password"]
+
+
+def test_entry_point_of_passwords(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It asks the file that the kit writes, and answers in the way that mod_wsgi understands."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "passwords", raising=False)
+    (tmp_path / "htpasswd").write_text(f"alice:{bcrypt.hashpw(b'right', bcrypt.gensalt(4)).decode()}\n")
+    check_password = check_password_of(tmp_path)
+    assert check_password({}, "alice", "right") is True
+    assert check_password({}, "alice", "wrong") is False
+    assert check_password({}, "bob", "right") is None
+
+
+def test_units_run_what_is_there() -> None:
+    """A unit that calls what the kit does not install fails in the night."""
+    text = kit.render("templates/etc/systemd/system/pypi-pages.service.j2")
+    (command,) = re.findall(r"^ExecStart=(.*)$", text, re.MULTILINE)
+    program, *words = command.split()
+    assert f"templates{program}.j2" in kit.TEMPLATES
+    assert words == ["rebuild", "--changed"]
+    assert "User=pypi" in text.splitlines()
 
 
 def test_rights_json() -> None:

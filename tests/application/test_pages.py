@@ -1,0 +1,209 @@
+"""Uploads and removals through the whole application, and the pages that must be there before the answer."""
+
+import json
+from pathlib import Path
+
+import pytest
+from pypiserver.backend import SimpleFileBackend
+from pypiserver.config import Config
+from support import short
+from support.archives import fitting, sdist, wheel
+from support.pages import sha256
+from support.web import Index
+from wheelhouse.pages import site
+from wheelhouse.pages.folder import Folder
+from wheelhouse.settings import Settings
+
+WHEEL = "foo-1.0-py3-none-any.whl"
+
+
+def on_page(index: Index, project: str) -> dict[str, str] | None:
+    """Return the SHA-256 by name of the files on a project's page; None if there is no page."""
+    path = index.pages / f"projects/{project}.json"
+    if not path.exists():
+        return None
+    return {file["filename"]: file["hashes"]["sha256"] for file in json.loads(path.read_text())["files"]}
+
+
+def listed(index: Index) -> list[str]:
+    """Return the root list."""
+    return [project["name"] for project in json.loads((index.pages / "root/index.json").read_text())["projects"]]
+
+
+def folder(index: Index) -> Folder:
+    """Return what keeps the index's pages in step."""
+    return Folder(Settings.load(index.settings).places)
+
+
+def test_upload(index: Index) -> None:
+    """Whoever has read 200 may install."""
+    for filename in (WHEEL, "foo-1.0.tar.gz", "Other.Name-2.0.tar.gz"):
+        assert index.upload(filename).code == 200
+        project = "foo" if filename.startswith("foo") else "other-name"
+        assert on_page(index, project)[filename] == sha256(fitting(filename))
+    assert listed(index) == ["foo", "other-name"]
+    assert (index.pages / f"metadata/{WHEEL}.metadata").exists()
+
+
+def test_the_page_comes_before_the_answer(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not soon after it: the next line of the client's script installs."""
+    pages = []
+    refresh = site.Pages.refresh
+
+    def watch(self: site.Pages, *arguments: object) -> list:
+        entries = refresh(self, *arguments)
+        pages.append(on_page(index, "foo"))
+        return entries
+
+    monkeypatch.setattr(site.Pages, "refresh", watch)
+    assert index.upload(WHEEL).code == 200
+    assert pages == [{WHEEL: sha256(wheel())}]
+
+
+def test_removal(index: Index) -> None:
+    """A release that is removed is on no page any more, in whichever spelling it was named."""
+    for filename in (WHEEL, "foo-1.0.tar.gz", "foo-1.1.tar.gz"):
+        index.upload(filename)
+    assert index.remove("FOO", "1.0.0").code == 200
+    assert list(on_page(index, "foo")) == ["foo-1.1.tar.gz"]
+    assert index.remove("foo", "1.1").code == 200
+    assert on_page(index, "foo") is None
+    assert listed(index) == []
+    assert (index.pages / "projects/foo.gone").exists()
+
+
+@pytest.mark.parametrize(
+    "content", [sdist()[:-6], sdist()[: len(sdist()) // 2]], ids=["its last bytes are missing", "half"]
+)
+def test_torn(index: Index, content: bytes) -> None:
+    """An archive that is damaged further inside is refused as well: nobody would ever see it on a page."""
+    answer = index.upload("foo-1.0.tar.gz", content)
+    assert answer.code == 400
+    assert index.stored() == {}
+    assert on_page(index, "foo") is None
+    assert index.upload("foo-1.0.tar.gz").code == 200
+
+
+def break_pages(index: Index) -> None:
+    """Take the directory of the pages away."""
+    (index.pages / "projects").rename(index.pages / "away")
+
+
+def mend_pages(index: Index) -> None:
+    """Put it back."""
+    (index.pages / "away").rename(index.pages / "projects")
+
+
+def test_pages_cannot_be_written(index: Index, capsys: pytest.CaptureFixture) -> None:
+    """The client is told in words that it did not work out, and to come back; the log has why."""
+    index.upload("foo-0.9.tar.gz")
+    break_pages(index)
+    answer = index.upload(WHEEL)
+    assert answer.code == 503
+    assert f"{WHEEL} was not published, or is not on its page yet" in answer.status
+    assert int(answer.headers["Retry-After"]) > 0
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert str(index.home) not in answer.status + answer.body
+    assert "No such file or directory" in capsys.readouterr().err
+    mend_pages(index)
+    assert folder(index).catch_up() == []
+    assert on_page(index, "foo").keys() == {"foo-0.9.tar.gz", WHEEL} == index.stored().keys()
+
+
+def test_pages_cannot_be_written_at_a_removal(index: Index) -> None:
+    """The same where it is a file that goes."""
+    index.upload(WHEEL)
+    index.upload("foo-0.9.tar.gz")
+    break_pages(index)
+    answer = index.remove("foo", "1.0")
+    assert answer.code == 503
+    assert f"{WHEEL} was not removed, or is still on its page" in answer.status
+    assert "Retry-After" in answer.headers
+    mend_pages(index)
+    folder(index).catch_up()
+    assert on_page(index, "foo").keys() == {"foo-0.9.tar.gz"}
+
+
+@pytest.mark.parametrize("text", ["{", "[]"], ids=short)
+def test_yanks_that_cannot_be_read(index: Index, text: str) -> None:
+    """A page without them would offer what is yanked, so there is none until somebody has mended them."""
+    (index.home / "yanked.json").write_text(text)
+    answer = index.upload(WHEEL)
+    assert answer.code == 503
+    assert on_page(index, "foo") is None
+    (index.home / "yanked.json").unlink()
+    folder(index).catch_up()
+    assert on_page(index, "foo") == {WHEEL: sha256(wheel())}
+
+
+class Crash(BaseException):
+    """The process ends here."""
+
+
+def test_a_crash_between_store_and_pages(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is there, nobody was told 200, and the next start puts it on its page."""
+
+    def crash(*_arguments: object) -> None:
+        raise Crash
+
+    monkeypatch.setattr(site.Pages, "refresh", crash)
+    with pytest.raises(Crash):
+        index.upload(WHEEL)
+    monkeypatch.undo()
+    assert on_page(index, "foo") is None
+    folder(index).catch_up()
+    assert on_page(index, "foo") == {WHEEL: sha256(wheel())}
+    monkeypatch.setattr(site.Pages, "refresh", crash)
+    with pytest.raises(Crash):
+        index.remove("foo", "1.0")
+    monkeypatch.undo()
+    folder(index).catch_up()
+    assert on_page(index, "foo") is None
+
+
+def test_data_that_is_not_mounted(index: Index) -> None:
+    """An upload into the empty directory beneath the mount would be lost from sight once it is mounted again."""
+    (index.data / ".wheelhouse").unlink()
+    for answer in (index.upload(WHEEL), index.remove("foo", "1.0")):
+        assert answer.code == 503
+        assert "mark" in answer.body
+        assert answer.headers["Retry-After"] == "30"
+    assert index.stored() == {}
+
+
+ORDINARY = [
+    "Acme_Core-1.0-py3-none-any.whl",
+    "acme_core-1.0.tar.gz",
+    "acme.core-1.1.zip",
+    "foo-1.0-1-py3-none-any.whl",
+    "foo-1.10-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
+    "foo-1.9.tar.gz",
+    "foo-2.0rc1.tar.gz",
+    "foo-1!2.0.post1.dev3+local.7-py2.py3-none-any.whl",
+    "foo_bar-1.0.tar.gz",
+    "foo-bar-1.1.tar.gz",
+    "x-0.tar.gz",
+]
+
+
+def test_what_pypiserver_would_list(index: Index) -> None:
+    """Apache's pages and pypiserver's own say the same of one folder: projects, files, hashes."""
+    for filename in ORDINARY[:6]:
+        assert index.upload(filename).code == 200
+    for filename in ORDINARY[6:]:
+        (index.packages / filename).write_bytes(fitting(filename))
+    (index.packages / "notes.txt").write_text("x")
+    folder(index).catch_up()
+    config = Config.default_with_overrides(roots=[str(index.packages)], backend_arg="simple-dir", hash_algo="sha256")
+    theirs = SimpleFileBackend(config)
+    assert listed(index) == sorted(theirs.get_projects())
+    for project in listed(index):
+        found = {Path(file.fn).name: theirs.digest(file) for file in theirs.find_project_packages(project)}
+        assert found == {name: f"sha256={digest}" for name, digest in on_page(index, project).items()}
+    assert {name for project in listed(index) for name in on_page(index, project)} == set(ORDINARY)
+
+
+def test_no_refresh_without_a_right(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever may not publish must not have the server do anything, either."""
+    monkeypatch.setattr(site.Pages, "refresh", None)
+    assert index.upload("bar-1.0.tar.gz", user="bob").code == 403

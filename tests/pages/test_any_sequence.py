@@ -1,0 +1,229 @@
+"""Pages equal the folder, after any sequence of uploads, removals, copies by hand, yanks, losses and crashes."""
+
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from support.archives import tarred, wheel, zipped
+from support.pages import Site
+from wheelhouse.distributions import project_of
+from wheelhouse.pages import record, yanks
+from wheelhouse.pages import site as site_module
+
+FILES = [
+    "aa-1.0-py3-none-any.whl",
+    "aa-1.0.tar.gz",
+    "AA-1.1.zip",
+    "bb_c-1.0-py3-none-any.whl",
+    "Bb.C-1.0.0.tar.gz",
+    "dd-2.0.tar.gz",
+]
+STRAY = "notes.txt"
+PKG_INFO = "Metadata-Version: 2.2\nName: x\nVersion: {}\n"
+
+
+def sound(filename: str, variant: int) -> bytes:
+    """Return a distribution of the kind that its name says."""
+    if filename.endswith(".whl"):
+        return wheel("x", str(variant))
+    text = PKG_INFO.format(variant) if variant else ""
+    return (tarred if filename.endswith(".gz") else zipped)({"x-1.0/PKG-INFO": text})
+
+
+class Crash(BaseException):
+    """The process ends here."""
+
+
+class Crashing:
+    """Lets the process end at the n-th change that it makes to the disk, before it or after it."""
+
+    def __init__(self, countdown: int, after: bool):
+        self._countdown, self._after = countdown, after
+
+    def wrap(self, change: Callable) -> Callable:
+        """Return a change that counts."""
+
+        def counting(*arguments: object) -> None:
+            self._countdown -= 1
+            if self._countdown == 0 and not self._after:
+                raise Crash
+            change(*arguments)
+            if self._countdown == 0:
+                raise Crash
+
+        return counting
+
+
+class AnySequence(RuleBasedStateMachine):
+    """An index to which anything may happen. Looked at after each catch_up and rebuild."""
+
+    def __init__(self):
+        super().__init__()
+        self._directory = tempfile.TemporaryDirectory()
+        self.site = Site(Path(self._directory.name) / "site")
+        self.directories = sorted(path for path in self.site.home.rglob("*") if path.is_dir())
+        self.broken: set[str] = set()
+        self.lived: set[str] = set()
+        self.yanked: dict[tuple[str, str], str] = {}
+        self.spoilt = False
+        self.in_step = False
+
+    def teardown(self) -> None:
+        """Clean up."""
+        self._directory.cleanup()
+
+    def files(self) -> list[str]:
+        """Return the names of the files that are there."""
+        return [path.name for path in self.site.places.packages.iterdir()]
+
+    def wanted(self) -> dict[str, str]:
+        """Return what the pages should say."""
+        return self.site.on_disk(self.broken | {STRAY})
+
+    @rule(filename=st.sampled_from(FILES), variant=st.integers(0, 2), torn=st.booleans())
+    def copy(self, filename: str, variant: int, torn: bool) -> None:
+        """Somebody copies a file there by hand, over another one perhaps, and perhaps half of it."""
+        content = sound(filename, variant)
+        self.site.put(filename, content[: len(content) // 2] if torn else content)
+        self.broken = self.broken | {filename} if torn else self.broken - {filename}
+        self.in_step = False
+
+    @rule()
+    def stray(self) -> None:
+        """Somebody copies what is no distribution."""
+        self.site.put(STRAY, b"x")
+        self.in_step = False
+
+    @rule(filename=st.sampled_from([*FILES, STRAY]))
+    def take(self, filename: str) -> None:
+        """Somebody takes a file away by hand."""
+        (self.site.places.packages / filename).unlink(missing_ok=True)
+        self.broken -= {filename}
+        self.in_step = False
+
+    @rule(filename=st.sampled_from(FILES), variant=st.integers(0, 2))
+    def upload(self, filename: str, variant: int) -> None:
+        """A client uploads a file."""
+        if filename in self.files():
+            return
+        self.site.upload(filename, sound(filename, variant))
+        self.broken -= {filename}
+        if not self.spoilt:
+            assert filename in self.site.files(project_of(filename))
+        self.lived.add(project_of(filename))
+
+    @rule(filename=st.sampled_from(FILES))
+    def remove(self, filename: str) -> None:
+        """A client removes a file."""
+        if filename not in self.files():
+            return
+        self.site.remove(filename)
+        self.broken -= {filename}
+
+    @rule(
+        filename=st.sampled_from(FILES),
+        variant=st.integers(0, 2),
+        countdown=st.integers(1, 12),
+        after=st.booleans(),
+    )
+    def crash(self, filename: str, variant: int, countdown: int, after: bool) -> None:
+        """The machine stops in the midst of an upload, or of a removal if the file is there."""
+        crashing = Crashing(countdown, after)
+        with pytest.MonkeyPatch.context() as patch:
+            for module in (site_module, record):
+                for name in ("write_atomically", "remove"):
+                    patch.setattr(module, name, crashing.wrap(getattr(module, name)))
+            try:
+                (self.remove if filename in self.files() else self.upload)(
+                    filename=filename, **({} if filename in self.files() else {"variant": variant})
+                )
+            except Crash:
+                self.broken -= {filename}
+                self.in_step = False
+
+    @rule(name=st.sampled_from(["projects/.x7f3a", "root/.x7f3a", "records/.x7f3a", "metadata/.x7f3a"]))
+    def leave_behind(self, name: str) -> None:
+        """A temporary file is left behind by a process that was killed."""
+        (self.site.places.pages / name).write_bytes(b"half a pa")
+
+    @rule(data=st.data())
+    def lose(self, data: st.DataObject) -> None:
+        """One of the files that follow from the data is lost."""
+        pages = self.site.places.pages
+        kept = {"locks", "metadata"}
+        found = sorted(path for path in pages.rglob("*") if path.is_file() and path.parent.name not in kept)
+        if found:
+            data.draw(st.sampled_from(found)).unlink()
+            self.in_step, self.spoilt = False, True
+
+    @rule(data=st.data(), content=st.sampled_from([b"", b"{", b"[]", b"{}"]))
+    def spoil_a_record(self, data: st.DataObject, content: bytes) -> None:
+        """A record is overwritten with what is none."""
+        found = sorted(self.site.places.records.iterdir())
+        if found:
+            data.draw(st.sampled_from(found)).write_bytes(content)
+            self.in_step, self.spoilt = False, True
+
+    @precondition(lambda self: not self.spoilt)
+    @rule(filename=st.sampled_from(FILES), version=st.sampled_from(["1.0", "1", "v1.1"]), reason=st.none() | st.text())
+    def yank(self, filename: str, version: str, reason: str | None) -> None:
+        """Somebody yanks a release, or takes that back."""
+        project = project_of(filename)
+        places = self.site.places
+        yanks.change(places.yanked, places.locks, project, version, reason)
+        self.site.pages.refresh(project)
+        key = (project, yanks.same_for_all_spellings(version))
+        self.yanked.pop(key, None)
+        if reason is not None:
+            self.yanked[key] = reason
+
+    @rule()
+    def catch_up(self) -> None:
+        """The timer, or what watches the directory, has the pages brought in step."""
+        self.look(self.site.folder.catch_up())
+
+    @rule()
+    def rebuild(self) -> None:
+        """Somebody has all pages written anew."""
+        self.look(self.site.folder.rebuild())
+
+    def look(self, lines: list[str]) -> None:
+        """Compare everything with everything."""
+        self.spoilt, self.in_step = False, True
+        left_out = {STRAY, *self.broken} & set(self.files())
+        assert {line.partition(":")[0] for line in lines} == left_out
+        assert {line.partition(":")[0] for line in self.site.folder.check()} == left_out
+        self.lived |= set(self.site.projects())
+
+    @invariant()
+    def pages_equal_folder(self) -> None:
+        """What is listed is what is there and sound, with its hashes, marks and metadata."""
+        if not self.in_step:
+            return
+        site, wanted = self.site, self.wanted()
+        assert site.on_pages() == wanted
+        projects = {project_of(filename) for filename in wanted}
+        assert site.projects() == sorted(projects)
+        names = set(site.places.names.read_text().split()) if site.places.names.exists() else set()
+        assert self.lived | projects <= names
+        assert site.gone() == names - projects
+        served = {}
+        for project in projects:
+            for file in json.loads(site.read(f"projects/{project}.json"))["files"]:
+                version = yanks.same_for_all_spellings(record.version_of(file["filename"]))
+                reason = self.yanked.get((project, version))
+                assert file.get("yanked") == (None if reason is None else reason or True)
+                if "core-metadata" in file:
+                    served[f"{file['filename']}.metadata"] = file["core-metadata"]["sha256"]
+        there = [path for path in (site.places.pages / "metadata").iterdir() if not path.name.startswith(".")]
+        assert {path.name: record.sha256_of(path) for path in there} == served
+        assert sorted(path for path in site.home.rglob("*") if path.is_dir()) == self.directories
+
+
+AnySequence.TestCase.settings = settings(settings.get_profile("kit"), max_examples=40, stateful_step_count=15)
+TestAnySequence = AnySequence.TestCase

@@ -1,0 +1,202 @@
+"""The command line: what it does, what it says, and the exit status that timers and people go by."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support import WHEELHOUSE
+from support.archives import sdist
+from support.pages import URL, Site
+from wheelhouse import __main__ as program
+from wheelhouse.pages import folder
+
+SDIST = "foo-1.0.tar.gz"
+
+
+@pytest.fixture
+def settings(site: Site) -> Path:
+    """The settings of a site with one release of foo, whose pages are in step."""
+    paths = {
+        "data": site.home / "data",
+        "pages": site.places.pages,
+        "rights": site.home / "rights.json",
+        "yanked": site.places.yanked_settings,
+    }
+    path = site.home / "settings.json"
+    found = {name: str(place) for name, place in paths.items()} | {"data_is_mount": False, "url": URL}
+    path.write_text(json.dumps(found))
+    site.put(SDIST, sdist())
+    site.folder.catch_up()
+    return path
+
+
+def run(settings: Path, *words: str) -> int:
+    """Run the program in this process. Returns its exit status."""
+    return program.main(["--settings", str(settings), *words])
+
+
+def yanked(site: Site) -> list:
+    """Return what the page of foo says of each file."""
+    return [file.get("yanked") for file in json.loads(site.read("projects/foo.json"))["files"]]
+
+
+@pytest.mark.parametrize("words", [["rebuild"], ["rebuild", "--changed"], ["rebuild", "Foo"]], ids=str)
+def test_rebuild(site: Site, settings: Path, capsys: pytest.CaptureFixture, words: list[str]) -> None:
+    """In any spelling, for all or one or those that changed, pages are in step afterwards; good work is silent."""
+    site.put("foo-2.0.tar.gz", sdist())
+    assert run(settings, *words) == 0
+    assert capsys.readouterr() == ("", "")
+    assert site.on_pages() == site.on_disk()
+
+
+def test_rebuild_all_and_changed(site: Site, settings: Path) -> None:
+    """What was spoilt is found by the first, which takes longer, and not by the second."""
+    page = site.places.projects / "foo.html"
+    good = page.read_bytes()
+    page.write_bytes(b"spoilt")
+    assert run(settings, "rebuild", "--changed") == 0
+    assert page.read_bytes() == b"spoilt"
+    assert run(settings, "rebuild") == 0
+    assert page.read_bytes() == good
+
+
+@pytest.mark.parametrize("words", [["rebuild"], ["rebuild", "--changed"]], ids=str)
+def test_something_is_left_out(site: Site, settings: Path, capsys: pytest.CaptureFixture, words: list[str]) -> None:
+    """It is named where the journal keeps it, and the status says that there is something to look at."""
+    site.put("bar-1.0.tar.gz", b"torn")
+    assert run(settings, *words) == 1
+    said = capsys.readouterr()
+    assert said.out.startswith("bar-1.0.tar.gz: left out: ")
+    assert said.err == ""
+
+
+def test_check(site: Site, settings: Path, capsys: pytest.CaptureFixture) -> None:
+    """Silence and 0 mean that every file is what it was."""
+    assert run(settings, "check") == 0
+    assert capsys.readouterr() == ("", "")
+    site.put(SDIST, sdist("foo", "2.0"))
+    assert run(settings, "check") == 1
+    assert capsys.readouterr().out == f"{SDIST}: differs: it is not the file that was uploaded\n"
+
+
+def test_yank_and_unyank(site: Site, settings: Path, capsys: pytest.CaptureFixture) -> None:
+    """The page says so at once, with the reason, and no longer says so afterwards."""
+    assert yanked(site) == [None]
+    assert run(settings, "yank", "Foo", "v1.0", "--reason", "it's <broken>") == 0
+    assert yanked(site) == ["it's <broken>"]
+    assert run(settings, "yank", "foo", "1", "--reason", "other") == 0
+    assert yanked(site) == ["other"]
+    assert run(settings, "yank", "foo", "1.0") == 0
+    assert yanked(site) == [True]
+    assert run(settings, "unyank", "FOO", "1.0.0") == 0
+    assert yanked(site) == [None]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_yanks_last(site: Site, settings: Path) -> None:
+    """Writing pages anew, or another upload, does not bring a yanked release back."""
+    run(settings, "yank", "foo", "1.0", "--reason", "broken")
+    site.upload("foo-2.0.tar.gz", sdist())
+    assert yanked(site) == ["broken", None]
+    run(settings, "rebuild")
+    assert yanked(site) == ["broken", None]
+
+
+@pytest.mark.parametrize(
+    ("project", "version", "said"),
+    [
+        ("foo", "2.0", "There is no foo 2.0 here. There are: 1.0."),
+        ("Foo", "1.0.1", "There is no foo 1.0.1 here. There are: 1.0."),
+        ("foo", "nonsense", "There is no foo nonsense here. There are: 1.0."),
+        ("Nobody.s", "1.0", "There is no nobody-s 1.0 here. There are: none."),
+        ("../foo", "1.0", "There is no -/foo 1.0 here. There are: none."),
+    ],
+)
+@pytest.mark.parametrize("command", ["yank", "unyank"])
+def test_a_release_that_is_not_there(
+    site: Site, settings: Path, capsys: pytest.CaptureFixture, command: str, project: str, version: str, said: str
+) -> None:
+    """A slip of the pen must not look like a release that is safe now."""
+    before = sorted(path for path in site.home.rglob("*") if "locks" not in path.parts)
+    assert run(settings, command, project, version) == 1
+    assert capsys.readouterr().out == f"{said}\n"
+    assert sorted(path for path in site.home.rglob("*") if "locks" not in path.parts) == before
+    assert site.projects() == ["foo"]
+
+
+def test_unyank_against_the_settings(site: Site, settings: Path, capsys: pytest.CaptureFixture) -> None:
+    """What the settings yank stays yanked, and whoever tries is told where to change it."""
+    site.places.yanked_settings.write_text('{"foo": {"1.0": "reviewed"}}')
+    assert run(settings, "rebuild") == 0
+    assert run(settings, "unyank", "foo", "1.0") == 1
+    assert "pypi_yanked" in capsys.readouterr().out
+    assert yanked(site) == ["reviewed"]
+
+
+@pytest.mark.parametrize("words", [[], ["erase"], ["yank", "foo"], ["rebuild", "a", "b"], ["check", "--fix"]], ids=str)
+def test_a_wrong_call(settings: Path, capsys: pytest.CaptureFixture, words: list[str]) -> None:
+    """The status tells it from one that found something."""
+    with pytest.raises(SystemExit) as left:
+        run(settings, *words)
+    assert left.value.code == 2
+    assert "usage: wheelhouse" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), ValueError("no JSON"), TypeError("a mistake")])
+def test_it_could_not_be_done(
+    settings: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, error: Exception
+) -> None:
+    """Python ends with 1 after an error, which the unit takes for a file that was left out: all fine."""
+
+    def fail(_folder: object) -> None:
+        raise error
+
+    monkeypatch.setattr(folder.Folder, "catch_up", fail)
+    assert run(settings, "rebuild", "--changed") == 2
+    said = capsys.readouterr()
+    assert str(error) in said.err.splitlines()[-1]
+    assert "Traceback" in said.err
+    assert said.out == ""
+
+
+@pytest.mark.parametrize("text", [None, "", "{}", "[]"])
+def test_settings_that_are_none(tmp_path: Path, text: str | None) -> None:
+    """The same where it is the settings that are not there, or say something else."""
+    path = tmp_path / "settings.json"
+    if text is not None:
+        path.write_text(text)
+    assert run(path, "check") == 2
+
+
+@pytest.mark.parametrize("words", [["rebuild"], ["rebuild", "--changed"], ["check"], ["yank", "foo", "1.0"]], ids=str)
+def test_data_that_is_not_mounted(site: Site, settings: Path, capsys: pytest.CaptureFixture, words: list[str]) -> None:
+    """The empty directory beneath a mount is no empty index: all pages stay as they are."""
+    (site.home / "data").rename(site.home / "unmounted")
+    (site.home / "data/packages").mkdir(parents=True)
+    before = site.read("projects/foo.json")
+    assert run(settings, *words) == 2
+    assert "its mark cannot be read" in capsys.readouterr().err
+    assert site.read("projects/foo.json") == before
+    assert site.projects() == ["foo"]
+    (site.home / "data/.wheelhouse").write_text("mark\n")
+    settings.write_text(settings.read_text().replace('"data_is_mount": false', '"data_is_mount": true'))
+    assert run(settings, *words) == 2
+    assert "not mounted" in capsys.readouterr().err
+
+
+def test_as_a_program(site: Site, settings: Path) -> None:
+    """It starts as the wrapper starts it, and hands its status on."""
+    site.put("bar-1.0.tar.gz", b"torn")
+    done = subprocess.run(
+        [sys.executable, "-m", "wheelhouse", "--settings", settings, "rebuild", "--changed"],
+        env=os.environ | {"PYTHONPATH": str(WHEELHOUSE.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.startswith("bar-1.0.tar.gz: left out: ")

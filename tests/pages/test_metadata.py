@@ -1,0 +1,242 @@
+"""What a distribution says of itself, and that nothing it says, or fails to say, is more than an answer."""
+
+import gzip
+import io
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support import short
+from support.archives import METADATA, fitting, tarred, wheel, zipped
+from wheelhouse.pages import metadata
+from wheelhouse.pages.metadata import Broken, Metadata
+
+WHEEL = "foo-1.0-py3-none-any.whl"
+SDIST = "foo-1.0.tar.gz"
+ZIP = "foo-1.0.zip"
+
+
+def read(directory: Path, filename: str, content: bytes) -> Metadata:
+    """Read a file of some content."""
+    path = directory / filename
+    path.write_bytes(content)
+    return metadata.read(path)
+
+
+def pkg_info(version: str = "2.2", more: str = "") -> str:
+    """Return an sdist's metadata. version: the metadata's, not the sdist's."""
+    return f"Metadata-Version: {version}\nName: foo\nVersion: 1.0\nRequires-Python: >=3.8\n{more}"
+
+
+def sdists(text: str, member: str = "foo-1.0/PKG-INFO") -> list[tuple[str, bytes]]:
+    """Return an sdist of each kind."""
+    members = {"foo-1.0/setup.py": "", member: text, "foo-1.0/foo.py": "#" * 5000}
+    return [(SDIST, tarred(members)), (ZIP, zipped(members))]
+
+
+def test_wheel(tmp_path: Path) -> None:
+    """What is served is the METADATA file, byte for byte (PEP 658)."""
+    found = read(tmp_path, WHEEL, wheel(more="Requires-Python: >=3.8, <4\nRequires-Dist: bar\n\nLong.\n"))
+    assert found.core.decode() == METADATA.format(name="foo", version="1.0") + (
+        "Requires-Python: >=3.8, <4\nRequires-Dist: bar\n\nLong.\n"
+    )
+    assert found.requires_python == ">=3.8, <4"
+
+
+def test_the_wheels_own(tmp_path: Path) -> None:
+    """A wheel may carry others within it; only the one at the top is its own."""
+    members = {"foo/_vendor/bar-2.0.dist-info/METADATA": "Name: bar\n", "METADATA": "Name: no\n"}
+    found = read(tmp_path, WHEEL, zipped(members | {"foo-1.0.dist-info/METADATA": "Name: foo\n"}))
+    assert found.core == b"Name: foo\n"
+    with pytest.raises(Broken, match="without METADATA"):
+        read(tmp_path, WHEEL, zipped(members))
+
+
+@pytest.mark.parametrize(
+    ("version", "more", "reliable"),
+    [
+        ("2.2", "", True),
+        ("2.3", "Requires-Dist: bar\n", True),
+        ("2.10", "", True),
+        ("3.0", "", True),
+        ("2.2", "Dynamic: Version\nDynamic: Description\n", True),
+        ("2.1", "", False),
+        ("1.2", "", False),
+        ("2.2", "Dynamic: Requires-Dist\n", False),
+        ("2.2", "Dynamic: Version\nDynamic: requires-dist\n", False),
+        ("2.2", "Dynamic: Requires-Python\n", False),
+        ("2.4", "Dynamic: Provides-Extra\n", False),
+        ("two", "", False),
+        ("", "", False),
+        ("9" * 5000, "", False),
+        ("²", "", False),
+    ],
+    ids=short,
+)
+def test_sdist(tmp_path: Path, version: str, more: str, reliable: bool) -> None:
+    """An sdist's metadata is that of its wheels only since it must say what it leaves open (PEP 643)."""
+    text = pkg_info(version, more)
+    for filename, content in sdists(text):
+        found = read(tmp_path, filename, content)
+        assert found.core == (text.encode() if reliable else None)
+        assert found.requires_python == ">=3.8"
+
+
+@pytest.mark.parametrize("member", ["foo-1.0/PKG-INFO", "./foo-1.0/PKG-INFO"])
+def test_sdists_own(tmp_path: Path, member: str) -> None:
+    """The PKG-INFO of the top-level directory is the sdist's."""
+    for filename, content in sdists(pkg_info(), member):
+        assert read(tmp_path, filename, content).core == pkg_info().encode()
+
+
+@pytest.mark.parametrize("member", ["PKG-INFO", "foo-1.0/foo.egg-info/PKG-INFO", "foo-1.0/NO-PKG-INFO"])
+def test_others_in_sdists(tmp_path: Path, member: str) -> None:
+    """Other members are somebody else's, or of another kind; such an sdist is old, and not broken."""
+    for filename, content in sdists(pkg_info(), member):
+        assert read(tmp_path, filename, content) == Metadata(None, None)
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        ("", None),
+        ("Requires-Python:\n", None),
+        ("Requires-Python:   \n", None),
+        ("Requires-Python: >=3.8\n", ">=3.8"),
+        ("requires-python: >=3.8\n", ">=3.8"),
+        ("\nRequires-Python: >=3.8\n", None),  # in the description
+        ("Requires-Python: >=3.8\nRequires-Python: >=2\n", ">=3.8"),
+    ],
+    ids=short,
+)
+def test_requires_python(tmp_path: Path, lines: str, found: str | None) -> None:
+    """What is not said is None; an empty text would be a demand that nobody meets."""
+    assert read(tmp_path, WHEEL, wheel(more=lines)).requires_python == found
+
+
+def test_requires_python_of_any_bytes(tmp_path: Path) -> None:
+    """A field in a wrong encoding must not make a text that no page can be encoded with."""
+    raw = b"Metadata-Version: 2.1\nRequires-Python: >=3.8 \xff\xfe\n"
+    members = {"foo-1.0.dist-info/METADATA": raw}
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    assert read(tmp_path, WHEEL, buffer.getvalue()).requires_python.encode()
+
+
+def deflated() -> bytearray:
+    """Return a wheel whose METADATA is compressed, and where that begins."""
+    members = {"foo-1.0.dist-info/METADATA": METADATA + "".join(f"Keywords: {n}\n" for n in range(100))}
+    return bytearray(zipped(members, zipfile.ZIP_DEFLATED))
+
+
+def damaged(content: bytes, at: int, much: int = 40) -> bytes:
+    """Return content with some bytes that are others."""
+    return content[:at] + b"\xff" * much + content[at + much :]
+
+
+def with_flag(offset: int, value: int) -> bytes:
+    """Return a wheel with another byte in its central directory."""
+    content = bytearray(wheel())
+    content[content.rindex(b"PK\x01\x02") + offset] = value
+    return bytes(content)
+
+
+def claiming(size: int) -> bytes:
+    """Return a wheel whose directory says that its METADATA is as large as that."""
+    content = bytearray(wheel())
+    at = content.rindex(b"PK\x01\x02")
+    content[at + 24 : at + 28] = size.to_bytes(4, "little")
+    return bytes(content)
+
+
+BROKEN = {
+    "empty wheel": (WHEEL, b""),
+    "empty sdist": (SDIST, b""),
+    "empty zip": (ZIP, b""),
+    "text as wheel": (WHEEL, b"a page of text"),
+    "text as sdist": (SDIST, b"a page of text"),
+    "text as zip": (ZIP, b"a page of text"),
+    "text in gzip": (SDIST, gzip.compress(b"a page of text" * 100)),
+    "sdist as wheel": (WHEEL, fitting(SDIST)),
+    "wheel as sdist": (SDIST, fitting(WHEEL)),
+    "torn wheel": (WHEEL, wheel()[:-30]),
+    "torn sdist": (SDIST, sdists(pkg_info())[0][1][:60]),
+    "an sdist that lacks its last bytes": (SDIST, sdists(pkg_info())[0][1][:-4]),
+    "a wrong checksum at its end": (SDIST, damaged(sdists(pkg_info())[0][1], -8, 4)),
+    "no METADATA": (WHEEL, zipped({"foo.py": ""})),
+    "an empty archive": (WHEEL, zipped({})),
+    "METADATA that does not inflate": (WHEEL, damaged(bytes(deflated()), 60)),
+    "METADATA with a wrong checksum": (WHEEL, wheel().replace(b"Name: foo", b"Name: bar")),
+    "METADATA behind a password": (WHEEL, with_flag(8, 1)),
+    "unknown compression": (WHEEL, with_flag(10, 99)),
+    "a later zip": (WHEEL, with_flag(6, 255)),
+    "a member beyond the end": (WHEEL, with_flag(44, 255)),
+    "METADATA too large": (WHEEL, claiming(metadata.LARGEST + 1)),
+    "METADATA really too large": (
+        WHEEL,
+        zipped({"foo-1.0.dist-info/METADATA": "x" * (metadata.LARGEST + 1)}, zipfile.ZIP_DEFLATED),
+    ),
+    "a wrong place of the directory": (WHEEL, wheel()[:-6] + b"\xff\xff\xff\x7f\0\0"),
+}
+
+
+@pytest.mark.parametrize(("filename", "content"), BROKEN.values(), ids=BROKEN.keys())
+def test_broken(tmp_path: Path, filename: str, content: bytes) -> None:
+    """A file that is none of its kind is told from a disk that fails, in words."""
+    with pytest.raises(Broken) as raised:
+        read(tmp_path, filename, content)
+    assert str(raised.value)
+
+
+def test_an_sdists_metadata_too_large(tmp_path: Path) -> None:
+    """It is not served; the sdist itself can be installed all the same."""
+    text = pkg_info() + "x" * metadata.LARGEST
+    for filename, content in sdists(text):
+        assert read(tmp_path, filename, content) == Metadata(None, None)
+
+
+@pytest.mark.parametrize("filename", [WHEEL, SDIST, ZIP])
+@given(st.data())
+def test_any_damage(filename: str, tmp_path: Path, data: st.DataObject) -> None:
+    """Whatever bytes there are: metadata, or Broken."""
+    whole = bytes(deflated()) if filename == WHEEL else dict(sdists(pkg_info(more="Dynamic: Version\n")))[filename]
+    content = bytearray(whole)
+    for _ in range(data.draw(st.integers(0, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    content = content[: data.draw(st.sampled_from([len(content), len(content) // 2, len(content) - 1]))]
+    try:
+        found = read(tmp_path, filename, bytes(content))
+    except Broken as reason:
+        assert str(reason)
+    else:
+        assert isinstance(found, Metadata)
+        assert (found.requires_python or "").encode() is not None
+
+
+@pytest.mark.parametrize("filename", [WHEEL, SDIST, ZIP])
+@given(st.binary(max_size=300))
+def test_any_metadata(filename: str, tmp_path: Path, raw: bytes) -> None:
+    """Whatever an archive that is whole says of itself can be put on a page."""
+    member = "foo-1.0.dist-info/METADATA" if filename == WHEEL else "foo-1.0/PKG-INFO"
+    text = (b"Metadata-Version: 2.2\nRequires-Python: " + raw).decode("latin-1")
+    content = tarred({member: text}) if filename == SDIST else zipped({member: text})
+    found = read(tmp_path, filename, content)
+    assert (found.requires_python or "").encode() is not None
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), OSError(24, "Too many open files")], ids=str)
+@pytest.mark.parametrize("filename", [WHEEL, SDIST, ZIP])
+def test_a_failing_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filename: str, error: OSError) -> None:
+    """A disk that fails says nothing of the file, which must not be left out for it."""
+
+    def fail(_path: Path) -> None:
+        raise error
+
+    for kind in ("from_wheel", "from_sdist"):
+        monkeypatch.setattr(metadata, kind, fail)
+    with pytest.raises(OSError, match=error.strerror):
+        read(tmp_path, filename, b"")

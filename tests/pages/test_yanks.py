@@ -1,0 +1,58 @@
+"""Which releases are yanked: by command, by the settings, in any spelling."""
+
+import json
+from pathlib import Path
+
+import pytest
+from support.pages import Site
+from wheelhouse.pages import yanks
+
+
+def test_nothing(site: Site) -> None:
+    """Without files, nothing is yanked."""
+    assert yanks.load(site.places.yanked, site.places.yanked_settings) == {}
+
+
+def test_there_and_back(site: Site) -> None:
+    """A yank is taken back whole: nothing of it stays in the file."""
+    path, locks = site.places.yanked, site.places.locks
+    yanks.change(path, locks, "foo", "1.0", "broken")
+    yanks.change(path, locks, "foo", "1.1", "")
+    yanks.change(path, locks, "bar", "1.0", "other")
+    assert yanks.load(path) == {"foo": {"1": "broken", "1.1": ""}, "bar": {"1": "other"}}
+    yanks.change(path, locks, "foo", "1.0", None)
+    yanks.change(path, locks, "bar", "1.0", None)
+    assert yanks.load(path) == {"foo": {"1.1": ""}}
+    yanks.change(path, locks, "foo", "7", None)
+    yanks.change(path, locks, "foo", "1.1", None)
+    assert json.loads(path.read_text()) == {}
+
+
+@pytest.mark.parametrize("version", ["1.0", "1", "v1.0.0", "1.0.0.0"])
+@pytest.mark.parametrize("project", ["foo-bar", "Foo.Bar", "foo__bar"])
+def test_spellings(site: Site, project: str, version: str) -> None:
+    """One release is yanked once, however it is written, and found again under every other spelling."""
+    path, locks = site.places.yanked, site.places.locks
+    yanks.change(path, locks, project, version, "one")
+    yanks.change(path, locks, "foo-bar", "1.0", "two")
+    assert yanks.load(path) == {"foo-bar": {"1": "two"}}
+    yanks.change(path, locks, project, version, None)
+    assert yanks.load(path) == {}
+
+
+def test_the_settings_count_before_the_command(site: Site) -> None:
+    """What was reviewed stands; what was typed adds to it."""
+    yanks.change(site.places.yanked, site.places.locks, "foo", "1.0", "typed")
+    yanks.change(site.places.yanked, site.places.locks, "foo", "1.1", "typed")
+    site.places.yanked_settings.write_text('{"Foo": {"1.0.0": "reviewed"}}')
+    found = yanks.load(site.places.yanked, site.places.yanked_settings)
+    assert found == {"foo": {"1": "reviewed", "1.1": "typed"}}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "7", "null", '{"foo": []}', '{"foo": "1.0"}', '{"foo": null}'])
+def test_a_file_that_says_something_else(tmp_path: Path, text: str) -> None:
+    """To take it for empty would offer what is yanked."""
+    path = tmp_path / "yanked.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"."):
+        yanks.load(path)

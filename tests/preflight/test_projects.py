@@ -1,0 +1,92 @@
+"""Projects' names and releases: what the preflight refuses, and what it lets through."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from packaging.utils import canonicalize_name
+from support import kit, load, short
+
+problems = load("roles/pypi/filter_plugins/projects.py").project_problems
+
+FILE = "inventory/group_vars/pypi_servers/users.yml"
+
+
+def right(*patterns: str) -> dict:
+    """Return settings with one right."""
+    return {"pypi_rights": [{"users": ["alice"], "may": ["upload"], "projects": list(patterns)}]}
+
+
+def private(*patterns: str) -> dict:
+    """Return settings with names of one's own."""
+    return {"pypi_private_names": list(patterns)}
+
+
+def yanked(project: str = "foo", version: str = "1.0") -> dict:
+    """Return settings with a release that is yanked."""
+    return {"pypi_yanked": [{"project": project, "version": version, "reason": "broken"}]}
+
+
+# What is given, and what the message must say: where, what is wrong, what to write.
+WRONG = [
+    (right("Acme_*"), ["pypi_rights, entry 1", "Write 'acme-*' for 'Acme_*'", FILE]),
+    (right("acme.core"), ["entry 1", "Write 'acme-core'"]),
+    (right("acme/*"), ["entry 1", "'acme/*' is no pattern"]),
+    (right("[a-z]*"), ["entry 1", "no pattern"]),
+    (right(""), ["entry 1", "no pattern"]),
+    (right("acme-"), ["entry 1", "'acme-' is no pattern"]),
+    (private("Acme_*"), ["pypi_private_names", "Write 'acme-*' for 'Acme_*'"]),
+    (private("acme-*", "Acme.Core"), ["pypi_private_names", "Write 'acme-core' for 'Acme.Core'"]),
+    (private("acme/*"), ["pypi_private_names", "'acme/*' is no pattern"]),
+    (private("(acme|b)"), ["pypi_private_names", "no pattern"]),
+    (private("acme$"), ["pypi_private_names", "no pattern"]),
+    (private("acme "), ["pypi_private_names", "no pattern"]),
+    (private(""), ["pypi_private_names", "no pattern"]),
+    (yanked(project="foo/bar"), ["pypi_yanked, entry 1", "'foo/bar'", "no project's name"]),
+    (yanked(project=""), ["pypi_yanked, entry 1", "no project's name"]),
+    (yanked(project="-foo"), ["pypi_yanked, entry 1", "no project's name"]),
+    (yanked(project="foo\n"), ["pypi_yanked, entry 1", "no project's name"]),
+    (yanked(version="one"), ["pypi_yanked, entry 1", "'one' is no version", "'1.0.2'"]),
+    (yanked(version="1.*"), ["pypi_yanked, entry 1", "no version"]),
+    (yanked(version=""), ["pypi_yanked, entry 1", "no version"]),
+    (yanked(version=">=1.0"), ["pypi_yanked, entry 1", "no version"]),
+    (
+        {"pypi_yanked": [{"project": "Foo.Bar", "version": "1.0"}, {"project": "foo-bar", "version": "v1.0.0"}]},
+        ["pypi_yanked, foo-bar 1", "twice", "Keep one"],
+    ),
+]
+
+RIGHT = [
+    {},
+    right("acme-*", "foo", "*-tests", "a?c", "*"),
+    private("acme-*", "foo", "*-internal", "a?c"),
+    yanked(),
+    yanked(project="Foo.Bar_baz", version="v1.0-rc.1"),
+    yanked(version="1!2.0.post1.dev3+local.7"),
+    {"pypi_yanked": [{"project": "foo", "version": "1.0"}, {"project": "foo", "version": "1.0.1"}]},
+    {"pypi_yanked": [{"project": "foo", "version": "1.0"}, {"project": "bar", "version": "1.0"}]},
+]
+
+
+@pytest.mark.parametrize(("given", "said"), WRONG, ids=short)
+def test_refused(given: dict, said: list[str]) -> None:
+    """One look at the message is enough to mend the setting: it says where, why, and what to write."""
+    found = problems(kit.settings(**given))
+    assert len(found) == 1, found
+    assert [words for words in said if words not in found[0]] == []
+
+
+@pytest.mark.parametrize("given", RIGHT, ids=short)
+def test_accepted(given: dict) -> None:
+    """A check that refuses what would work is worse than none."""
+    assert problems(kit.settings(**given)) == []
+
+
+@given(st.text(max_size=12) | st.from_regex(r"[A-Za-z0-9.*?_-]{1,9}", fullmatch=True))
+def test_accepted_patterns_are_safe(pattern: str) -> None:
+    """A pattern becomes a regular expression of Apache's, and is compared with normalised names."""
+    if not problems(kit_settings | private(pattern)):
+        assert set(pattern) <= set("abcdefghijklmnopqrstuvwxyz0123456789-*?")
+        assert canonicalize_name(pattern) == pattern
+
+
+kit_settings = kit.settings()

@@ -1,0 +1,117 @@
+"""A packages directory with its pages, without an application, and what is to be seen on them."""
+
+import gzip
+import hashlib
+import json
+import os
+import re
+from html import unescape
+from pathlib import Path
+
+from wheelhouse.distributions import project_of
+from wheelhouse.pages.folder import Folder
+from wheelhouse.pages.site import Pages, Places
+
+URL = "https://pypi.example.com/"
+PAGES = ("projects", "root", "metadata", "records", "locks")
+
+
+def make_directories(data: Path, pages: Path) -> None:
+    """Make what the role makes: the code makes none."""
+    for directory in (*(data / name for name in ("packages", "spool", "state")), *(pages / name for name in PAGES)):
+        directory.mkdir(parents=True)
+    (data / ".wheelhouse").write_text("mark\n")
+
+
+def sha256(content: bytes) -> str:
+    """Return a SHA-256 in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+class Site:
+    """A packages directory and its pages."""
+
+    def __init__(self, home: Path):
+        data, pages = home / "data", home / "pages"
+        make_directories(data, pages)
+        self.home = home
+        self.places = Places(
+            packages=data / "packages",
+            pages=pages,
+            names=data / "state/names.txt",
+            yanked=data / "state/yanked.json",
+            yanked_settings=home / "yanked.json",
+            url=URL,
+        )
+        self._clock = 1_700_000_000
+
+    @property
+    def pages(self) -> Pages:
+        return Pages(self.places)
+
+    @property
+    def folder(self) -> Folder:
+        return Folder(self.places)
+
+    def put(self, filename: str, content: bytes) -> Path:
+        """Copy a file there by hand. Each has a time of its own: two changes within a tick of the clock are none."""
+        path = self.places.packages / filename
+        path.write_bytes(content)
+        self._clock += 1
+        os.utime(path, (self._clock, self._clock))
+        return path
+
+    def upload(self, filename: str, content: bytes) -> None:
+        """Put a file there, and on its page, as the application does."""
+        self.put(filename, content)
+        self.pages.refresh(project_of(filename), [filename])
+
+    def remove(self, filename: str) -> None:
+        """Take a file away, and off its page, as the application does."""
+        (self.places.packages / filename).unlink()
+        self.pages.refresh(project_of(filename), [filename])
+
+    def read(self, name: str) -> bytes:
+        """Return one of the pages' files."""
+        return (self.places.pages / name).read_bytes()
+
+    def projects(self) -> list[str]:
+        """Return the root list, all of whose forms say the same."""
+        page = json.loads(self.read("root/index.json"))
+        names = [project["name"] for project in page["projects"]]
+        assert re.findall(r'<a href="([^"]+)/">', self.read("root/index.html").decode()) == names
+        return names
+
+    def files(self, project: str) -> dict[str, str]:
+        """Return the SHA-256 by name of the files on a project's page, all of whose forms say the same."""
+        page = json.loads(self.read(f"projects/{project}.json"))
+        files = {file["filename"]: file["hashes"]["sha256"] for file in page["files"]}
+        text = self.read(f"projects/{project}.html").decode()
+        links = re.findall(r'<a href="\.\./\.\./packages/([^"#]+)#sha256=([0-9a-f]{64})"', text)
+        assert {unescape(name): digest for name, digest in links} == files
+        for suffix in ("json", "html"):
+            compressed = self.read(f"projects/{project}.{suffix}.gz")
+            assert gzip.decompress(compressed) == self.read(f"projects/{project}.{suffix}")
+        return files
+
+    def on_pages(self) -> dict[str, str]:
+        """Return the SHA-256 by name of all files on all pages. Pages and root list go together."""
+        pages = sorted(path.stem for path in (self.places.pages / "projects").glob("*.json"))
+        if (self.places.pages / "root/index.json").exists():
+            assert self.projects() == pages
+        else:
+            assert pages == []
+        return {name: digest for project in pages for name, digest in self.files(project).items()}
+
+    def on_disk(self, broken: set[str] | None = None) -> dict[str, str]:
+        """Return the SHA-256 by name of all files there, but for those that are broken."""
+        found = {path.name: sha256(path.read_bytes()) for path in self.places.packages.iterdir()}
+        return {name: digest for name, digest in found.items() if name not in (broken or set())}
+
+    def gone(self) -> set[str]:
+        """Return the names that are marked as gone."""
+        return {path.stem for path in (self.places.pages / "projects").glob("*.gone")}
+
+    def leftovers(self) -> list[str]:
+        """Return the temporary files that lie about."""
+        return [path.name for path in self.places.pages.rglob(".*") if path.name != ".state"]
