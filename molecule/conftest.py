@@ -18,6 +18,20 @@ def pytest_configure(config):
         raise pytest.UsageError("These tests need hosts. Run them with: molecule verify --scenario-name NAME")
 
 
+def pytest_collection_modifyitems(config, items):
+    """Ask servers that do not encrypt (pypi_tls: none) nothing about encryption."""
+    settings = settings_of_all(config.option.ansible_inventory)
+    plain = {server for server, given in settings.items() if given["pypi_tls"] == "none"}
+    asked = [item for item in items if item.get_closest_marker("encrypted") and server_of(item) in plain]
+    config.hook.pytest_deselected(items=asked)
+    items[:] = [item for item in items if item not in asked]
+
+
+def server_of(item) -> str:
+    """The server that a test is about, by testinfra's parameter."""
+    return item.callspec.params["_testinfra_host"].backend.host if hasattr(item, "callspec") else ""
+
+
 def machines(inventory: str, group: str, **options) -> dict:
     """The machines of a group: {name: testinfra host}."""
     hosts = testinfra.get_hosts([group], connection="ansible", ansible_inventory=inventory, **options)

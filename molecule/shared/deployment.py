@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -60,6 +61,7 @@ def ansible_playbook(inventory: str, playbook: str, *options: str, **environment
     return Run(finished.returncode, finished.stdout)
 
 
+@cache
 def settings_of_all(inventory: str) -> dict[str, dict]:
     """Every server's settings, defaults and all: {host: {setting: value}}."""
     run = ansible_playbook(inventory, "molecule/shared/settings.yml", ANSIBLE_STDOUT_CALLBACK="ansible.posix.json")

@@ -16,7 +16,8 @@ class Answer:
 
 def curl(machine, *arguments: str) -> Answer:
     """Make a request from a machine; whatever curl understands may be said of it."""
-    command = ["curl", "--silent", "--show-error", "--include", "--max-time", "30", *arguments]
+    # HTTP/1.1: what a request broken off in the middle gets is easier to tell there.
+    command = ["curl", "--http1.1", "--silent", "--show-error", "--include", "--max-time", "30", *arguments]
     result = machine.run(shlex.join(command))
     # Apache may answer before an upload is complete, and then closes the line:
     # curl's 55 (sending failed) and 56 (receiving failed).

@@ -2,7 +2,8 @@
 
 DIRECTORIES = "{pypi_config_dir} {pypi_program_dir} /etc/apache2 /etc/logrotate.d /etc/systemd/system"
 SERVICE = "systemctl show apache2 --property=MainPID,ExecMainStartTimestampMonotonic,ExecReload"
-PROCESSES = "find /proc -maxdepth 1 -user pypi -regex '/proc/[0-9]+'"
+# The application's; what writes the pages comes and goes.
+PROCESSES = "grep -ls '^(wsgi:pypi)' /proc/[0-9]*/cmdline"
 
 
 def files(host, settings: dict) -> dict[str, str]:

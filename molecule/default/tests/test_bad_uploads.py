@@ -57,7 +57,7 @@ def test_broken_connection(client, put, host, settings, password_of, server, on_
     options = (
         f"--user bob:{password_of(server, 'bob')} --max-time 2 --header Content-Length:100000 --data-binary @{file}"
     )
-    assert client.run(f"curl --silent {options} {settings['pypi_url']}").rc == 28
+    assert client.run(f"curl --http1.1 --silent {options} {settings['pypi_url']}").rc == 28
     assert on_disk(new) == []
     assert host.check_output(f"find {settings['pypi_data_dir']}/spool -mindepth 1") == ""
 

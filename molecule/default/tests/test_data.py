@@ -21,6 +21,15 @@ def test_health_tells(ask):
     assert "its mark cannot be read" in answer.body
 
 
+@pytest.mark.usefixtures("_without_mark")
+@pytest.mark.parametrize("path", ["/simple/", "/simple/acme-known/", "/packages/acme_known-1.0-py3-none-any.whl", "/"])
+def test_never_empty(ask, path):
+    """Clients that are told "nothing here" would take the name from elsewhere, and caches would remember it."""
+    answer = ask(path, user="verify")
+    assert answer.status == 503
+    assert answer.headers["retry-after"] == "30"
+
+
 def test_health(ask):
     """And sees when it can again."""
     assert ask("/-/health").status == 200

@@ -40,7 +40,7 @@ def test_remove(request_from, send_from):
     assert request_from("inside", "either.test", "", *options, who=HANA).status == 200
 
 
-@pytest.mark.parametrize("path", ["/srv/pypi", "/etc/pypi", "/opt/pypi", "/var/log/pypi"])
+@pytest.mark.parametrize("path", ["/srv/pypi", "/etc/pypi", "/opt/pypi", "/var/log/pypi", "/var/lib/pypi"])
 def test_no_default_path(servers, path):
     """A path that is a setting is one everywhere: nothing is left at its default."""
     assert not servers["group.test"].file(path).exists

@@ -4,9 +4,10 @@ import re
 
 import pytest
 
-MODULES_ON = ["auth_basic", "authn_file", "authz_groupfile", "headers", "mpm_event", "remoteip", "reqtimeout", "wsgi"]
+MODULES_ON = ["auth_basic", "authz_groupfile", "headers", "http2", "mpm_event", "remoteip", "reqtimeout", "wsgi"]
 MODULES_OFF = [
-    "access_compat", "autoindex", "cgi", "cgid", "dav", "dav_fs", "include", "info", "mpm_prefork", "mpm_worker",
+    "access_compat", "autoindex", "cgi", "cgid", "dav", "dav_fs", "deflate", "include", "info", "mpm_prefork",
+    "mpm_worker",
     "negotiation", "php8.2", "status", "userdir",
 ]  # fmt: skip
 

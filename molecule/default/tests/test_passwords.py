@@ -1,0 +1,75 @@
+"""Passwords: dear once, remembered then, and forgotten at once when they change."""
+
+import time
+
+import bcrypt
+import pytest
+
+
+def hashed(password: str) -> str:
+    """A password's bcrypt hash, as htpasswd writes it."""
+    return "$2y$" + bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()[4:]
+
+
+@pytest.fixture
+def carol(host, settings):
+    """A way to give a user a password, or to remove the user, as a run of the kit does: by another file."""
+    file = f"{settings['pypi_config_dir']}/htpasswd"
+
+    def carol(password: str | None) -> None:
+        line = f"carol:{hashed(password)}" if password else ""
+        host.check_output(
+            "cp -p %s /root/htpasswd && sed -i '/^carol:/d' /root/htpasswd && echo %s >> /root/htpasswd"
+            " && mv /root/htpasswd %s",
+            file,
+            line,
+            file,
+        )
+
+    yield carol
+    carol(None)
+    host.check_output("sed -i '/^$/d' %s", file)
+
+
+def test_what_changes_counts_at_once(ask, carol):
+    """In every process, whoever of them remembers the password: the removed user is out with the next request."""
+    carol("first")
+    assert {ask("/simple/", user=("carol", "first")).status for _ in range(20)} == {200}
+    carol("second")
+    assert {ask("/simple/", user=("carol", "first")).status for _ in range(20)} == {401}
+    assert ask("/simple/", user=("carol", "second")).status == 200
+    carol(None)
+    assert {ask("/simple/", user=("carol", "second")).status for _ in range(20)} == {401}
+
+
+def test_failures_are_logged(ask, host, settings):
+    """Who tries, and from where: what fail2ban and people look for."""
+    name = f"stranger{time.time_ns()}"
+    assert ask("/simple/", user=(name, "guess")).status == 401
+    assert ask("/simple/", user=("alice", "guess")).status == 401
+    log = host.check_output(f"tail -n 20 {settings['pypi_log_dir']}/error.log")
+    found = [line for line in log.splitlines() if name in line]
+    assert len(found) == 1
+    assert "[client " in found[0] or "[remote " in found[0]
+    assert "guess" not in log
+
+
+FLOOD = """
+for i in $(seq 200); do
+    printf 'url = %s\\nuser = alice:wrong%s\\noutput = /dev/null\\n' "$1" "$i"
+done >/root/flood
+timeout 20 curl --silent --max-time 20 --parallel --parallel-max 40 --config /root/flood &
+sleep 1
+for i in 1 2 3 4 5 6 7 8 9 10; do
+    curl --silent --output /dev/null --max-time 5 --user "$2" --write-out '%{http_code} ' "$1"
+done
+kill %1
+"""
+
+
+def test_flood(client, ask, settings, password_of, server, put):
+    """Many wrong passwords at once cost their sender time, and those who are in nothing."""
+    assert ask("/simple/", user="verify").status == 200
+    script = put(client, "/root/flood.sh", FLOOD.encode())
+    url, login = f"{settings['pypi_url']}simple/", f"verify:{password_of(server, 'verify')}"
+    assert client.run("bash %s %s %s", script, url, login).stdout.split() == ["200"] * 10
