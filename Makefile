@@ -13,7 +13,7 @@ export PORT PYTHON
 export MOLECULE_COMMAND_BORDERS := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit molecule $(SCENARIOS:%=molecule-%) password requirements clean
+.PHONY: help demo test lint unit molecule $(SCENARIOS:%=molecule-%) bench password requirements clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z%-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -40,6 +40,11 @@ $(SCENARIOS:%=molecule-%): molecule-%: .venv/made
 	@tools/engine
 	@tools/images/build clients
 	molecule test --scenario-name $*
+
+bench: .venv/made ## Measure the kit beside other set-ups (QUICK=1: little of everything)
+	@tools/engine
+	@tools/images/build
+	@QUICK='$(QUICK)' RENDER='$(RENDER)' benchmarks/run
 
 password: .venv/made ## Ask for a password and print its line for users.yml (NAME=alice)
 	@tools/password '$(NAME)'

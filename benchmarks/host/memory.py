@@ -1,0 +1,35 @@
+"""The memory of all of Apache, Python, nginx on a host, as PSS: what is shared is counted once.
+
+Runs beside the host, in a container that sees its processes and may look at them.
+
+Usage: memory.py SECONDS. Looks each half second; prints the median and the most, in bytes.
+"""
+
+import os
+import statistics
+import sys
+import time
+from pathlib import Path
+
+
+def pss() -> int:
+    """The sum over all processes but this one, in bytes."""
+    total = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            program = (process / "exe").readlink().name
+            if program.startswith(("apache2", "python", "nginx")) and process.name != str(os.getpid()):
+                lines = (process / "smaps_rollup").read_text().splitlines()
+                total += 1024 * sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return total
+
+
+if __name__ == "__main__":
+    end = time.monotonic() + float(sys.argv[1])
+    seen = [pss()]
+    while time.monotonic() < end:
+        time.sleep(0.5)
+        seen.append(pss())
+    print(statistics.median(seen), max(seen))

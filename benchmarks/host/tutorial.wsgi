@@ -1,0 +1,3 @@
+import pypiserver
+
+application = pypiserver.app(roots=["/srv/bench/set/packages"], password_file="/opt/bench/htpasswd")

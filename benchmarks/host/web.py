@@ -1,0 +1,297 @@
+"""What talks to a set-up over HTTP, other than wrk. Runs on the host that is measured.
+
+Usage: web.py prepare | clients | upload, with one set-up as JSON on standard input. Prints JSON.
+A set-up: url, with a slash at the end; index, the path of the root list below it; upload, the path for uploads;
+login, "user:password" or ""; accept, what an installer's Accept header says.
+"""
+
+import asyncio
+import base64
+import hashlib
+import http.client
+import json
+import os
+import random
+import re
+import socket
+import ssl
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import urljoin, urlsplit
+
+from data import make_wheel, project_name
+
+CA = "/etc/pypi/tls/ca.crt"
+PATHS = Path("/srv/bench/paths")
+
+
+def headers_of(setup: dict) -> dict[str, str]:
+    """What an installer sends."""
+    headers = {"Accept": setup["accept"], "Accept-Encoding": "identity"}
+    if setup["login"]:
+        headers["Authorization"] = "Basic " + base64.b64encode(setup["login"].encode()).decode()
+    return headers
+
+
+def connect(setup: dict, timeout: float) -> http.client.HTTPConnection:
+    """A new connection; timeout in seconds."""
+    parts = urlsplit(setup["url"])
+    if parts.scheme == "https":
+        context = ssl.create_default_context(cafile=CA)
+        return http.client.HTTPSConnection(parts.hostname, parts.port, timeout=timeout, context=context)
+    return http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
+
+
+def links(page: str, content: bytes) -> list[str]:
+    """The paths of the files that a page lists, JSON or HTML, without queries and fragments."""
+    if content[:1] == b"{":
+        found = [file["url"] for file in json.loads(content)["files"]]
+    else:
+        found = re.findall(r'href="([^"]+\.whl)(?:#[^"]*)?"', content.decode())
+    return [urlsplit(urljoin(page, link)).path for link in found]
+
+
+def wait_for(setup: dict, seconds: float = 60) -> None:
+    """Wait until the server listens."""
+    parts = urlsplit(setup["url"])
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            socket.create_connection((parts.hostname, parts.port or 443), timeout=5).close()
+            return
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.2)
+
+
+def prepare(setup: dict) -> dict:
+    """Write the paths that wrk is to ask for. Fails if an answer is not what it should be.
+
+    setup["files"] is the size of the index, setup["sample"] how many projects are looked at to learn where files are.
+    """
+    connection = connect(setup, 120)
+    root = urlsplit(setup["url"] + setup["index"]).path
+
+    def get(path: str, **more: str) -> tuple[http.client.HTTPResponse, bytes]:
+        connection.request("GET", path, headers=headers_of(setup) | more)
+        response = connection.getresponse()
+        return response, response.read()
+
+    projects = setup["files"] // 10
+    numbers = random.Random(1).sample(range(projects), min(1000, projects))  # noqa: S311
+    pages = [f"{root}{project_name(number)}/" for number in numbers]
+    files = []
+    for page in pages[: setup["sample"]]:
+        response, content = get(page)
+        found = links(page, content)
+        if response.status != 200 or len(found) != 10:
+            raise SystemExit(f"{page} answered {response.status} with {len(found)} files instead of 10")
+        files += found
+    _response, content = get(f"{root}big/")
+    lists = {"page": pages, "file": files, "big": links(f"{root}big/", content), "root": [root], "same": pages[:1]}
+    lists["page-html"] = lists["page"]
+    if setup.get("json_as_file"):
+        lists |= {what: [f"{page}index.json" for page in lists[what]] for what in ("page", "same", "root")}
+    for what, paths in lists.items():
+        (PATHS / setup["name"]).mkdir(parents=True, exist_ok=True)
+        (PATHS / setup["name"] / what).write_text("".join(f"{path}\n" for path in paths))
+    response, content = get(lists["same"][0], **{"Accept-Encoding": "gzip"})
+    tags = {"ETag": "If-None-Match", "Last-Modified": "If-Modified-Since"}
+    same = [f"{tags[name]}: {response.headers[name]}" for name in tags if response.headers[name]][:1]
+    if same:
+        name, value = same[0].split(": ", 1)
+        response, _content = get(lists["same"][0], **{"Accept-Encoding": "gzip", name: value})
+        if response.status != 304:
+            same = []
+    return {"same": same, "page_bytes": len(content), "files": len(files), "type": response.headers["Content-Type"]}
+
+
+class Client:
+    """One connection that is kept, as those of pip and uv.
+
+    It is opened anew where the server has closed it between two requests, as busy servers do (RFC 9112, 9.3.1).
+    """
+
+    def __init__(self, setup: dict, context: ssl.SSLContext | None):
+        self._setup, self._context = setup, context
+        self._parts = urlsplit(setup["url"])
+        self._reader = self._writer = None
+
+    async def _connect(self) -> None:
+        port = self._parts.port or 443
+        self._reader, self._writer = await asyncio.open_connection(self._parts.hostname, port, ssl=self._context)
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._writer:
+            self._writer.close()
+
+    async def get(self, path: str) -> bytes:
+        """One answer. Raises OSError unless it is 200."""
+        if self._writer:
+            try:
+                return await self._exchange(path)
+            except (asyncio.IncompleteReadError, ConnectionError) as error:
+                if getattr(error, "partial", b""):
+                    raise
+                self.close()
+        await self._connect()
+        return await self._exchange(path)
+
+    async def _exchange(self, path: str) -> bytes:
+        lines = [f"GET {path} HTTP/1.1", f"Host: {self._parts.netloc}"]
+        lines += [f"{name}: {value}" for name, value in headers_of(self._setup).items()]
+        self._writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+        head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        if " 200 " not in head.splitlines()[0]:
+            raise OSError(head.splitlines()[0])
+        if re.search(r"(?im)^transfer-encoding: *chunked", head):
+            return b"".join([chunk async for chunk in self._chunks()])
+        length = re.search(r"(?im)^content-length: *(\d+)", head)
+        if not length:
+            raise OSError("an answer without a length")
+        return await self._reader.readexactly(int(length[1]))
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
+        while size := int((await self._reader.readline()).split(b";")[0], 16):
+            yield await self._reader.readexactly(size)
+            await self._reader.readline()
+        await self._reader.readline()
+
+
+async def install(setup: dict, number: int, context: ssl.SSLContext | None) -> float:
+    """One client's work: a project's page, the metadata of its newest file, that file, and its SHA-256 compared.
+
+    Metadata only where the set-up has them in a file of their own. Returns seconds.
+    """
+    began = time.monotonic()
+    client = Client(setup, context)
+    try:
+        page = f"{urlsplit(setup['url']).path}{setup['index']}{project_name(number % (setup['files'] // 10))}/"
+        content = await client.get(page + ("index.json" if setup.get("json_as_file") else ""))
+        path = links(page, content)[-1]
+        if setup["name"] in ("kit", "bare", "nginx"):
+            await client.get(f"{path}.metadata")
+        file = await client.get(path)
+        if hashlib.sha256(file).hexdigest().encode() not in content:
+            raise OSError("a file with another SHA-256 than its page says")
+    finally:
+        client.close()
+    return time.monotonic() - began
+
+
+async def all_clients(setup: dict) -> dict:
+    """setup["clients"] clients at once, each with setup["timeout"] seconds."""
+    context = ssl.create_default_context(cafile=CA) if setup["url"].startswith("https") else None
+    began = time.monotonic()
+    jobs = [asyncio.wait_for(install(setup, number, context), setup["timeout"]) for number in range(setup["clients"])]
+    results = await asyncio.gather(*jobs, return_exceptions=True)
+    seconds = [result for result in results if isinstance(result, float)]
+    errors = [repr(result) for result in results if not isinstance(result, float)]
+    return {
+        "seconds": time.monotonic() - began,
+        "median_s": statistics.median(seconds) if seconds else None,
+        "slowest_s": max(seconds, default=None),
+        "errors": len(errors),
+        "first_error": errors[0] if errors else "",
+    }
+
+
+def clients(setup: dict) -> dict:
+    """Many clients at once."""
+    return asyncio.run(all_clients(setup))
+
+
+def post(setup: dict, wheel: Path, project: str, version: str) -> float:
+    """Upload a wheel as twine does, on a connection of its own. Returns seconds, from connecting to the answer."""
+    boundary = "bench-" + os.urandom(12).hex()
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    fields = {
+        ":action": "file_upload",
+        "protocol_version": "1",
+        "metadata_version": "2.1",
+        "name": project,
+        "version": version,
+        "filetype": "bdist_wheel",
+        "pyversion": "py3",
+        "sha256_digest": digest,
+    }
+    parts = [
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in fields.items()
+    ]
+    parts.append(
+        f'--{boundary}\r\nContent-Disposition: form-data; name="content"; filename="{wheel.name}"\r\n'
+        "Content-Type: application/octet-stream\r\n\r\n"
+    )
+    head, tail = "".join(parts).encode(), f"\r\n--{boundary}--\r\n".encode()
+    length = len(head) + wheel.stat().st_size + len(tail)
+    headers = {"Content-Type": f"multipart/form-data; boundary={boundary}", "Content-Length": str(length)}
+    if setup["login"] or setup.get("upload_login"):
+        login = setup["login"] or setup["upload_login"]
+        headers["Authorization"] = "Basic " + base64.b64encode(login.encode()).decode()
+    with wheel.open("rb") as file:
+        began = time.monotonic()
+        connection = connect(setup, 120)
+        connection.putrequest("POST", urlsplit(setup["url"]).path + setup["upload"])
+        for name, value in headers.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        connection.send(head)
+        while block := file.read(1 << 20):
+            connection.send(block)
+        connection.send(tail)
+        response = connection.getresponse()
+        answer = response.read()
+        seconds = time.monotonic() - began
+    connection.close()
+    if response.status not in (200, 303):
+        raise SystemExit(f"the upload was answered with {response.status}: {answer[:200].decode(errors='replace')}")
+    return seconds
+
+
+def upload(setup: dict) -> dict:
+    """setup["count"] small wheels of new versions, as many of new projects, setup["large"] of 100 MB.
+
+    For each large one the same bytes are also written with dd and fsync, and summed with sha256sum. Seconds each.
+    """
+    result = {"version": [], "project": [], "large": [], "disk": []}
+    with tempfile.TemporaryDirectory(dir="/srv/bench") as folder:
+        work, mark = Path(folder), f"{int(time.time()):d}"
+        # The first one is not counted: the password is not remembered yet, or the application not loaded.
+        name = f"first-{mark}"
+        post(setup, make_wheel(work, name, "1.0"), name, "1.0")
+        for i in range(setup["count"]):
+            name = project_name(i % (setup["files"] // 10))
+            wheel = make_wheel(work, name, f"{mark}.{i}")
+            result["version"].append(post(setup, wheel, name, f"{mark}.{i}"))
+            name = f"new-{mark}-{i}"
+            wheel = make_wheel(work, name, "1.0")
+            result["project"].append(post(setup, wheel, name, "1.0"))
+        for i in range(setup["large"]):
+            name = f"large-{mark}-{i}"
+            wheel = make_wheel(work, name, "1.0", extra=100_000_000)
+            began = time.monotonic()
+            target = work / "written"
+            subprocess.run(
+                ["/usr/bin/dd", f"if={wheel}", f"of={target}", "bs=1M", "conv=fsync", "status=none"], check=True
+            )
+            subprocess.run(["/usr/bin/sha256sum", str(target)], check=True, stdout=subprocess.DEVNULL)
+            result["disk"].append(time.monotonic() - began)
+            result["large"].append(post(setup, wheel, name, "1.0"))
+            target.unlink()
+            wheel.unlink()
+    return result
+
+
+if __name__ == "__main__":
+    command = {"prepare": prepare, "clients": clients, "upload": upload}[sys.argv[1]]
+    setup = json.load(sys.stdin)
+    wait_for(setup)
+    print(json.dumps(command(setup)))
