@@ -3,7 +3,7 @@
 DIRECTORIES = "{pypi_config_dir} {pypi_program_dir} /etc/apache2 /etc/logrotate.d /etc/systemd/system"
 SERVICE = "systemctl show apache2 --property=MainPID,ExecMainStartTimestampMonotonic,ExecReload"
 # The application's; what writes the pages comes and goes.
-PROCESSES = "grep -ls '^(wsgi:pypi)' /proc/[0-9]*/cmdline"
+APPLICATION = "grep -ls '^(wsgi:pypi)' /proc/[0-9]*/cmdline"
 
 
 def files(host, settings: dict) -> dict[str, str]:
@@ -20,4 +20,4 @@ def files(host, settings: dict) -> dict[str, str]:
 
 def service(host) -> str:
     """Which processes serve, since when, and when they were last told to reload."""
-    return host.check_output(f"{SERVICE}; {PROCESSES}")
+    return host.check_output(f"{SERVICE}; {APPLICATION}")

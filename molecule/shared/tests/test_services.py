@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from shared.snapshot import APPLICATION
 
 MODULES_ON = ["auth_basic", "authz_groupfile", "headers", "http2", "mpm_event", "remoteip", "reqtimeout", "wsgi"]
 MODULES_OFF = [
@@ -30,10 +31,9 @@ def test_ports(host, settings):
 
 def test_the_application_runs_as_its_own_user(host, settings):
     """A hole in pypiserver must not open Apache's passwords or key: mod_wsgi's processes are the user pypi's."""
-    owned = host.check_output("find /proc -maxdepth 1 -user pypi -regex '/proc/[0-9]+' -printf '%f\n'").split()
-    names = {host.check_output("cat /proc/%s/comm", process) for process in owned}
-    assert len(owned) == int(settings["pypi_processes"])
-    assert names == {"apache2"}
+    processes = host.check_output(APPLICATION).split()
+    assert len(processes) == int(settings["pypi_processes"])
+    assert {host.file(process).user for process in processes} == {"pypi"}
     shell = host.user("pypi").shell
     assert shell == "/usr/sbin/nologin"
 
