@@ -2,6 +2,8 @@
 
 import re
 
+from pathlib import Path
+
 import pytest
 from shared.snapshot import APPLICATION
 
@@ -33,7 +35,7 @@ def test_the_application_runs_as_its_own_user(host, settings):
     """A hole in pypiserver must not open Apache's passwords or key: mod_wsgi's processes are the user pypi's."""
     processes = host.check_output(APPLICATION).split()
     assert len(processes) == int(settings["pypi_processes"])
-    assert {host.file(process).user for process in processes} == {"pypi"}
+    assert {host.file(str(Path(process).parent)).user for process in processes} == {"pypi"}
     shell = host.user("pypi").shell
     assert shell == "/usr/sbin/nologin"
 
