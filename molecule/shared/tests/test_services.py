@@ -1,7 +1,6 @@
 """What runs on the server, as whom, and since when."""
 
 import re
-
 from pathlib import Path
 
 import pytest
