@@ -2,7 +2,6 @@
 
 import gc
 import hashlib
-import os
 import threading
 import time
 from collections import Counter
@@ -12,6 +11,7 @@ from pathlib import Path
 import bcrypt
 import pytest
 from support import load, short
+from support.files import HARM, keep_time, replace
 
 passwords = load("roles/apache/files/passwords.py")
 Checker, HtpasswdFile, Busy = passwords.Checker, passwords.HtpasswdFile, passwords.Busy
@@ -180,21 +180,6 @@ def test_bounded(checker: Checker, runs: Runs, monkeypatch: pytest.MonkeyPatch, 
     assert len(runs.asked) == 1
 
 
-def replace(path: Path, text: str) -> None:
-    """Write a file as Ansible does: another one takes its place."""
-    other = path.with_suffix(".new")
-    other.write_text(text)
-    other.rename(path)
-
-
-def keep_time(path: Path, text: str) -> None:
-    """Write a file of the same size and time."""
-    status = path.stat()
-    assert len(text) == status.st_size
-    replace(path, text)
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-
-
 NEW = hashed("other")
 
 
@@ -321,23 +306,7 @@ def test_a_hash_that_is_none(checker: Checker, htpasswd: Path, password_hash: st
     assert sizes(checker) == 1
 
 
-def remove(path: Path) -> None:
-    """Take a file away."""
-    path.unlink()
-
-
-def garble(path: Path) -> None:
-    """Write what is no text."""
-    path.write_bytes(b"alice:\xff\xfe\n" + os.urandom(50))
-
-
-def cover(path: Path) -> None:
-    """Put a directory in the file's place."""
-    path.unlink()
-    path.mkdir()
-
-
-@pytest.mark.parametrize("harm", [remove, garble, cover])
+@pytest.mark.parametrize("harm", HARM)
 def test_a_file_that_cannot_be_read(checker: Checker, htpasswd: Path, harm: Callable) -> None:
     """Who was in a moment ago is not let in while nobody can tell; and is once one can."""
     assert checker.check("alice", "right")
@@ -504,7 +473,7 @@ def reachable(root: object) -> list[object]:
     work = [root]
     while work:
         one = work.pop()
-        if id(one) in seen or isinstance(one, (type, type(os), type(reachable))):
+        if id(one) in seen or isinstance(one, (type, type(gc), type(reachable))):
             continue
         seen[id(one)] = one
         work += [*gc.get_referents(one), *(one if isinstance(one, dict) else ())]
