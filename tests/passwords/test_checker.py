@@ -10,87 +10,11 @@ from pathlib import Path
 
 import bcrypt
 import pytest
-from support import load, short
+from support import short
 from support.files import HARM, keep_time, replace
+from support.passwords import ALICE, BOB, PATIENCE, Clock, Runs, hashed, passwords
 
-passwords = load("roles/apache/files/passwords.py")
 Checker, HtpasswdFile, Busy = passwords.Checker, passwords.HtpasswdFile, passwords.Busy
-
-PATIENCE = 20
-
-
-def hashed(password: str, cost: int = 4) -> str:
-    """Return a bcrypt hash that takes no time."""
-    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(cost)).decode().replace("$2b$", "$2y$")
-
-
-ALICE, BOB = hashed("right"), hashed("word", 5)
-
-
-class Clock:
-    """A clock that is set by hand, in seconds."""
-
-    def __init__(self):
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Runs:
-    """bcrypt, counting."""
-
-    def __init__(self):
-        self.asked: list[tuple[bytes, bytes]] = []
-        self.at_once = self.most_at_once = 0
-        self.hold = threading.Event()
-        self.hold.set()
-        self._lock = threading.Lock()
-        self._checkpw = bcrypt.checkpw
-
-    def asks(self, checkpw: Callable[[bytes, bytes], bool]) -> None:
-        """Take another one's word."""
-        self._checkpw = checkpw
-
-    def __call__(self, password: bytes, password_hash: bytes) -> bool:
-        with self._lock:
-            self.asked.append((password, password_hash))
-            self.at_once += 1
-            self.most_at_once = max(self.most_at_once, self.at_once)
-        try:
-            assert self.hold.wait(PATIENCE)
-            return self._checkpw(password, password_hash)
-        finally:
-            with self._lock:
-                self.at_once -= 1
-
-
-@pytest.fixture
-def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
-    """What bcrypt was asked."""
-    found = Runs()
-    monkeypatch.setattr(bcrypt, "checkpw", found)
-    return found
-
-
-@pytest.fixture
-def htpasswd(tmp_path: Path) -> Path:
-    """A file with two users."""
-    path = tmp_path / "htpasswd"
-    path.write_text(f"alice:{ALICE}\nbob:{BOB}\n")
-    return path
-
-
-@pytest.fixture
-def clock() -> Clock:
-    """The time as the checker sees it."""
-    return Clock()
-
-
-@pytest.fixture
-def checker(htpasswd: Path, clock: Clock, runs: Runs) -> Checker:  # noqa: ARG001  (it must count from the start)
-    """A checker that has seen nobody yet."""
-    return Checker(HtpasswdFile(htpasswd), clock)
 
 
 @pytest.mark.parametrize(
