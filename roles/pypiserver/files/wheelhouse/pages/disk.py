@@ -37,6 +37,15 @@ def write_atomically(path: Path, content: bytes, lasting: bool = True) -> None:
         raise
 
 
+def sync_directory(path: Path) -> None:
+    """Have a directory's names on the disk: a file that is there may still be under its old name, or under none."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def remove(path: Path) -> None:
     """Remove a file, if it is there."""
     path.unlink(missing_ok=True)
