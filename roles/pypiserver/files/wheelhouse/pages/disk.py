@@ -51,9 +51,13 @@ def remove(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-def lock_of(directory: Path, project: str) -> Path:
-    """The lock file of a project, which it shares with others: hold no two projects' at a time."""
-    return directory / f"{zlib.crc32(project.encode()) % LOCKS:02d}"
+def lock_of(directory: Path, project: str, kind: str = "") -> Path:
+    """The lock file of a project, which it shares with others: hold no two projects' at a time.
+
+    kind: what else than its pages is locked. Who holds a lock of another kind may ask for that of the pages, and not
+    the other way round.
+    """
+    return directory / f"{kind}{zlib.crc32(project.encode()) % LOCKS:02d}"
 
 
 @contextmanager
