@@ -1,10 +1,4 @@
-"""Distribution files: what their names say, and whether they are what they claim to be."""
-
-import hashlib
-import tarfile
-import zipfile
-from collections.abc import Mapping
-from typing import BinaryIO
+"""Distribution files: what their names say."""
 
 from packaging.utils import (
     InvalidSdistFilename,
@@ -17,21 +11,10 @@ from packaging.utils import (
 )
 from packaging.version import Version
 
+from wheelhouse.refusals import Refused
+
 # What file systems take, less what a suffix such as .metadata needs.
 LONGEST = 240
-CHUNK = 1 << 20
-
-# The form fields with which clients send a file's digests, each 64 or 32
-# hexadecimal digits, as the public index's upload API names them.
-DIGESTS = {
-    "sha256_digest": lambda: hashlib.sha256(),
-    "blake2_256_digest": lambda: hashlib.blake2b(digest_size=32),
-    "md5_digest": lambda: hashlib.md5(usedforsecurity=False),
-}
-
-
-class Refused(Exception):
-    """A file that the index does not take. Its text is for the person who sent it."""
 
 
 def project_of(filename: str) -> str:
@@ -84,43 +67,3 @@ def canonical_filename(filename: str) -> str:
 def normalise(name: str) -> str:
     """A project's name as PEP 503 normalises it."""
     return canonicalize_name(name)
-
-
-def check_digests(stream: BinaryIO, claimed: Mapping[str, str]) -> None:
-    """Compare a file with the digests that came along. Leaves the stream where it was.
-
-    claimed: form fields by name; those that are no digest, or empty, do not count. Raises Refused.
-    """
-    running = {name: new() for name, new in DIGESTS.items() if claimed.get(name)}
-    if not running:
-        return
-    start = stream.tell()
-    while chunk := stream.read(CHUNK):
-        for digest in running.values():
-            digest.update(chunk)
-    stream.seek(start)
-    for name, digest in running.items():
-        if digest.hexdigest() != claimed[name].strip().lower():
-            raise Refused(f"what arrived is not what was sent: its {name} differs")
-
-
-def check_archive(filename: str, stream: BinaryIO) -> None:
-    """Look whether a file is an archive of the kind that its name promises. Leaves the stream where it was.
-
-    Raises Refused.
-    """
-    start = stream.tell()
-    try:
-        if filename.endswith((".whl", ".zip")):
-            with zipfile.ZipFile(stream) as archive:
-                members = archive.namelist()
-            if filename.endswith(".whl") and not any(name.endswith(".dist-info/METADATA") for name in members):
-                raise Refused(f"{filename} is no wheel: it has no METADATA")
-        else:
-            with tarfile.open(fileobj=stream, mode="r:gz") as archive:
-                if archive.next() is None:
-                    raise Refused(f"{filename} is an empty archive")
-    except (zipfile.BadZipFile, NotImplementedError, tarfile.TarError, EOFError, OSError, ValueError):
-        raise Refused(f"{filename} is not the archive that its name promises, or it is torn") from None
-    finally:
-        stream.seek(start)

@@ -8,6 +8,7 @@ from wheelhouse.pages import yanks
 from wheelhouse.pages.folder import Folder
 from wheelhouse.pages.site import Pages
 from wheelhouse.settings import Settings
+from wheelhouse.store.hidden import clear_leftovers
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
@@ -33,7 +34,8 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 
 
 def rebuild(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Write pages anew; 1 if a file was left out."""
+    """Write pages anew; 1 if a file was left out. What uploads have left behind that were cut off is removed."""
+    clear_leftovers(settings.packages)
     folder = Folder(settings.places)
     if arguments.changed:
         return show(folder.catch_up())
