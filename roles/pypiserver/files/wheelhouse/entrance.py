@@ -35,7 +35,7 @@ class Entrance:
             if ":action" in fields:
                 check_action(fields, has_file=True)
             attempt.of_file(filename)
-            environ[RECEIVED] = hidden = self._store.expect(attempt, body.left, fields)
+            environ[RECEIVED] = hidden = self._store.expect(attempt, body.length, fields)
             return hidden
 
         return read_form(environ.get("CONTENT_TYPE", ""), body, receive)

@@ -79,7 +79,7 @@ class Body:
 
     def __init__(self, environ: Mapping[str, Any]):
         length = environ.get("CONTENT_LENGTH") or "0"
-        self.left = int(length) if length.isascii() and length.isdigit() else 0
+        self.left = self.length = int(length) if length.isascii() and length.isdigit() else 0
         self._read = environ["wsgi.input"].read
 
     def read(self, size: int) -> bytes:
@@ -126,11 +126,12 @@ def read_urlencoded(body: Body) -> Form:
         raise Refused(f"The form is longer than {LONGEST_URLENCODED} bytes. Files are sent as multipart/form-data")
     form = Form()
     try:
-        pairs = parse_qsl(body.read(body.left), keep_blank_values=True, max_num_fields=100)
+        text = body.read(body.left).decode()
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=100)
     except ValueError as error:
         raise Refused(f"The form cannot be read: {error}") from None
     for name, value in pairs:
-        form.put(name.decode(errors="replace"), value)
+        form.put(name, value.encode())
     return form
 
 

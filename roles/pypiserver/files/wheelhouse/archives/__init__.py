@@ -8,14 +8,14 @@ from typing import BinaryIO
 
 from wheelhouse.archives import tars, zips
 from wheelhouse.pages.metadata import TORN
-from wheelhouse.refusals import Refused
+from wheelhouse.refusals import Refused, Unable
 from wheelhouse.settings import Limits
 
 
 def look_inside(filename: str, file: BinaryIO, limits: Limits) -> bytes:
     """Check the archive, and return its METADATA or PKG-INFO.
 
-    Raises Refused, whose text names what is wrong; OSError if the file cannot be read.
+    Raises Refused, whose text names what is wrong; Unable or OSError if the file cannot be read.
     """
     try:
         file.seek(0)
@@ -24,6 +24,8 @@ def look_inside(filename: str, file: BinaryIO, limits: Limits) -> bytes:
         if filename.endswith(".zip"):
             return zips.look_inside_sdist(file, limits)
         return tars.look_inside_sdist(file, limits)
+    except Unable:
+        raise
     except Refused as reason:
         raise Refused(f"{filename} is refused: {reason}") from None
     except TORN as error:

@@ -15,7 +15,7 @@ from wheelhouse.archives.bounded import Unpacked, size_of
 from wheelhouse.archives.members import Members, check_layout, shown
 from wheelhouse.distributions import release_of
 from wheelhouse.pages.metadata import LARGEST, is_pkg_info
-from wheelhouse.refusals import Refused
+from wheelhouse.refusals import Refused, Unable
 from wheelhouse.settings import Limits
 
 # The directory is read into memory as a whole. An entry takes some 100 bytes.
@@ -38,7 +38,11 @@ class Directory:
             size = self._size - self.tell()
         if size > LARGEST_DIRECTORY:
             raise Refused(f"its directory is larger than {LARGEST_DIRECTORY} bytes")
-        content = self._file.read(size)
+        try:
+            content = self._file.read(size)
+        except OSError as error:
+            # zipfile would take it for wrong content.
+            raise Unable("What was received cannot be read again just now. Send it again") from error
         if content.count(ENTRY) > self._limits.max_members:
             raise Refused(f"it has more than {self._limits.max_members} members (pypi_max_members)")
         return content
@@ -60,7 +64,7 @@ def checked(archive: ZipFile, packed: int, limits: Limits) -> Members:
             target = read(archive, info, LONGEST_TARGET).decode(errors="surrogateescape")
             members.add_symlink(info.orig_filename, target)
         elif kind in (0, stat.S_IFREG, stat.S_IFDIR):
-            members.add(info.orig_filename, info.is_dir())
+            members.add(info.orig_filename, info.orig_filename.endswith("/"))
         else:
             raise Refused(f"its member {shown(info.filename)} is no file, directory or link")
     members.check()

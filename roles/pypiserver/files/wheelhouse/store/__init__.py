@@ -40,7 +40,7 @@ class Store:
     def expect(self, attempt: Attempt, length: int, form: Mapping[str, str]) -> Hidden:
         """Where an upload's bytes go, unless it can be told already that they are not taken.
 
-        length: of what is still to come, in bytes; form: the fields that came before the file.
+        length: of the whole form, in bytes; form: the fields that came before the file.
         """
         self._gate.permit(attempt.user, "upload", attempt.project)
         identity.check_form(attempt.filename, form)

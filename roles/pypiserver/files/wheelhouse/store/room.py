@@ -35,7 +35,7 @@ class Room:
             raise Full("The index has as many bytes as it may have. Tell those who run it (pypi_max_total_size)")
 
     def expect(self, length: int) -> None:
-        """Raise Full if what is announced will not fit, before it is received. length: of file and rest of the form."""
+        """Raise Full if what is announced will not fit, before it is received. length: of the whole form, in bytes."""
         self.check_disk(length)
         self.check_total(max(0, length - REST_OF_FORM))
 
