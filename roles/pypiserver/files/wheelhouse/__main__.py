@@ -5,10 +5,10 @@ import sys
 import traceback
 
 from wheelhouse import health
-from wheelhouse.commands import pages
+from wheelhouse.commands import audit, pages
 from wheelhouse.settings import Settings
 
-SUBJECTS = (pages,)
+SUBJECTS = (pages, audit)
 
 
 def main(words: list[str] | None = None) -> int:

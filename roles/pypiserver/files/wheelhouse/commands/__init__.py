@@ -4,9 +4,38 @@ Each has add_to(commands), which says what can be asked for, and functions that 
 was asked, and return the exit status, 0 (all is well) or 1 (something was found).
 """
 
+import getpass
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from wheelhouse.audit import Audit
+from wheelhouse.settings import Settings
+
 
 def show(lines: list[str]) -> int:
     """Print lines, and return the exit status that they mean: 0 if there are none."""
     for line in lines:
         print(line)
     return 1 if lines else 0
+
+
+def caller() -> str:
+    """Who has called: the wrapper knows it, and this program runs as another user already."""
+    return os.environ.get("WHEELHOUSE_USER") or getpass.getuser()
+
+
+@contextmanager
+def audited(settings: Settings, event: str, **facts: str | None) -> Iterator[None]:
+    """Have the audit log tell of what is done within, before it is done; and again, if it failed.
+
+    event, facts: as wheelhouse.audit.Audit.write takes them. Raises what that raises: nothing was done then.
+    """
+    audit = Audit(settings.audit, settings.audit_head)
+    by = {"user": caller(), "address": "local"}
+    audit.write(event, **by, **facts)
+    try:
+        yield
+    except BaseException as error:
+        audit.write("undone", **by, **facts | {"reason": f"{event}: {error!r}"})
+        raise

@@ -2,7 +2,7 @@
 
 import argparse
 
-from wheelhouse.commands import show
+from wheelhouse.commands import audited, show
 from wheelhouse.distributions import normalise
 from wheelhouse.pages import yanks
 from wheelhouse.pages.folder import Folder
@@ -53,8 +53,10 @@ def yank(settings: Settings, arguments: argparse.Namespace) -> int:
     if version not in map(yanks.same_for_all_spellings, versions):
         print(f"There is no {project} {arguments.version} here. There are: {', '.join(sorted(versions)) or 'none'}.")
         return 1
-    yanks.change(places.yanked, places.locks, project, arguments.version, arguments.reason)
-    Pages(places).refresh(project)
+    event = "unyanked" if arguments.reason is None else "yanked"
+    with audited(settings, event, project=project, version=arguments.version, reason=arguments.reason or None):
+        yanks.change(places.yanked, places.locks, project, arguments.version, arguments.reason)
+        Pages(places).refresh(project)
     if arguments.reason is None and version in yanks.load(places.yanked_settings).get(project, {}):
         print(f"{project} {arguments.version} stays yanked: the settings say so. Take it out of pypi_yanked there.")
         return 1
