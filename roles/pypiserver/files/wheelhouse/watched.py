@@ -27,12 +27,10 @@ class Watched(Generic[Content]):
                 status = self._path.stat()
                 seen = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
                 if seen != self._seen:
-                    self._seen = None
                     self._content = self._parse(self._path.read_text(encoding="utf-8"))
                     self._seen = seen
             except FileNotFoundError:
                 if self._absent is None:
                     raise
-                self._seen = None
                 return self._absent()
             return self._content
