@@ -5,10 +5,10 @@ import sys
 import traceback
 
 from wheelhouse import health
-from wheelhouse.commands import audit, pages
+from wheelhouse.commands import audit, names, pages
 from wheelhouse.settings import Settings
 
-SUBJECTS = (pages, audit)
+SUBJECTS = (pages, names, audit)
 
 
 def main(words: list[str] | None = None) -> int:

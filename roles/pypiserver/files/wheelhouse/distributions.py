@@ -10,6 +10,7 @@ from packaging.utils import (
     InvalidSdistFilename,
     InvalidWheelFilename,
     canonicalize_name,
+    canonicalize_version,
     is_normalized_name,
     parse_sdist_filename,
     parse_wheel_filename,
@@ -60,6 +61,24 @@ def release_of(filename: str) -> tuple[str, Version]:
     if not is_normalized_name(project):
         raise Refused(f"{filename} names no project: names are letters, digits and ._-, a letter or digit at each end")
     return project, version
+
+
+def canonical_filename(filename: str) -> str:
+    """The one spelling of all file names that mean the same distribution. Raises Refused if it is no distribution's.
+
+    The name is normalised as in PEP 503 with underscores, as file names have it (PEP 491, PEP 625): hyphens would make
+    foo-1's version 2 and build 2 of foo's version 1 the same. The version is normalised without its closing zeros:
+    installers take 1.0 and 1.0.0 for the same release (PEP 440). Tags are in order, and in small letters (PEP 425).
+    """
+    project_of(filename)  # refuses what lower() would make a letter of ours
+    project, version = release_of(filename)
+    start = f"{project.replace('-', '_')}-{canonicalize_version(version)}"
+    if not filename.endswith(".whl"):
+        return start + (".zip" if filename.endswith(".zip") else ".tar.gz")
+    _project, _version, build, tags = parse_wheel_filename(filename)
+    parts = [{tag.interpreter for tag in tags}, {tag.abi for tag in tags}, {tag.platform for tag in tags}]
+    number = ["".join(map(str, build))] if build else []
+    return "-".join([start, *number, *(".".join(sorted(part)) for part in parts)]) + ".whl"
 
 
 def normalise(name: str) -> str:

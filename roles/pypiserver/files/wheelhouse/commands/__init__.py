@@ -6,7 +6,7 @@ was asked, and return the exit status, 0 (all is well) or 1 (something was found
 
 import getpass
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from wheelhouse.audit import Audit
@@ -18,6 +18,22 @@ def show(lines: list[str]) -> int:
     for line in lines:
         print(line)
     return 1 if lines else 0
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bool:
+    """Print rows beneath their columns' names. Returns whether there are any."""
+    table = [columns, *([printable(text) for text in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table if len(table) > 1 else ():
+        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+    return len(table) > 1
+
+
+def printable(text: str) -> str:
+    """A text without what a terminal obeys: clients have chosen some of it."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )
 
 
 def caller() -> str:

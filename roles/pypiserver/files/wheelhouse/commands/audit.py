@@ -8,7 +8,7 @@ from wheelhouse.audit import Audit
 from wheelhouse.audit.files import UNREADABLE
 from wheelhouse.audit.line import Line
 from wheelhouse.audit.verify import Verification
-from wheelhouse.commands import show
+from wheelhouse.commands import show, show_table
 from wheelhouse.distributions import normalise
 from wheelhouse.settings import Settings
 
@@ -57,7 +57,7 @@ def who(settings: Settings, arguments: argparse.Namespace) -> int:
     if arguments.json:
         known = bool(show([line.raw.decode("ascii") for line in found]))
     else:
-        known = _show_table([_row(line) for line in found])
+        known = show_table(COLUMNS, [_row(line) for line in found])
     if not known:
         print(f"The audit log knows nothing of {project}.", file=sys.stderr)
     return 0 if known else 1
@@ -85,19 +85,4 @@ def _row(line: Line) -> list[str]:
     what = ": ".join(filter(None, (facts.get("filename"), facts.get("reason"))))
     time = line.time.replace("T", " ").partition(".")[0]
     row = (time, line.event, facts.get("user"), facts.get("address"), facts.get("version"), what)
-    return [_printable(text or "") for text in row]
-
-
-def _printable(text: str) -> str:
-    """A text without what a terminal obeys: clients have chosen some of it."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
-    )
-
-
-def _show_table(rows: list[list[str]]) -> bool:
-    """Print rows beneath their columns' names. Returns whether there are any."""
-    widths = [max(map(len, column)) for column in zip(COLUMNS, *rows, strict=True)]
-    for row in (COLUMNS, *rows) if rows else ():
-        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
-    return bool(rows)
+    return [text or "" for text in row]
