@@ -138,9 +138,9 @@ def contents(log: Log) -> dict[str, bytes]:
     kind=st.sampled_from(["replace", "insert", "delete"]),
     place=st.integers(0, 1 << 20),
     byte=st.integers(0, 255),
-    length=st.sampled_from([1, 1, 1, 2, 40, 300, 1 << 20]),
+    length=st.sampled_from([1, 1, 1, 2, 40, 300, 70_000]),
 )
-@settings(max_examples=400)
+@settings(max_examples=200)
 def test_any_change(rotations: int, count: int, file: int, kind: str, place: int, byte: int, length: int) -> None:
     """One byte, or some, in any place of any file: it is found, or undone where a crash could have done it."""
     with tempfile.TemporaryDirectory() as directory:

@@ -273,7 +273,7 @@ def test_a_full_disk_of_the_data(log: Log, monkeypatch: pytest.MonkeyPatch) -> N
     assert log.faults() == []
 
 
-@pytest.mark.parametrize("directory", ["log", "state"])
+@pytest.mark.parametrize("directory", ["log/audit", "state"])
 def test_no_directory(log: Log, tmp_path: Path, directory: str) -> None:
     """It makes none: where one is missing, something else is wrong, and nothing may be taken."""
     log.write()

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from support import WHEELHOUSE
 from support.archives import sdist
+from support.command import run
 from support.pages import Site, write_settings
-from wheelhouse import __main__ as program
 from wheelhouse.pages import folder
 
 SDIST = "foo-1.0.tar.gz"
@@ -22,11 +22,6 @@ def settings(site: Site) -> Path:
     site.put(SDIST, sdist())
     site.folder.catch_up()
     return write_settings(site.home, site.home / "data", site.places.pages)
-
-
-def run(settings: Path, *words: str) -> int:
-    """Run the program in this process. Returns its exit status."""
-    return program.main(["--settings", str(settings), *words])
 
 
 def yanked(site: Site) -> list:

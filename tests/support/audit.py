@@ -14,7 +14,7 @@ class Log:
     """A log and its head, in two directories as on a server. Lines are told apart by their file names."""
 
     def __init__(self, home: Path):
-        self.path, self.head = home / "log/audit.log", home / "state/audit-head.json"
+        self.path, self.head = home / "log/audit/audit.log", home / "state/audit-head.json"
         for directory in (self.path.parent, self.head.parent):
             directory.mkdir(parents=True)
         self.audit = Audit(self.path, self.head)

@@ -30,7 +30,7 @@ def write_settings(home: Path, data: Path, pages: Path) -> Path:
         "pages": pages,
         "rights": home / "rights.json",
         "yanked": home / "yanked.json",
-        "audit": home / "log/audit.log",
+        "audit": home / "log/audit/audit.log",
     }
     limits = {
         "max_total_size": None,
@@ -40,7 +40,7 @@ def write_settings(home: Path, data: Path, pages: Path) -> Path:
         "max_unpacked_ratio": 200,
     }
     others = {"data_is_mount": False, "new_projects": "by_rights", "limits": limits, "url": URL}
-    (home / "log").mkdir(exist_ok=True)
+    paths["audit"].parent.mkdir(parents=True, exist_ok=True)
     path = home / "settings.json"
     path.write_text(json.dumps({name: str(place) for name, place in paths.items()} | others))
     return path

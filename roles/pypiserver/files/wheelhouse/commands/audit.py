@@ -55,7 +55,7 @@ def who(settings: Settings, arguments: argparse.Namespace) -> int:
     audit = Audit(settings.audit, settings.audit_head)
     found = (line for line in _lines(audit) if normalise(line.facts.get("project") or "") == project)
     if arguments.json:
-        known = not show([line.raw.decode("ascii") for line in found])
+        known = bool(show([line.raw.decode("ascii") for line in found]))
     else:
         known = show_table(COLUMNS, [_row(line) for line in found])
     if not known:
