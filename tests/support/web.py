@@ -107,7 +107,7 @@ class Index:
 
     @property
     def audit_log(self) -> Path:
-        return self.home / "log/audit.log"
+        return self.home / "log/audit/audit.log"
 
     def audit(self) -> list[dict]:
         """Return the lines of the audit log."""

@@ -1,6 +1,6 @@
 """The store as pypiserver's backend: its own upload and removal code runs on this."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
@@ -8,8 +8,9 @@ from pypiserver.backend import PkgFile, SimpleFileBackend
 
 from wheelhouse.answers import answering
 from wheelhouse.attempt import Attempt
-from wheelhouse.distributions import Refused, normalise, release_of
+from wheelhouse.distributions import normalise, release_of
 from wheelhouse.incoming import Form
+from wheelhouse.refusals import Missing, Refused
 from wheelhouse.store import Store
 from wheelhouse.store.hidden import Hidden
 
@@ -24,14 +25,17 @@ class Backend(SimpleFileBackend):
         super().__init__(config)
         self._store, self._current = store, current
 
-    def find_version(self, name: str, version: str) -> Iterator[PkgFile]:
-        """The files of one release, in any spelling of its name (PEP 503) and version (PEP 440)."""
-        project = normalise(name)
+    def find_version(self, name: str, version: str) -> list[PkgFile]:
+        """The files of one release, in any spelling of its name (PEP 503) and version (PEP 440).
+
+        Raises an answer, also where there are none.
+        """
+        project, root = normalise(name), self.roots[0]
         with answering(f"{project} cannot be looked up"):
-            for filename in self._store.names.of(project):
-                if is_release(filename, project, version):
-                    path = self.roots[0] / filename
-                    yield PkgFile(project, version, str(path), str(self.roots[0]), filename)
+            filenames = [one for one in self._store.names.of(project) if is_release(one, project, version)]
+            if not filenames:
+                raise Missing(f"There is no {project} {version} here, so nothing was removed")
+        return [PkgFile(project, version, str(root / filename), str(root), filename) for filename in filenames]
 
     def exists(self, _filename: str) -> bool:
         """Never, as far as pypiserver is concerned: its own refusal tells people to start it in another way."""

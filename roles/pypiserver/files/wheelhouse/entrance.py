@@ -45,7 +45,10 @@ class Entrance:
         if form.file is not None:
             attempt.size, attempt.sha256 = form.file.size, form.file.sha256
             return
-        attempt.of_release(form.fields.get("name", ""), form.fields.get("version", ""))
+        for field in ("name", "version"):
+            if not form.fields.get(field):
+                raise Refused(f"A removal names a project and a version, and this has no {field}. Nothing was removed")
+        attempt.of_release(form.fields["name"], form.fields["version"])
         self._gate.permit(attempt.user, "remove", attempt.project)
 
     def _hand_over(self, environ: dict, form: Form) -> None:

@@ -21,6 +21,12 @@ class Stranger(Denied):
     status = 401
 
 
+class Missing(Refused):
+    """What is to be removed is not there."""
+
+    status = 404
+
+
 class Taken(Refused):
     """A name that is in use, or was, for other bytes."""
 
