@@ -62,6 +62,7 @@ def create(settings_file: str) -> Callable[[dict, Callable], Iterable[bytes]]:
         clear_leftovers(settings.packages)
 
     def application(environ: dict, start_response: Callable) -> Iterable[bytes]:
+        environ = with_whole_path(environ)
         # An upload to where the data is not mounted would be lost from sight.
         if problem := (health.problem if environ["PATH_INFO"] == HEALTH else health.absence)(settings):
             Body(environ).drain()
@@ -107,6 +108,14 @@ def tell_of_refusal(audit: Audit, attempt: Attempt, status: str) -> None:
     except (OSError, ValueError) as error:
         # Refused it is, all the same.
         print(f"wheelhouse: a refusal is not in the audit log: {reason}: {error!r}", file=sys.stderr)
+
+
+def with_whole_path(environ: dict) -> dict:
+    """The request with all of its path in PATH_INFO.
+
+    Apache takes each of our addresses for a script's own, and then PATH_INFO is empty (RFC 3875, section 4.1.13).
+    """
+    return environ | {"SCRIPT_NAME": "", "PATH_INFO": environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")}
 
 
 def is_signed_in(environ: dict) -> bool:
