@@ -118,6 +118,10 @@ REFUSED = {
     "wrong digest": (upload_form(WHEEL, wheel(), sha256_digest="0" * 64), "what arrived is not what was sent"),
     "no distribution": (upload_form(WHEEL, b"a page of text"), "not the archive that its name promises"),
     "sdist as wheel": (upload_form(WHEEL, sdist()), "not the archive that its name promises"),
+    "removal with a file": (
+        upload_form(WHEEL, wheel(), **{":action": "remove_pkg", "name": "foo", "version": "1.0"}),
+        "A removal names a release, and has no file",
+    ),
     "another version": (upload_form(WHEEL, wheel(), version="1.1"), "the form says version 1.1"),
     "another Python": (upload_form(WHEEL, wheel(), requires_python=">=3.9"), "the form requires Python >=3.9"),
     "attestations": (upload_form(WHEEL, wheel(), attestations="[{}]"), "cannot verify attestations (PEP 740)"),
