@@ -26,11 +26,10 @@ def test_published(index: Index, filename: str, user: str, path: str) -> None:
     assert index.stored() == {filename: fitting(filename)}
 
 
-def test_spool(index: Index) -> None:
-    """Should anything make a temporary file, it lies on the data's disk, not in a /tmp that is memory."""
-    assert tempfile.gettempdir() == str(index.data / "spool")
+def test_written_once(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An upload is on no other disk on its way in, least of all in a /tmp that is memory."""
+    monkeypatch.setattr(tempfile, "tempdir", str(index.home / "nowhere"))
     assert index.upload(WHEEL, wheel(files={"foo.py": "#" * (1 << 20)})).code == 200
-    assert list((index.data / "spool").iterdir()) == []
 
 
 def test_nobody(index: Index) -> None:
@@ -118,6 +117,10 @@ REFUSED = {
     "wrong digest": (upload_form(WHEEL, wheel(), sha256_digest="0" * 64), "what arrived is not what was sent"),
     "no distribution": (upload_form(WHEEL, b"a page of text"), "not the archive that its name promises"),
     "sdist as wheel": (upload_form(WHEEL, sdist()), "not the archive that its name promises"),
+    "removal with a file": (
+        upload_form(WHEEL, wheel(), **{":action": "remove_pkg", "name": "foo", "version": "1.0"}),
+        "A removal names a release, and has no file",
+    ),
     "another version": (upload_form(WHEEL, wheel(), version="1.1"), "the form says version 1.1"),
     "another Python": (upload_form(WHEEL, wheel(), requires_python=">=3.9"), "the form requires Python >=3.9"),
     "attestations": (upload_form(WHEEL, wheel(), attestations="[{}]"), "cannot verify attestations (PEP 740)"),

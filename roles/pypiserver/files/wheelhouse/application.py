@@ -6,7 +6,6 @@ person's rights and the upload itself; pypiserver does the rest.
 
 import base64
 import sys
-import tempfile
 from collections.abc import Callable, Iterable
 
 import pypiserver
@@ -37,8 +36,6 @@ HEALTH = "/-/health"
 def create(settings_file: str) -> Callable[[dict, Callable], Iterable[bytes]]:
     """Make the WSGI application (PEP 3333) from the kit's settings file."""
     settings = Settings.load(settings_file)
-    # Should anything want a temporary file, then not in a /tmp that is memory.
-    tempfile.tempdir = str(settings.spool)
     places = settings.places
     audit = Audit(settings.audit, settings.audit_head)
     claims = Claims(settings.claims, places.locks / "claims")
