@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import bcrypt
 import pytest
 from ansible.module_utils.testing import patch_module_args
 from support import ROOT, load
+from support.passwords import passwords
 
 SOURCE = "roles/accounts/library/pypi_htpasswd.py"
 module = load(SOURCE)
@@ -176,6 +178,57 @@ def test_check_mode_before_bcrypt_is_there(server: Server, monkeypatch: pytest.M
     result = server.run(ALICE)
     assert result["failed"] is True
     assert "apt-get install python3-bcrypt" in result["msg"]
+
+
+def test_who_expires(server: Server) -> None:
+    """Hash and day get there in one step, so that no password is ever good for longer than it should be."""
+    result = server.run(ALICE, CAROL | {"expires": "2027-01-01"})
+    assert result["added"] == ["alice", "carol"]
+    alice, carol = server.hashes().items()
+    assert ":" not in alice[1]
+    assert carol == ("carol", f"{CAROL['password_hash']}:2027-01-01")
+    assert server.run(ALICE, CAROL | {"expires": "2027-01-01"})["changed"] is False
+
+
+def test_another_day(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes, changes and goes without another hash, without bcrypt, and with nobody else's line touched."""
+    server.run(ALICE, BOB)
+    before = server.hashes()
+    monkeypatch.setattr(bcrypt, "checkpw", no_bcrypt)
+    monkeypatch.setattr(bcrypt, "hashpw", no_bcrypt)
+    for day in ("2027-01-01", "2026-12-31"):
+        result = server.run(ALICE | {"expires": day}, BOB)
+        assert (result["changed"], result["changed_users"]) == (True, ["alice"])
+        assert server.hashes() == {"alice": f"{before['alice']}:{day}", "bob": before["bob"]}
+    assert server.run(ALICE, BOB)["changed_users"] == ["alice"]
+    assert server.hashes() == before
+
+
+def test_apache_s_own_reader(server: Server) -> None:
+    """Up to the second colon a line is as Apache documents it, and what the check of passwords reads."""
+    server.run(ALICE | {"expires": "2027-01-01"})
+    logins, _decoy = passwords.HtpasswdFile(server.path).logins()
+    name, password_hash, _day = server.path.read_text().split(":")
+    assert (name, logins["alice"].password_hash.decode()) == ("alice", password_hash)
+    assert logins["alice"].expires == date(2027, 1, 1)
+
+
+def test_a_new_password_of_one_who_expires(server: Server) -> None:
+    """The fingerprint that is remembered is the hash's, whatever day stands beside it."""
+    server.run(ALICE | {"expires": "2027-01-01"})
+    server.run(ALICE | {"expires": "2027-01-01", "password": "canary-new"})
+    password_hash = module.hash_of(server.hashes()["alice"])
+    assert bcrypt.checkpw(b"canary-new", password_hash.encode())
+    assert server.run(ALICE | {"expires": "2027-01-01", "password": "canary-new"})["changed"] is False
+
+
+def test_the_diff_tells_who_expires(server: Server) -> None:
+    """--check --diff is where people look before they let something happen."""
+    server.run(ALICE, BOB | {"expires": "2026-01-01"})
+    users = [ALICE | {"expires": "2027-01-01", "password": "canary-new"}, BOB, CAROL | {"expires": "2028-01-01"}]
+    diff = server.run(*users, _ansible_diff=True, _ansible_check_mode=True)["diff"]
+    assert diff["before"] == "alice\nbob (expires 2026-01-01)\n"
+    assert diff["after"] == "alice (new password, expires 2027-01-01)\nbob\ncarol (expires 2028-01-01)\n"
 
 
 def test_no_secret_leaves(server: Server) -> None:

@@ -1,6 +1,7 @@
 """Uploads and removals through the whole application, and the pages that must be there before the answer."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -9,20 +10,13 @@ from pypiserver.config import Config
 from support import short
 from support.archives import fitting, sdist, wheel
 from support.pages import sha256
+from support.processes import CRASHED, exit_code
 from support.web import Index
 from wheelhouse.pages import site
 from wheelhouse.pages.folder import Folder
 from wheelhouse.settings import Settings
 
 WHEEL = "foo-1.0-py3-none-any.whl"
-
-
-def on_page(index: Index, project: str) -> dict[str, str] | None:
-    """Return the SHA-256 by name of the files on a project's page; None if there is no page."""
-    path = index.pages / f"projects/{project}.json"
-    if not path.exists():
-        return None
-    return {file["filename"]: file["hashes"]["sha256"] for file in json.loads(path.read_text())["files"]}
 
 
 def listed(index: Index) -> list[str]:
@@ -40,7 +34,7 @@ def test_upload(index: Index) -> None:
     for filename in (WHEEL, "foo-1.0.tar.gz", "Other.Name-2.0.tar.gz"):
         assert index.upload(filename).code == 200
         project = "foo" if filename.startswith("foo") else "other-name"
-        assert on_page(index, project)[filename] == sha256(fitting(filename))
+        assert index.page(project)[filename] == sha256(fitting(filename))
     assert listed(index) == ["foo", "other-name"]
     assert (index.pages / f"metadata/{WHEEL}.metadata").exists()
 
@@ -50,9 +44,9 @@ def test_the_page_comes_before_the_answer(index: Index, monkeypatch: pytest.Monk
     pages = []
     refresh = site.Pages.refresh
 
-    def watch(self: site.Pages, *arguments: object) -> list:
-        entries = refresh(self, *arguments)
-        pages.append(on_page(index, "foo"))
+    def watch(self: site.Pages, *arguments: object, **more: object) -> list:
+        entries = refresh(self, *arguments, **more)
+        pages.append(index.page("foo"))
         return entries
 
     monkeypatch.setattr(site.Pages, "refresh", watch)
@@ -65,9 +59,9 @@ def test_removal(index: Index) -> None:
     for filename in (WHEEL, "foo-1.0.tar.gz", "foo-1.1.tar.gz"):
         index.upload(filename)
     assert index.remove("FOO", "1.0.0").code == 200
-    assert list(on_page(index, "foo")) == ["foo-1.1.tar.gz"]
+    assert list(index.page("foo")) == ["foo-1.1.tar.gz"]
     assert index.remove("foo", "1.1").code == 200
-    assert on_page(index, "foo") is None
+    assert index.page("foo") is None
     assert listed(index) == []
     assert (index.pages / "projects/foo.gone").exists()
 
@@ -80,7 +74,7 @@ def test_torn(index: Index, content: bytes) -> None:
     answer = index.upload("foo-1.0.tar.gz", content)
     assert answer.code == 400
     assert index.stored() == {}
-    assert on_page(index, "foo") is None
+    assert index.page("foo") is None
     assert index.upload("foo-1.0.tar.gz").code == 200
 
 
@@ -95,19 +89,22 @@ def mend_pages(index: Index) -> None:
 
 
 def test_pages_cannot_be_written(index: Index, capsys: pytest.CaptureFixture) -> None:
-    """The client is told in words that it did not work out, and to come back; the log has why."""
+    """The client is told in words that it did not work out, and to come back; the log has why. Nothing is half done."""
     index.upload("foo-0.9.tar.gz")
     break_pages(index)
     answer = index.upload(WHEEL)
     assert answer.code == 503
-    assert f"{WHEEL} was not published, or is not on its page yet" in answer.status
+    assert f"{WHEEL} was not published" in answer.status
     assert int(answer.headers["Retry-After"]) > 0
     assert answer.headers["Content-Type"].startswith("text/plain")
     assert str(index.home) not in answer.status + answer.body
     assert "No such file or directory" in capsys.readouterr().err
+    assert index.events() == ["upload", "upload", "undone"]
     mend_pages(index)
     assert folder(index).catch_up() == []
-    assert on_page(index, "foo").keys() == {"foo-0.9.tar.gz", WHEEL} == index.stored().keys()
+    assert index.page("foo").keys() == {"foo-0.9.tar.gz"} == index.stored().keys()
+    assert index.upload(WHEEL).code == 200
+    assert index.page("foo").keys() == {"foo-0.9.tar.gz", WHEEL} == index.stored().keys()
 
 
 def test_pages_cannot_be_written_at_a_removal(index: Index) -> None:
@@ -121,7 +118,7 @@ def test_pages_cannot_be_written_at_a_removal(index: Index) -> None:
     assert "Retry-After" in answer.headers
     mend_pages(index)
     folder(index).catch_up()
-    assert on_page(index, "foo").keys() == {"foo-0.9.tar.gz"}
+    assert index.page("foo").keys() == {"foo-0.9.tar.gz"}
 
 
 @pytest.mark.parametrize("text", ["{", "[]"], ids=short)
@@ -130,35 +127,31 @@ def test_yanks_that_cannot_be_read(index: Index, text: str) -> None:
     (index.home / "yanked.json").write_text(text)
     answer = index.upload(WHEEL)
     assert answer.code == 503
-    assert on_page(index, "foo") is None
+    assert index.page("foo") is None
+    assert index.stored() == {}
     (index.home / "yanked.json").unlink()
-    folder(index).catch_up()
-    assert on_page(index, "foo") == {WHEEL: sha256(wheel())}
-
-
-class Crash(BaseException):
-    """The process ends here."""
+    assert index.upload(WHEEL).code == 200
+    assert index.page("foo") == {WHEEL: sha256(wheel())}
 
 
 def test_a_crash_between_store_and_pages(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file is there, nobody was told 200, and the next start puts it on its page."""
+    """The file is there, nobody was told 200, and the next start puts it on its page. The client may well try again."""
 
-    def crash(*_arguments: object) -> None:
-        raise Crash
+    def crash(*_arguments: object, **_more: object) -> None:
+        os._exit(CRASHED)
 
     monkeypatch.setattr(site.Pages, "refresh", crash)
-    with pytest.raises(Crash):
-        index.upload(WHEEL)
+    assert exit_code(lambda: index.upload(WHEEL)) == CRASHED
     monkeypatch.undo()
-    assert on_page(index, "foo") is None
+    assert index.page("foo") is None
     folder(index).catch_up()
-    assert on_page(index, "foo") == {WHEEL: sha256(wheel())}
+    assert index.page("foo") == {WHEEL: sha256(wheel())}
+    assert index.upload(WHEEL).code == 200
     monkeypatch.setattr(site.Pages, "refresh", crash)
-    with pytest.raises(Crash):
-        index.remove("foo", "1.0")
+    assert exit_code(lambda: index.remove("foo", "1.0")) == CRASHED
     monkeypatch.undo()
     folder(index).catch_up()
-    assert on_page(index, "foo") is None
+    assert index.page("foo") is None
 
 
 def test_data_that_is_not_mounted(index: Index) -> None:
@@ -199,8 +192,8 @@ def test_what_pypiserver_would_list(index: Index) -> None:
     assert listed(index) == sorted(theirs.get_projects())
     for project in listed(index):
         found = {Path(file.fn).name: theirs.digest(file) for file in theirs.find_project_packages(project)}
-        assert found == {name: f"sha256={digest}" for name, digest in on_page(index, project).items()}
-    assert {name for project in listed(index) for name in on_page(index, project)} == set(ORDINARY)
+        assert found == {name: f"sha256={digest}" for name, digest in index.page(project).items()}
+    assert {name for project in listed(index) for name in index.page(project)} == set(ORDINARY)
 
 
 def test_no_refresh_without_a_right(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:

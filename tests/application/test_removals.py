@@ -43,6 +43,7 @@ def test_nothing_to_remove(full: Index, name: str, version: str, code: int) -> N
     """What does not name a release removes nothing, and says so."""
     answer = full.remove(name, version)
     assert answer.code == code
+    assert "nothing was removed" in answer.reason.lower()
     assert answer.status.isprintable()
     assert full.stored().keys() == RELEASE | OTHERS
 

@@ -1,14 +1,16 @@
 """Who may publish and remove what."""
 
 import json
-import os
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.files import keep_time, replace
 from support.web import RIGHTS
+from wheelhouse.claims import Claims
+from wheelhouse.distributions import normalise
 from wheelhouse.rights import Rights, RightsFile
 
 USERS = ["alice", "bob", "carol", "dave"]
@@ -48,6 +50,112 @@ def test_no_rights() -> None:
     assert not Rights.parse('{"groups": {}, "rights": []}').permit("alice", "upload", "foo")
 
 
+# A company in which projects are their first uploader's. Everybody may publish acme-*; what has a name in an entry of
+# its own, erin (and who is in the group core) may look after, too.
+OWNED = {
+    "groups": {"all": ["alice", "bob", "carol", "erin"], "core": ["carol"]},
+    "rights": [
+        {"users": [], "groups": ["all"], "may": ["upload", "remove"], "projects": ["acme-*", "acm?-core", "*-core"]},
+        {"users": ["erin"], "groups": ["core"], "may": ["upload"], "projects": ["acme-core", "else"]},
+        {"users": ["frank"], "groups": [], "may": ["upload", "remove"], "projects": ["acme-cor*"]},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("user", "action", "project", "owner", "permitted"),
+    [
+        # Nobody's yet, or older than all owners: the rights alone decide.
+        ("bob", "upload", "acme-core", None, True),
+        ("bob", "remove", "acme-core", None, True),
+        ("dave", "upload", "acme-core", None, False),
+        # The owner's own, as long as a right says so.
+        ("alice", "upload", "acme-core", "alice", True),
+        ("alice", "remove", "acme-core", "alice", True),
+        ("alice", "upload", "foo", "alice", False),
+        ("dave", "upload", "acme-core", "dave", False),
+        ("frank", "remove", "acme-core", "frank", True),
+        # Somebody else's: a pattern is not enough, however close it comes.
+        ("bob", "upload", "acme-core", "alice", False),
+        ("bob", "remove", "acme-core", "alice", False),
+        ("frank", "upload", "acme-core", "alice", False),
+        ("dave", "upload", "acme-core", "alice", False),
+        # Its full name is, for what that entry says and for nothing else.
+        ("erin", "upload", "acme-core", "alice", True),
+        ("erin", "remove", "acme-core", "alice", False),
+        ("carol", "upload", "acme-core", "alice", True),
+        ("erin", "upload", "acme-base", "alice", False),
+        ("erin", "upload", "acme-core-extra", "alice", False),
+        ("erin", "upload", "core", "alice", False),
+        # Users are who they are, letter by letter.
+        ("Alice", "upload", "acme-core", "alice", False),
+        ("alice ", "upload", "acme-core", "alice", False),
+        ("alice", "upload", "acme-core", "Alice", False),
+        ("\N{CYRILLIC SMALL LETTER A}lice", "upload", "acme-core", "alice", False),
+        ("core", "upload", "acme-core", "alice", False),
+        ("", "upload", "acme-core", "alice", False),
+        ("", "upload", "acme-core", "", False),
+        # A file of claims that says "" says somebody, who is nobody of ours.
+        ("bob", "upload", "acme-core", "", False),
+    ],
+)
+def test_first_uploader(user: str, action: str, project: str, owner: str | None, permitted: bool) -> None:
+    """A project is its owner's, and theirs whom an entry names together with it; and nobody's without a right."""
+    rights = Rights.parse(json.dumps(OWNED))
+    assert rights.permit(user, action, project, owner=owner, first_uploader=True) is permitted
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "acme-core",
+        "Acme_Core",
+        "ACME.CORE",
+        "acme-_.core",
+        "acme--core",
+        "-acme-core",
+        "acme-core-",
+        "../acme-core",
+        "./acme-core",
+        "acme-core/",
+        "acme-core/../foo",
+        "acme-core\0",
+        "acme-core\n",
+        " acme-core",
+        "acme-core\t",
+        "acme-c\N{CYRILLIC SMALL LETTER O}re",
+        "acme\N{NON-BREAKING HYPHEN}core",
+        "acme-\N{FULLWIDTH LATIN SMALL LETTER C}ore",
+        "acme-cor\N{ZERO WIDTH SPACE}e",
+        "acme-*",
+        "acme-[c]ore",
+        "acme-cor?",
+        "*",
+        "",
+    ],
+    ids=ascii,
+)
+@pytest.mark.parametrize("user", ["bob", "erin"])
+def test_names_that_look_like_somebody_s(tmp_path: Path, user: str, spelling: str) -> None:
+    """Alice's project is hers in each spelling that means it, and what only looks like it is not hers or erin's."""
+    claims = Claims(tmp_path / "claims.json", tmp_path / "lock")
+    claims.claim("acme-core", "alice")
+    project = normalise(spelling)
+    means_it = project == "acme-core"
+    owner = claims.owner_of(spelling)
+    assert owner == ("alice" if means_it else None)
+    rights = Rights.parse(json.dumps(OWNED))
+    assert rights.permit(user, "upload", project, owner="alice", first_uploader=True) is (means_it and user == "erin")
+
+
+def test_owners_count_where_the_settings_say_so() -> None:
+    """By rights alone, an owner is just a note: nobody gains or loses by it."""
+    rights = Rights.parse(json.dumps(OWNED))
+    for user, permitted in {"bob": True, "frank": True, "dave": False}.items():
+        for owner in (None, "alice", "dave"):
+            assert rights.permit(user, "upload", "acme-core", owner=owner) is permitted
+
+
 lists = st.lists
 entries = st.fixed_dictionaries(
     {
@@ -79,6 +187,26 @@ def test_nothing_without_an_entry(groups: dict, rights: list, user: str, action:
     assert parsed.permit(user, action, project) is bool(allowing)
 
 
+@given(
+    st.dictionaries(st.sampled_from(GROUPS), lists(st.sampled_from(USERS), max_size=3)),
+    lists(entries, max_size=4),
+    st.sampled_from(USERS),
+    st.sampled_from(ACTIONS),
+    st.sampled_from(PROJECTS),
+    st.none() | st.sampled_from(USERS),
+)
+def test_owning_never_adds_a_right(
+    groups: dict, rights: list, user: str, action: str, project: str, owner: str | None
+) -> None:
+    """An owner keeps what the rights give, and takes from the others: there is nobody who may more than by rights."""
+    parsed = Rights.parse(json.dumps({"groups": groups, "rights": rights}))
+    by_rights = parsed.permit(user, action, project)
+    owned = parsed.permit(user, action, project, owner=owner, first_uploader=True)
+    assert by_rights or not owned
+    if owner in (user, None):
+        assert owned is by_rights
+
+
 MALFORMED = {
     "empty": "",
     "no JSON": "rights: []",
@@ -104,13 +232,6 @@ def test_malformed(text: str) -> None:
         Rights.parse(text)
 
 
-def replace(path: Path, text: str) -> None:
-    """Write a file as Ansible does: another one takes its place."""
-    other = path.with_suffix(".new")
-    other.write_text(text)
-    other.rename(path)
-
-
 @pytest.mark.parametrize("how", [replace, Path.write_text], ids=["replaced", "in place"])
 def test_a_change_is_seen_at_once(tmp_path: Path, how) -> None:
     """Whoever takes a right away wants it gone now, not at the next restart."""
@@ -128,9 +249,7 @@ def test_a_change_of_the_same_size_and_second_is_seen(tmp_path: Path) -> None:
     path.write_text(json.dumps(RIGHTS))
     rights = RightsFile(path)
     assert rights.current().permit("alice", "upload", "foo")
-    seen = path.stat()
-    replace(path, json.dumps(RIGHTS).replace("alice", "carol"))
-    os.utime(path, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    keep_time(path, json.dumps(RIGHTS).replace("alice", "carol"))
     assert not rights.current().permit("alice", "upload", "foo")
 
 

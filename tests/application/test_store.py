@@ -1,115 +1,268 @@
-"""The packages directory as pypiserver's backend."""
+"""The packages directory: what its names are for, and what becomes of an upload that fails half-way."""
 
-import io
+import errno
+import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pypiserver.config import Config
 from support import short
-from support.archives import fitting, sdist
-from support.pages import Site
-from wheelhouse.distributions import Refused
-from wheelhouse.pages.site import Pages
-from wheelhouse.store import Store, Taken, same_version
+from support.archives import fitting, sdist, wheel
+from support.pages import sha256
+from support.web import Index, upload_form
+from wheelhouse.archives import look_inside
+from wheelhouse.audit import Audit
+from wheelhouse.backend import is_release
+from wheelhouse.pages.folder import Folder
+from wheelhouse.settings import Settings
 
-FILES = [
-    "My_Proj-1.0-py3-none-any.whl",
-    "my-proj-1.0.tar.gz",
-    "my_proj-1.1.tar.gz",
-    "my_proj_extra-1.0.tar.gz",
-    "other-1.0.tar.gz",
-]
-
-
-@pytest.fixture
-def store(site: Site) -> Store:
-    """An empty store."""
-    config = Config.default_with_overrides(roots=[str(site.places.packages)], backend_arg="simple-dir")
-    return Store(config, Pages(site.places))
-
-
-def found(store: Store, name: str, version: str) -> list[str]:
-    """Return the names of a release's files."""
-    return sorted(Path(file.fn).name for file in store.find_version(name, version))
-
-
-@pytest.mark.parametrize(
-    ("name", "version", "expected"),
-    [
-        ("my-proj", "1.0", ["My_Proj-1.0-py3-none-any.whl", "my-proj-1.0.tar.gz"]),
-        ("My.Proj", "1.0.0", ["My_Proj-1.0-py3-none-any.whl", "my-proj-1.0.tar.gz"]),
-        ("MY__PROJ", "v1", ["My_Proj-1.0-py3-none-any.whl", "my-proj-1.0.tar.gz"]),
-        ("my-proj", "1.1", ["my_proj-1.1.tar.gz"]),
-        ("my-proj", "1", ["My_Proj-1.0-py3-none-any.whl", "my-proj-1.0.tar.gz"]),
-        ("my-proj", "2.0", []),
-        ("my-proj", "", []),
-        ("my-proj", "*", []),
-        ("my", "1.0", []),
-        ("*", "1.0", []),
-        ("", "1.0", []),
-    ],
-)
-def test_find_version(store: Store, name: str, version: str, expected: list[str]) -> None:
-    """Removing goes by this: every spelling finds the release, and none finds another one."""
-    for filename in FILES:
-        store.add_package(filename, io.BytesIO(fitting(filename)))
-    assert found(store, name, version) == expected
+WHEEL = "foo-1.0-py3-none-any.whl"
+SDIST = "foo-1.0.tar.gz"
+OTHER = sdist(more="Summary: another one\n")
 
 
 @pytest.mark.parametrize(
     ("filename", "name", "version", "expected"),
     [
+        ("my-proj-1.0.tar.gz", "my-proj", "1.0.0", True),
+        ("My_Proj-1.0-py3-none-any.whl", "my-proj", "v1", True),
+        ("my_proj-1.1.tar.gz", "my-proj", "1.0", False),
+        ("my_proj_extra-1.0.tar.gz", "my-proj", "1.0", False),
         ("foo-3d-1.0.tar.gz", "foo-3d", "1.0", True),
         ("foo-3d-1.0.tar.gz", "foo", "3d-1.0", False),
         ("foo-1.0-1-py3-none-any.whl", "foo", "1.0", True),
         ("foo-1.0-1-py3-none-any.whl", "foo", "1.0.post1", False),
         ("foo-1.0.post1-py3-none-any.whl", "foo", "1.0-1", True),
-        ("foo-1.0-py3-none-any.whl", "foo", "1.0.post1", False),
+        ("foo-1.0rc1.tar.gz", "foo", "1.0-RC.1", True),
+        ("foo-1.0.tar.gz", "foo", "1.0+local", False),
+        ("foo-1.0.tar.gz", "foo", "1!1.0", False),
+        ("foo-1.0.tar.gz", "foo", "*", False),
+        ("foo-1.0.tar.gz", "foo", "", False),
+        ("notes.txt", "notes", "1.0", False),
     ],
     ids=short,
 )
-def test_odd_names_belong_to_their_release(
-    store: Store, filename: str, name: str, version: str, expected: bool
+def test_a_release_and_its_files(filename: str, name: str, version: str, expected: bool) -> None:
+    """Removing goes by this: every spelling finds the release, and none finds another one."""
+    assert is_release(filename, name, version) is expected
+
+
+def test_the_same_again(index: Index) -> None:
+    """A job that was cut off after its upload is run again, and must not fail for having worked the first time."""
+    assert index.upload(SDIST).code == 200
+    path = index.packages / SDIST
+    before = (path.stat(), index.page("foo"))
+    assert index.upload(SDIST).code == 200
+    assert (path.stat(), index.page("foo")) == before
+    assert index.events() == ["upload", "same"]
+
+
+def test_the_same_again_without_its_page(index: Index) -> None:
+    """Who has read 200 may install, even if the first upload ended between the file and its page."""
+    (index.packages / SDIST).write_bytes(fitting(SDIST))
+    assert index.upload(SDIST).code == 200
+    assert index.page("foo") == {SDIST: sha256(fitting(SDIST))}
+    assert index.events() == ["same"]
+
+
+def test_the_same_again_that_would_not_be_taken_now(index: Index) -> None:
+    """What somebody has copied there by hand is there, whatever an upload would be held to."""
+    content = b"no archive"
+    (index.packages / SDIST).write_bytes(content)
+    assert index.upload(SDIST, content).code == 200
+
+
+@pytest.mark.parametrize("content", [OTHER, fitting(SDIST)], ids=["other bytes", "the same bytes"])
+@pytest.mark.parametrize("spelling", ["Foo-1.0.tar.gz", "foo-1.0.0.tar.gz", "foo-v1.0.tar.gz"])
+def test_another_spelling(index: Index, spelling: str, content: bytes) -> None:
+    """Installers take them for one file, and would get the one or the other."""
+    index.upload(SDIST)
+    answer = index.post(upload_form(spelling, content))
+    assert answer.code == 409
+    assert f"spelt {SDIST}. Give the release a new version" in answer.reason
+    assert list(index.stored()) == [SDIST]
+
+
+def test_both_kinds(index: Index) -> None:
+    """A release's wheel and sdist are two files, and so are its wheels for two systems."""
+    for filename in (WHEEL, SDIST, "foo-1.0-1-py3-none-any.whl", "foo-1.0-py3-none-win32.whl"):
+        assert index.upload(filename).code == 200
+
+
+def test_refused_before_it_arrives(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that is taken is known from the form's beginning: of the file, not a byte is written."""
+    index.upload(SDIST)
+    written = []
+    monkeypatch.setattr("wheelhouse.store.hidden.Hidden.write", lambda _self, chunk: written.append(chunk))
+    assert index.upload(SDIST, OTHER).code == 409
+    assert index.upload("bar-1.0.tar.gz", user="bob").code == 403
+    assert index.upload("no distribution").code == 400
+    assert written == []
+
+
+def test_somebody_elses_copy(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is copied there while an upload is checked is not overwritten, and the log has the outcome."""
+
+    def overtaken(source: Path, target: Path) -> None:
+        target.write_bytes(OTHER)
+        raise FileExistsError(errno.EEXIST, "File exists", str(source))
+
+    monkeypatch.setattr(os, "link", overtaken)
+    answer = index.upload(SDIST)
+    assert answer.code == 409
+    assert index.stored() == {SDIST: OTHER}
+    assert index.events() == ["upload", "undone"]
+    assert "is here already" in index.audit()[-1]["reason"]
+
+
+class TestRemoved:
+    """A removed file's name is not for other bytes (tombstones)."""
+
+    @pytest.fixture(autouse=True)
+    def removed(self, index: Index) -> None:
+        """An index that had an sdist."""
+        index.upload(SDIST)
+        assert index.remove("foo", "1.0").code == 200
+
+    def test_other_bytes(self, index: Index) -> None:
+        """Those who have pinned the version by its hash would be stuck; those who have not would get something else."""
+        answer = index.upload(SDIST, OTHER)
+        assert answer.code == 409
+        assert "Give the release a new version, or ask those who run this index for: wheelhouse release-name" in (
+            answer.reason
+        )
+        assert index.stored() == {}
+
+    def test_another_spelling(self, index: Index) -> None:
+        """It would be the same file to installers."""
+        assert index.post(upload_form("Foo-1.0.0.tar.gz", OTHER)).code == 409
+
+    def test_the_same_bytes(self, index: Index) -> None:
+        """What was removed by mistake can be put back."""
+        assert index.upload(SDIST).code == 200
+        assert index.page("foo") == {SDIST: sha256(fitting(SDIST))}
+
+    def test_others(self, index: Index) -> None:
+        """The release's other files, which were never there, and new versions are free."""
+        assert index.upload(WHEEL).code == 200
+        assert index.upload("foo-1.1.tar.gz").code == 200
+
+    def test_tombstones_that_cannot_be_read(self, index: Index) -> None:
+        """Where nobody can tell, nothing is taken."""
+        (index.data / "state/tombstones.json").write_text("{")
+        assert index.upload(SDIST, OTHER).code == 503
+        assert index.stored() == {}
+
+
+def failing(error: Exception) -> Callable:
+    """Return what fails, however it is called."""
+
+    def fail(*_arguments: object, **_more: object) -> None:
+        raise error
+
+    return fail
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+FAILURES = {
+    "no link": ("os.link", OSError(errno.EMLINK, "Too many links"), 503),
+    "no room for a name": ("os.link", FULL, 507),
+    "a bug": ("os.link", RuntimeError("bug"), 503),
+    "no directory entry": ("wheelhouse.store.sync_directory", OSError(errno.EIO, "Input/output error"), 503),
+    "no page": ("wheelhouse.pages.site.Pages.refresh", FULL, 507),
+    "a broken page": ("wheelhouse.pages.site.Pages.refresh", ValueError("broken"), 503),
+}
+
+
+@pytest.mark.parametrize(("where", "error", "code"), FAILURES.values(), ids=FAILURES.keys())
+def test_failures_after_the_audit_line(
+    index: Index, monkeypatch: pytest.MonkeyPatch, where: str, error: Exception, code: int
 ) -> None:
-    """The right was given for the project as packaging reads it, so it is that project's file that goes."""
-    store.add_package(filename, io.BytesIO(fitting(filename)))
-    assert found(store, name, version) == ([filename] if expected else [])
+    """The name is taken back, the log says so, and the client may try again."""
+    index.start(new_projects="first_uploader")
+    monkeypatch.setattr(where, failing(error))
+    assert index.upload(SDIST).code == code
+    monkeypatch.undo()
+    assert index.stored() == {}
+    assert index.events() == ["claimed", "upload", "undone"]
+    assert str(error) in index.audit()[-1]["reason"]
+    assert json.loads((index.data / "state/claims.json").read_text()) == {}
+    Folder(Settings.load(index.settings).places).catch_up()
+    assert index.page("foo") is None
+    assert index.upload(SDIST).code == 200
 
 
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        ("1.0", "1", True),
-        ("1.0", "1.0.0", True),
-        ("1.0RC1", "1.0-rc.1", True),
-        ("1.0", "1.0+local", False),
-        ("1.0", "1.0.post0", False),
-        ("1.0", "1!1.0", False),
-        ("no version", "no version", True),
-        ("no version", "1.0", False),
-    ],
-)
-def test_same_version(one: str, other: str, same: bool) -> None:
-    """Spellings of one version are one version (PEP 440), and others are others."""
-    assert same_version(one, other) is same
+@pytest.mark.parametrize("error", [FULL, OSError(errno.EIO, "Input/output error"), ValueError("broken")], ids=str)
+@pytest.mark.parametrize("first_uploader", [True, False])
+def test_no_audit_line_no_file(
+    index: Index, monkeypatch: pytest.MonkeyPatch, error: Exception, first_uploader: bool
+) -> None:
+    """What nobody could account for does not happen, and was never to be seen."""
+    if first_uploader:
+        index.start(new_projects="first_uploader")
+    linked = []
+    monkeypatch.setattr(os, "link", lambda *names: linked.append(names))
+    monkeypatch.setattr(Audit, "write", failing(error))
+    assert index.upload(SDIST).code in (503, 507)
+    assert linked == []
+    assert index.stored() == {}
+    claims = index.data / "state/claims.json"
+    assert not claims.exists() or json.loads(claims.read_text()) == {}
+    monkeypatch.undo()
+    assert index.upload(SDIST).code == 200
 
 
-def test_taken(store: Store, site: Site) -> None:
-    """What was published stays as it is: somebody may have installed it."""
-    store.add_package("foo-1.0.tar.gz", io.BytesIO(sdist("foo", "1.0")))
-    with pytest.raises(Taken):
-        store.add_package("foo-1.0.tar.gz", io.BytesIO(sdist("foo", "2.0")))
-    assert (site.places.packages / "foo-1.0.tar.gz").read_bytes() == sdist("foo", "1.0")
+def test_no_audit_line_no_removal(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is anything removed."""
+    index.upload(SDIST)
+    monkeypatch.setattr(Audit, "write", failing(FULL))
+    assert index.remove("foo", "1.0").code == 507
+    monkeypatch.undo()
+    assert index.page("foo").keys() == {SDIST} == index.stored().keys()
+    assert index.upload(SDIST).code == 200
 
 
-@pytest.mark.parametrize(
-    ("filename", "content"),
-    [("foo-1.0.tar.gz", sdist()[:-20]), ("foo-1.0-py3-none-any.whl", b"a page"), ("foo-1.0.tar.gz", b"")],
-    ids=short,
-)
-def test_torn(store: Store, site: Site, filename: str, content: bytes) -> None:
-    """A file that would be on no page is not taken: its author would wait for it in vain."""
-    with pytest.raises(Refused, match=filename):
-        store.add_package(filename, io.BytesIO(content))
-    assert list(site.places.packages.iterdir()) == []
-    assert site.on_pages() == {}
+@pytest.mark.parametrize("where", ["pathlib.Path.unlink", "wheelhouse.tombstones.Tombstones.add"])
+def test_a_removal_that_fails(index: Index, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    """The log does not say of a file that is there that it is gone."""
+    index.upload(SDIST)
+    monkeypatch.setattr(where, failing(OSError(errno.EROFS, "Read-only file system")))
+    assert index.remove("foo", "1.0").code == 503
+    monkeypatch.undo()
+    assert list(index.stored()) == [SDIST]
+    assert index.events()[-1] == "undone"
+    assert index.remove("foo", "1.0").code == 200
+
+
+def test_two_uploaders_at_once(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two who publish a new project in the same moment, one gets it; the other's right is looked up again."""
+    index.start(new_projects="first_uploader")
+    index.allow(
+        {"users": ["alice"], "may": ["upload"], "projects": ["f*"]},
+        {"users": ["bob"], "may": ["upload"], "projects": ["f*"]},
+    )
+    inner = []
+
+    def overtaken(*arguments: object) -> bytes:
+        monkeypatch.undo()
+        inner.append(index.upload("foo-2.0.tar.gz", user="bob"))
+        return look_inside(*arguments)
+
+    monkeypatch.setattr("wheelhouse.store.look_inside", overtaken)
+    answer = index.upload(SDIST, user="alice")
+    assert [one.code for one in inner] == [200]
+    assert answer.status == "403 alice may not upload foo, which is bob's"
+    assert list(index.stored()) == ["foo-2.0.tar.gz"]
+
+
+def test_permissions(index: Index) -> None:
+    """Apache's group may read what was uploaded, and the world may not; nobody finds the hidden name."""
+    umask = os.umask(0)
+    try:
+        index.upload(WHEEL, wheel())
+    finally:
+        os.umask(umask)
+    status = (index.packages / WHEEL).stat()
+    assert status.st_mode & 0o777 == 0o640
+    assert status.st_nlink == 1

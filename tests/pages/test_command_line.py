@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from support import WHEELHOUSE
 from support.archives import sdist
-from support.pages import URL, Site
-from wheelhouse import __main__ as program
+from support.command import run
+from support.pages import Site, write_settings
 from wheelhouse.pages import folder
 
 SDIST = "foo-1.0.tar.gz"
@@ -19,23 +19,9 @@ SDIST = "foo-1.0.tar.gz"
 @pytest.fixture
 def settings(site: Site) -> Path:
     """The settings of a site with one release of foo, whose pages are in step."""
-    paths = {
-        "data": site.home / "data",
-        "pages": site.places.pages,
-        "rights": site.home / "rights.json",
-        "yanked": site.places.yanked_settings,
-    }
-    path = site.home / "settings.json"
-    found = {name: str(place) for name, place in paths.items()} | {"data_is_mount": False, "url": URL}
-    path.write_text(json.dumps(found))
     site.put(SDIST, sdist())
     site.folder.catch_up()
-    return path
-
-
-def run(settings: Path, *words: str) -> int:
-    """Run the program in this process. Returns its exit status."""
-    return program.main(["--settings", str(settings), *words])
+    return write_settings(site.home, site.home / "data", site.places.pages)
 
 
 def yanked(site: Site) -> list:

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from support.archives import sdist, tarred, wheel
+from support.archives import sdist, tarred, wheel, with_entry
 from support.pages import Site, sha256
 from wheelhouse.pages import metadata, record
 from wheelhouse.pages import site as site_module
@@ -429,10 +429,8 @@ def test_a_removed_file_on_a_page(full: Site) -> None:
 
 def test_core_metadata_too_large(full: Site) -> None:
     """Nobody's metadata fills the server's memory: such a wheel is left out."""
-    content = bytearray(wheel())
-    at = content.rindex(b"PK\x01\x02") + 24
-    content[at : at + 4] = (metadata.LARGEST + 1).to_bytes(4, "little")
-    full.put("foo-2.0-py3-none-any.whl", bytes(content))
+    size = (metadata.LARGEST + 1).to_bytes(4, "little")
+    full.put("foo-2.0-py3-none-any.whl", with_entry(wheel(), "foo-1.0.dist-info/METADATA", 24, size))
     (line,) = full.folder.catch_up()
     assert "larger than 10 MiB" in line
 

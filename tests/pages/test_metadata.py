@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support import short
-from support.archives import METADATA, fitting, tarred, wheel, zipped
+from support.archives import METADATA, fitting, tarred, wheel, with_entry, zipped
 from wheelhouse.pages import metadata
 from wheelhouse.pages.metadata import Broken, Metadata
 
 WHEEL = "foo-1.0-py3-none-any.whl"
+INSIDE = "foo-1.0.dist-info/METADATA"
 SDIST = "foo-1.0.tar.gz"
 ZIP = "foo-1.0.zip"
 
@@ -140,17 +141,12 @@ def damaged(content: bytes, at: int, much: int = 40) -> bytes:
 
 def with_flag(offset: int, value: int) -> bytes:
     """Return a wheel with another byte in its central directory."""
-    content = bytearray(wheel())
-    content[content.rindex(b"PK\x01\x02") + offset] = value
-    return bytes(content)
+    return with_entry(wheel(), INSIDE, offset, bytes([value]))
 
 
 def claiming(size: int) -> bytes:
     """Return a wheel whose directory says that its METADATA is as large as that."""
-    content = bytearray(wheel())
-    at = content.rindex(b"PK\x01\x02")
-    content[at + 24 : at + 28] = size.to_bytes(4, "little")
-    return bytes(content)
+    return with_entry(wheel(), INSIDE, 24, size.to_bytes(4, "little"))
 
 
 BROKEN = {

@@ -2,7 +2,6 @@
 
 import gc
 import hashlib
-import os
 import threading
 import time
 from collections import Counter
@@ -11,86 +10,11 @@ from pathlib import Path
 
 import bcrypt
 import pytest
-from support import load, short
+from support import short
+from support.files import HARM, keep_time, replace
+from support.passwords import ALICE, BOB, PATIENCE, Clock, Runs, hashed, passwords
 
-passwords = load("roles/apache/files/passwords.py")
 Checker, HtpasswdFile, Busy = passwords.Checker, passwords.HtpasswdFile, passwords.Busy
-
-PATIENCE = 20
-
-
-def hashed(password: str, cost: int = 4) -> str:
-    """Return a bcrypt hash that takes no time."""
-    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(cost)).decode().replace("$2b$", "$2y$")
-
-
-ALICE, BOB = hashed("right"), hashed("word", 5)
-
-
-class Clock:
-    """A clock that is set by hand, in seconds."""
-
-    def __init__(self):
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Runs:
-    """bcrypt, counting."""
-
-    def __init__(self):
-        self.asked: list[tuple[bytes, bytes]] = []
-        self.at_once = self.most_at_once = 0
-        self.hold = threading.Event()
-        self.hold.set()
-        self._lock = threading.Lock()
-        self._checkpw = bcrypt.checkpw
-
-    def asks(self, checkpw: Callable[[bytes, bytes], bool]) -> None:
-        """Take another one's word."""
-        self._checkpw = checkpw
-
-    def __call__(self, password: bytes, password_hash: bytes) -> bool:
-        with self._lock:
-            self.asked.append((password, password_hash))
-            self.at_once += 1
-            self.most_at_once = max(self.most_at_once, self.at_once)
-        try:
-            assert self.hold.wait(PATIENCE)
-            return self._checkpw(password, password_hash)
-        finally:
-            with self._lock:
-                self.at_once -= 1
-
-
-@pytest.fixture
-def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
-    """What bcrypt was asked."""
-    found = Runs()
-    monkeypatch.setattr(bcrypt, "checkpw", found)
-    return found
-
-
-@pytest.fixture
-def htpasswd(tmp_path: Path) -> Path:
-    """A file with two users."""
-    path = tmp_path / "htpasswd"
-    path.write_text(f"alice:{ALICE}\nbob:{BOB}\n")
-    return path
-
-
-@pytest.fixture
-def clock() -> Clock:
-    """The time as the checker sees it."""
-    return Clock()
-
-
-@pytest.fixture
-def checker(htpasswd: Path, clock: Clock, runs: Runs) -> Checker:  # noqa: ARG001  (it must count from the start)
-    """A checker that has seen nobody yet."""
-    return Checker(HtpasswdFile(htpasswd), clock)
 
 
 @pytest.mark.parametrize(
@@ -178,21 +102,6 @@ def test_bounded(checker: Checker, runs: Runs, monkeypatch: pytest.MonkeyPatch, 
     assert runs.asked == []
     assert checker.check("a", "right")
     assert len(runs.asked) == 1
-
-
-def replace(path: Path, text: str) -> None:
-    """Write a file as Ansible does: another one takes its place."""
-    other = path.with_suffix(".new")
-    other.write_text(text)
-    other.rename(path)
-
-
-def keep_time(path: Path, text: str) -> None:
-    """Write a file of the same size and time."""
-    status = path.stat()
-    assert len(text) == status.st_size
-    replace(path, text)
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 NEW = hashed("other")
@@ -321,23 +230,7 @@ def test_a_hash_that_is_none(checker: Checker, htpasswd: Path, password_hash: st
     assert sizes(checker) == 1
 
 
-def remove(path: Path) -> None:
-    """Take a file away."""
-    path.unlink()
-
-
-def garble(path: Path) -> None:
-    """Write what is no text."""
-    path.write_bytes(b"alice:\xff\xfe\n" + os.urandom(50))
-
-
-def cover(path: Path) -> None:
-    """Put a directory in the file's place."""
-    path.unlink()
-    path.mkdir()
-
-
-@pytest.mark.parametrize("harm", [remove, garble, cover])
+@pytest.mark.parametrize("harm", HARM)
 def test_a_file_that_cannot_be_read(checker: Checker, htpasswd: Path, harm: Callable) -> None:
     """Who was in a moment ago is not let in while nobody can tell; and is once one can."""
     assert checker.check("alice", "right")
@@ -504,7 +397,7 @@ def reachable(root: object) -> list[object]:
     work = [root]
     while work:
         one = work.pop()
-        if id(one) in seen or isinstance(one, (type, type(os), type(reachable))):
+        if id(one) in seen or isinstance(one, (type, type(gc), type(reachable))):
             continue
         seen[id(one)] = one
         work += [*gc.get_referents(one), *(one if isinstance(one, dict) else ())]

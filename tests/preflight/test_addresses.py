@@ -1,4 +1,4 @@
-"""Names, addresses, ports, paths and sizes: what the preflight refuses, and what it lets through."""
+"""Names, addresses, ports and paths: what the preflight refuses, and what it lets through."""
 
 import pytest
 from support import kit, load, short
@@ -64,10 +64,6 @@ WRONG = [
         {"pypi_access": "any", "pypi_read": "anyone", "pypi_allowed_networks": ["10.0.0.0/8"]},
         ["pypi_access", "everybody", "pypi_read: login"],
     ),
-    ({"pypi_max_upload_size": "1GB"}, ["pypi_max_upload_size", "'1GB'", "such as 300M"]),
-    ({"pypi_max_upload_size": "0"}, ["pypi_max_upload_size", "no size"]),
-    ({"pypi_max_upload_size": "-1"}, ["pypi_max_upload_size", "no size"]),
-    ({"pypi_max_upload_size": "1.5G"}, ["pypi_max_upload_size", "no size"]),
     ({"pypi_data_dir": "srv/pypi"}, ["pypi_data_dir", "'srv/pypi'", "an absolute one"]),
     ({"pypi_data_dir": "/srv/pypi/"}, ["pypi_data_dir", "no slash at its end"]),
     ({"pypi_data_dir": "/"}, ["pypi_data_dir", DIRECTORY]),
@@ -92,8 +88,6 @@ RIGHT = [
     {"pypi_trusted_proxies": ["192.0.2.1", "2001:db8::1"]},
     {"pypi_access": "any", "pypi_allowed_networks": ["10.0.0.0/8"]},
     {"pypi_access": "any", "pypi_allowed_networks": ["10.0.0.0/8"], "pypi_read": ["admins"]},
-    {"pypi_max_upload_size": "300M"},
-    {"pypi_max_upload_size": "1048576"},
     {"pypi_upstream_url": ""},
     {"pypi_upstream_url": "https://mirror.example.com/simple/"},
     {"pypi_upstream_url": "http://localhost:3141/root/simple/"},
@@ -121,5 +115,5 @@ def test_accepted(given: dict) -> None:
 
 def test_everything_at_once() -> None:
     """All that is wrong is listed in one run, not one thing a run."""
-    given = {"pypi_server_name": "a b", "pypi_url": "x", "pypi_http_port": 0, "pypi_max_upload_size": "big"}
+    given = {"pypi_server_name": "a b", "pypi_url": "x", "pypi_http_port": 0, "pypi_data_dir": "x"}
     assert [problem.split(":")[0] for problem in problems(kit.settings(**given))] == list(given)

@@ -1,5 +1,7 @@
 """Users, groups and rights: what the preflight refuses, and what it lets through."""
 
+from datetime import date, datetime
+
 import bcrypt
 import pytest
 from hypothesis import given
@@ -46,6 +48,16 @@ WRONG = [
     (user(password="x" * 73), ["password of 'alice'", "72 bytes"]),
     (user(password="ä" * 37), ["password of 'alice'", "72 bytes"]),
     (user(password="tab\there"), ["password of 'alice'", "control character"]),
+    (user(expires="31.12.2026"), ["pypi_users", "'alice' expires", "'31.12.2026'", "such as 2027-01-31", FILE]),
+    (user(expires="2026-02-29"), ["'alice' expires", "'2026-02-29'"]),
+    (user(expires="20261231"), ["'alice' expires"]),
+    (user(expires="2026-W01-1"), ["'alice' expires"]),
+    (user(expires="2026-1-1"), ["'alice' expires"]),
+    (user(expires="2026-12-31\n"), ["'alice' expires"]),
+    (user(expires=""), ["'alice' expires", "''"]),
+    (user(expires="never"), ["'alice' expires", "'never'"]),
+    (user(expires=2026), ["'alice' expires", "'2026'"]),
+    (user(expires=datetime(2026, 12, 31, 12)), ["'alice' expires", "'2026-12-31 12:00:00'"]),
     (user(groups=["some people"]), ["group name 'some people'", "Take letters"]),
     (user(groups=["a:b"]), ["group name 'a:b'", "Take letters"]),
     (user(groups=[""]), ["group name ''", "Take letters"]),
@@ -71,6 +83,11 @@ RIGHT = [
     user(password="with : colon, 'quotes' and spaces "),
     user(password_hash=HASH),
     user(password_hash="$2b$04$" + "./" * 26 + "Z"),
+    user(expires="2026-12-31"),
+    user(expires=date(2026, 12, 31)),
+    user(expires="2028-02-29"),
+    user(expires="1999-01-01"),
+    {"pypi_users": [ALICE, {"name": "bob", "state": "absent", "expires": "once"}]},
     user(groups=["admins", "Team.2_x-y"]),
     user(groups=None),
     {"pypi_users": [ALICE, {"name": "bob", "state": "absent"}]},

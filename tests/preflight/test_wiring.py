@@ -1,5 +1,7 @@
 """The preflight as the role calls it: all checks together, on the settings as an inventory gives them."""
 
+from pathlib import Path
+
 import pytest
 from support import kit
 
@@ -27,6 +29,7 @@ def test_fine(given: dict) -> None:
         ({"pypi_server_name": "no_name"}, "pypi_server_name"),
         ({"pypi_rights": [{"users": ["zoe"], "may": ["upload"], "projects": ["*"]}]}, "the user 'zoe'"),
         ({"pypi_private_names": ["Acme_*"]}, "pypi_private_names"),
+        ({"pypi_max_total_size": "much"}, "pypi_max_total_size"),
         ({"pypi_tls": "provided"}, "this names no file"),
         ({"pypi_tls": "provided", "pypi_tls_certificate": "/nowhere/a.crt"}, "/nowhere/a.crt is not there"),
     ],
@@ -36,6 +39,17 @@ def test_every_filter_is_asked(given: dict, said: str) -> None:
     """A check that nobody calls finds nothing."""
     found = problems(**kit.sample() | given)
     assert [line for line in found if said in line]
+
+
+@pytest.mark.parametrize("day", ["2026-12-31", "'2026-12-31'"])
+def test_days_as_people_write_them(tmp_path: Path, day: str) -> None:
+    """YAML makes a date of a day without quotes. Both get to where htpasswd is written, by the role's own words."""
+    file = tmp_path / "users.yml"
+    file.write_text(f"pypi_users: [{{name: ci, expires: {day}}}]\npypi_rights: []\n")
+    given = kit.read_yaml(file)
+    assert problems(**kit.sample() | given) == []
+    (user,) = kit.evaluate(kit.trust_as_template("{{ __accounts_present }}"), **given)
+    assert str(user["expires"]) == "2026-12-31"
 
 
 def test_no_certificate_is_looked_for_where_none_is_needed() -> None:
@@ -64,9 +78,12 @@ def test_others_variables() -> None:
         ({"pypi_rights": [{"users": None, "groups": ["admins"], "may": ["upload"], "projects": ["*"]}]}, "pypi_rights"),
         ({"pypi_allowed_networks": "10.0.0.0/8"}, "pypi_allowed_networks"),
         ({"pypi_private_names": "acme-*"}, "pypi_private_names"),
+        ({"pypi_users": [{"name": "alice", "expires": None}], "pypi_rights": []}, "pypi_users"),
         ({"pypi_yanked": [{"project": "foo", "version": 1.0}]}, "pypi_yanked"),
         ({"pypi_yanked": [{"project": "foo", "version": "1.0", "reason": None}]}, "pypi_yanked"),
         ({"pypi_max_upload_size": 1048576}, "pypi_max_upload_size"),
+        ({"pypi_min_free_space": 0}, "pypi_min_free_space"),
+        ({"pypi_max_total_size": None}, "pypi_max_total_size"),
     ],
     ids=str,
 )

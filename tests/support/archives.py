@@ -1,46 +1,100 @@
 """Distributions to upload, made on the spot: a few hundred bytes each."""
 
+import base64
 import gzip
+import hashlib
 import io
+import re
 import tarfile
 import zipfile
+from collections.abc import Mapping
+
+from wheelhouse.distributions import Refused, release_of
 
 METADATA = "Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+WHEEL = "Wheel-Version: 1.0\nGenerator: by hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
 
-def zipped(members: dict[str, str], compression: int = zipfile.ZIP_STORED) -> bytes:
-    """Make a zip archive."""
+def zipped(members: Mapping[str, str | bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
+    """Make a zip archive, the same bytes each time."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", compression) as archive:
-        for name, text in members.items():
-            archive.writestr(zipfile.ZipInfo(name), text, compression)
+        for name, content in members.items():
+            archive.writestr(zipfile.ZipInfo(name), content, compression)
     return buffer.getvalue()
 
 
-def tarred(members: dict[str, str]) -> bytes:
-    """Make a gzipped tar archive, the same bytes each time."""
+def tarred(members: Mapping[str, str | bytes | tarfile.TarInfo]) -> bytes:
+    """Make a gzipped tar archive, the same bytes each time. What is no content is a header, without a name yet."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, text in members.items():
+        for name, content in members.items():
+            if isinstance(content, tarfile.TarInfo):
+                content.name = name
+                archive.addfile(content)
+                continue
             member = tarfile.TarInfo(name)
-            member.size = len(text.encode())
-            archive.addfile(member, io.BytesIO(text.encode()))
+            content = content.encode() if isinstance(content, str) else content
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
     return gzip.compress(buffer.getvalue(), mtime=0)
 
 
-def wheel(name: str = "foo", version: str = "1.0", more: str = "") -> bytes:
-    """Make a wheel with metadata and one module. more: further lines of metadata."""
-    metadata = METADATA.format(name=name, version=version) + more
-    return zipped({f"{name}.py": "answer = 42\n", f"{name}-{version}.dist-info/METADATA": metadata})
+def with_entry(archive: bytes, member: str, offset: int, value: bytes) -> bytes:
+    """Change what a zip's directory says of a member. offset: into its entry (APPNOTE, section 4.3.12)."""
+    entries = [found.start() for found in re.finditer(b"PK\\x01\\x02", archive)]
+    (entry,) = (at for at in entries if archive[at + 46 :].startswith(member.encode()))
+    return archive[: entry + offset] + value + archive[entry + offset + len(value) :]
 
 
-def sdist(name: str = "foo", version: str = "1.0") -> bytes:
+def escaped(name: str) -> str:
+    """A project's name as file names have it (PEP 427)."""
+    return re.sub(r"[-_.]+", "_", name)
+
+
+def record_line(name: str, content: str | bytes) -> str:
+    """One line of RECORD (PEP 376, PEP 427): path, urlsafe base64 of the SHA-256 without padding, size in bytes."""
+    content = content.encode() if isinstance(content, str) else content
+    digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+    return f"{name},sha256={digest},{len(content)}\n"
+
+
+def wheel_members(
+    name: str = "foo", version: str = "1.0", more: str = "", files: Mapping[str, str | bytes] | None = None
+) -> dict[str, str | bytes]:
+    """Return what is in a wheel. more: further lines of metadata; files: in the place of its one module."""
+    info = f"{escaped(name)}-{version}.dist-info"
+    members = dict(files or {f"{escaped(name)}.py": "answer = 42\n"})
+    members |= {f"{info}/METADATA": METADATA.format(name=name, version=version) + more, f"{info}/WHEEL": WHEEL}
+    lines = [record_line(*item) for item in members.items()]
+    return members | {f"{info}/RECORD": "".join(lines) + f"{info}/RECORD,,\n"}
+
+
+def wheel(
+    name: str = "foo", version: str = "1.0", more: str = "", files: Mapping[str, str | bytes] | None = None
+) -> bytes:
+    """Make a wheel with metadata and one module."""
+    return zipped(wheel_members(name, version, more, files))
+
+
+def sdist_members(name: str = "foo", version: str = "1.0", more: str = "") -> dict[str, str | bytes]:
+    """Return what is in an sdist."""
+    return {f"{escaped(name)}-{version}/PKG-INFO": METADATA.format(name=name, version=version) + more}
+
+
+def sdist(name: str = "foo", version: str = "1.0", more: str = "") -> bytes:
     """Make an sdist with metadata."""
-    return tarred({f"{name}-{version}/PKG-INFO": METADATA.format(name=name, version=version)})
+    return tarred(sdist_members(name, version, more))
 
 
-def fitting(filename: str) -> bytes:
-    """Make an archive of the kind that a file name promises; the wheel's if it promises none."""
+def fitting(filename: str, more: str = "") -> bytes:
+    """Make an archive of the kind and the release that a file name promises; foo's wheel if it promises none."""
+    try:
+        name, version = release_of(filename)
+    except Refused:
+        name, version = "foo", "1.0"
     if filename.endswith(".tar.gz"):
-        return sdist()
-    return zipped({"foo-1.0/PKG-INFO": METADATA}) if filename.endswith(".zip") else wheel()
+        return sdist(name, str(version), more)
+    if filename.endswith(".zip"):
+        return zipped(sdist_members(name, str(version), more))
+    return wheel(name, str(version), more)

@@ -23,6 +23,29 @@ def make_directories(data: Path, pages: Path) -> None:
     (data / ".wheelhouse").write_text("mark\n")
 
 
+def write_settings(home: Path, data: Path, pages: Path) -> Path:
+    """Write the application's settings, with limits that nothing small comes up against. Returns the file."""
+    paths = {
+        "data": data,
+        "pages": pages,
+        "rights": home / "rights.json",
+        "yanked": home / "yanked.json",
+        "audit": home / "log/audit/audit.log",
+    }
+    limits = {
+        "max_total_size": None,
+        "min_free_space": 0,
+        "max_members": 1000,
+        "max_unpacked_size": 1 << 30,
+        "max_unpacked_ratio": 200,
+    }
+    others = {"data_is_mount": False, "new_projects": "by_rights", "limits": limits, "url": URL}
+    paths["audit"].parent.mkdir(parents=True, exist_ok=True)
+    path = home / "settings.json"
+    path.write_text(json.dumps({name: str(place) for name, place in paths.items()} | others))
+    return path
+
+
 def sha256(content: bytes) -> str:
     """Return a SHA-256 in hexadecimal."""
     return hashlib.sha256(content).hexdigest()

@@ -9,9 +9,10 @@ from pathlib import Path
 from wheelhouse.application import create
 
 from support.archives import fitting
-from support.pages import URL, make_directories
+from support.pages import make_directories, write_settings
 
 BOUNDARY = "----boundary"
+ADDRESS = "192.0.2.7"
 
 RIGHTS = {
     "groups": {"publishers": ["bob"]},
@@ -77,8 +78,14 @@ class Index:
     def __post_init__(self) -> None:
         make_directories(self.data, self.pages)
         self.rights.write_text(json.dumps(RIGHTS))
-        paths = {"data": self.data, "pages": self.pages, "rights": self.rights, "yanked": self.home / "yanked.json"}
-        settings = {name: str(path) for name, path in paths.items()} | {"data_is_mount": False, "url": URL}
+        self.settings = write_settings(self.home, self.data, self.pages)
+        self.start()
+
+    def start(self, **changed: object) -> None:
+        """Start the application anew. changed: settings; those of the limits by their own names."""
+        settings = json.loads(self.settings.read_text())
+        for name, value in changed.items():
+            (settings["limits"] if name in settings["limits"] else settings)[name] = value
         self.settings.write_text(json.dumps(settings))
         self.application = create(str(self.settings))
 
@@ -95,12 +102,28 @@ class Index:
         return self.home / "pages"
 
     @property
-    def settings(self) -> Path:
-        return self.home / "settings.json"
-
-    @property
     def rights(self) -> Path:
         return self.home / "rights.json"
+
+    @property
+    def audit_log(self) -> Path:
+        return self.home / "log/audit/audit.log"
+
+    def audit(self) -> list[dict]:
+        """Return the lines of the audit log."""
+        if not self.audit_log.exists():
+            return []
+        return [json.loads(line) for line in self.audit_log.read_text().splitlines()]
+
+    def events(self) -> list[str]:
+        """Return what the audit log's lines tell of."""
+        return [line["event"] for line in self.audit()]
+
+    def allow(self, *rights: dict) -> None:
+        """Have these rights in the place of those that were there. Each: who, what, which projects."""
+        self.rights.write_text(
+            json.dumps({"groups": {}, "rights": [{"users": [], "groups": []} | one for one in rights]})
+        )
 
     def stored(self) -> dict[str, bytes]:
         """Return what the packages directory holds, hidden files included."""
@@ -116,6 +139,7 @@ class Index:
             "SERVER_NAME": "pypi.example.com",
             "SERVER_PORT": "443",
             "SERVER_PROTOCOL": "HTTP/1.1",
+            "REMOTE_ADDR": ADDRESS,
             "CONTENT_LENGTH": str(len(body)),
             "wsgi.version": (1, 0),
             "wsgi.url_scheme": "https",
@@ -125,7 +149,7 @@ class Index:
             "wsgi.multiprocess": True,
             "wsgi.run_once": False,
         }
-        seen |= {"REMOTE_USER": user} if user else {}
+        seen |= {"REMOTE_USER": user, "AUTH_TYPE": "Basic"} if user else {}
         started: list = []
         chunks = self.application(
             seen | environ, lambda status, headers, _error=None: started.append((status, headers))
@@ -146,6 +170,13 @@ class Index:
     ) -> Answer:
         """Upload a file, with an archive of the right kind if there is no content given."""
         return self.post(upload_form(filename, fitting(filename) if content is None else content), user)
+
+    def page(self, project: str) -> dict[str, str] | None:
+        """Return the SHA-256 by name of the files on a project's page; None if there is no page."""
+        path = self.pages / f"projects/{project}.json"
+        if not path.exists():
+            return None
+        return {file["filename"]: file["hashes"]["sha256"] for file in json.loads(path.read_text())["files"]}
 
     def remove(self, name: str, version: str, user: str | None = "alice") -> Answer:
         """Remove a release."""

@@ -52,6 +52,8 @@ VARIANTS = {
     "upstream": {"pypi_upstream": "redirect", "pypi_private_names": ["acme-*", "f?o"]},
     "another upstream": {"pypi_upstream": "redirect", "pypi_upstream_url": "https://m.example/simple/"},
     "yanked": {"pypi_yanked": [{"project": "foo", "version": "1.0", "reason": "r"}, {"project": "a", "version": "1"}]},
+    "limits": {"pypi_max_total_size": "500G", "pypi_min_free_space": "0", "pypi_new_projects": "first_uploader"},
+    "users who expire": {"pypi_users": [{"name": "alice", "expires": "2027-01-01"}]},
     "other places": {"pypi_data_dir": "/a/data", "pypi_config_dir": "/a/etc", "pypi_log_dir": "/a/log"},
 }
 
@@ -155,15 +157,36 @@ def test_settings_json() -> None:
         "pages": "/var/lib/pypi/pages",
         "rights": "/etc/pypi/rights.json",
         "yanked": "/etc/pypi/yanked.json",
+        "audit": "/var/log/pypi/audit/audit.log",
+        "new_projects": "by_rights",
+        "limits": {
+            "max_total_size": None,
+            "min_free_space": 512 << 20,
+            "max_members": 100_000,
+            "max_unpacked_size": 10 << 30,
+            "max_unpacked_ratio": 200,
+        },
         "url": "https://pypi.example.com/",
     }
     changed = {"pypi_data_dir": "/a", "pypi_data_is_mount": "yes", "pypi_config_dir": "/b", "pypi_pages_dir": "/c"}
-    assert json.loads(kit.render(template, pypi_https_port=8443, **changed)) == {
+    changed |= {"pypi_log_dir": "/d", "pypi_new_projects": "first_uploader", "pypi_https_port": 8443}
+    changed |= {"pypi_max_total_size": "2T", "pypi_min_free_space": "0", "pypi_max_unpacked_size": "300K"}
+    changed |= {"pypi_max_members": "5", "pypi_max_unpacked_ratio": 7}
+    assert json.loads(kit.render(template, **changed)) == {
         "data": "/a",
         "data_is_mount": True,
         "pages": "/c",
         "rights": "/b/rights.json",
         "yanked": "/b/yanked.json",
+        "audit": "/d/audit/audit.log",
+        "new_projects": "first_uploader",
+        "limits": {
+            "max_total_size": 2 << 40,
+            "min_free_space": 0,
+            "max_members": 5,
+            "max_unpacked_size": 300 << 10,
+            "max_unpacked_ratio": 7,
+        },
         "url": "https://pypi.example.com:8443/",
     }
 
@@ -172,7 +195,14 @@ def test_settings_are_read_as_they_are_written(tmp_path: Path) -> None:
     """The template and the application know the same names."""
     path = tmp_path / "settings.json"
     path.write_text(kit.render("templates/etc/pypi/settings.json.j2", pypi_data_dir="/a", pypi_pages_dir="/c"))
-    places = Settings.load(path).places
+    settings = Settings.load(path)
+    places = settings.places
+    assert (settings.audit, settings.audit_head) == (
+        Path("/var/log/pypi/audit/audit.log"),
+        Path("/a/state/audit-head.json"),
+    )
+    assert (settings.claims, settings.tombstones) == (Path("/a/state/claims.json"), Path("/a/state/tombstones.json"))
+    assert settings.limits.min_free_space == 512 << 20
     assert (places.packages, places.pages) == (Path("/a/packages"), Path("/c"))
     assert (places.names, places.yanked) == (Path("/a/state/names.txt"), Path("/a/state/yanked.json"))
     assert (places.yanked_settings, places.url) == (Path("/etc/pypi/yanked.json"), "https://pypi.example.com/")
@@ -208,11 +238,14 @@ def test_entry_point_of_passwords(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """It asks the file that the kit writes, and answers in the way that mod_wsgi understands."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.delitem(sys.modules, "passwords", raising=False)
-    (tmp_path / "htpasswd").write_text(f"alice:{bcrypt.hashpw(b'right', bcrypt.gensalt(4)).decode()}\n")
+    line = bcrypt.hashpw(b"right", bcrypt.gensalt(4)).decode()
+    (tmp_path / "htpasswd").write_text(f"alice:{line}\nci:{line}:9999-12-31\nold:{line}:2001-01-01\n")
     check_password = check_password_of(tmp_path)
     assert check_password({}, "alice", "right") is True
     assert check_password({}, "alice", "wrong") is False
     assert check_password({}, "bob", "right") is None
+    assert check_password({}, "ci", "right") is True
+    assert check_password({}, "old", "right") is False
 
 
 def test_units_run_what_is_there() -> None:

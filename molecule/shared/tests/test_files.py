@@ -23,7 +23,10 @@ ATTRIBUTES = [
     ("{pypi_config_dir}/settings.json", "root", "pypi", 0o640),
     ("{pypi_config_dir}/yanked.json", "root", "pypi", 0o640),
     ("{pypi_config_dir}/tls", "root", "root", 0o700),
-    ("{pypi_log_dir}", "root", "adm", 0o750),
+    ("{pypi_log_dir}", "root", "adm", 0o751),
+    ("{pypi_log_dir}/access.log", "root", "adm", 0o640),
+    ("{pypi_log_dir}/error.log", "root", "adm", 0o640),
+    ("{pypi_log_dir}/audit", "pypi", "adm", 0o2750),
     ("/etc/apache2/sites-available/pypi.conf", "root", "root", 0o644),
     ("/etc/logrotate.d/pypi", "root", "root", 0o644),
     ("/usr/local/sbin/pypi-try-site", "root", "root", 0o755),
@@ -40,6 +43,9 @@ ACCESS = [
     ("pypi", "-r", "{pypi_config_dir}/htpasswd", False),
     ("pypi", "-x", "{pypi_config_dir}/tls", False),
     ("pypi", "-r", "{pypi_log_dir}", False),
+    ("pypi", "-w", "{pypi_log_dir}", False),
+    ("pypi", "-r", "{pypi_log_dir}/access.log", False),
+    ("pypi", "-w", "{pypi_log_dir}/audit", True),
     ("www-data", "-r", "{pypi_config_dir}/htpasswd", True),
     ("www-data", "-w", "{pypi_config_dir}/htpasswd", False),
     ("www-data", "-x", "{pypi_config_dir}/tls", False),
@@ -52,7 +58,10 @@ ACCESS = [
     ("nobody", "-x", "{pypi_pages_dir}", False),
     ("nobody", "-r", "{pypi_config_dir}/htpasswd", False),
     ("nobody", "-r", "{pypi_config_dir}/rights.json", False),
-    ("nobody", "-x", "{pypi_log_dir}", False),
+    ("www-data", "-x", "{pypi_log_dir}/audit", False),
+    ("nobody", "-r", "{pypi_log_dir}", False),
+    ("nobody", "-r", "{pypi_log_dir}/access.log", False),
+    ("nobody", "-x", "{pypi_log_dir}/audit", False),
 ]
 
 

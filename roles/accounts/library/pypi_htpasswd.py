@@ -20,7 +20,8 @@ DOCUMENTATION = r"""
 module: pypi_htpasswd
 short_description: Write all users of an htpasswd file in one step
 description:
-  - The file holds the users that are named, with bcrypt hashes, and nobody else.
+  - The file holds the users that are named, with bcrypt hashes, and nobody else. A line of a user who expires has the
+    day in a third field, which passwords.py looks at.
   - A user whose password has not changed keeps the hash. To tell without the cost of bcrypt, a keyed
     fingerprint of each password is kept beside the file. Its key stays on the controller, so the
     fingerprints tell nothing to whoever has the server alone.
@@ -41,6 +42,7 @@ options:
       name: {description: The user's name., type: str, required: true}
       password: {description: The password in the clear., type: str}
       password_hash: {description: The password's bcrypt hash., type: str}
+      expires: {description: The day (YYYY-MM-DD) from which on the user is refused., type: str}
       groups: {description: Not used here., type: list, elements: str}
       state: {description: Not used here., type: str}
   made_up:
@@ -63,7 +65,7 @@ EXAMPLES = r"""
     path: /etc/pypi/htpasswd
     users:
       - {name: alice, password: correct horse}
-      - {name: bob, password_hash: $2y$12$...}
+      - {name: bob, password_hash: $2y$12$..., expires: 2027-01-01}
     fingerprint_key: a long random string
     mode: "0640"
 """
@@ -71,7 +73,7 @@ EXAMPLES = r"""
 RETURN = r"""
 added: {description: Names of new users., type: list, returned: always}
 removed: {description: Names of users who are gone., type: list, returned: always}
-changed_users: {description: Names of users whose hash is new., type: list, returned: always}
+changed_users: {description: Names of users whose hash or day is new., type: list, returned: always}
 """
 
 
@@ -124,12 +126,16 @@ def replace(path, text, prepare=None):
 
 
 def read(path):
-    """The users and hashes of an htpasswd file: {name: hash}."""
+    """The users of an htpasswd file, and what follows their names: {name: "hash" or "hash:day"}."""
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return {}
     return dict(line.split(":", 1) for line in lines if ":" in line)
+
+
+def hash_of(entry):
+    return entry.partition(":")[0]
 
 
 def cost_of(password_hash):
@@ -151,7 +157,7 @@ def new_hash(password, cost):
 
 
 def settle(user, before, fingerprints, cost):
-    """The hash that a user is to have: (name, hash, password or None)."""
+    """The hash that a user is to have: (name, hash, password or None). before: hashes by name."""
     name = user["name"]
     if user["password_hash"] is not None:
         return name, user["password_hash"], None
@@ -161,9 +167,15 @@ def settle(user, before, fingerprints, cost):
     return name, new_hash(password, cost), password
 
 
-def listing(hashes, changed):
-    """What a diff may show: names, and whose password is another."""
-    return "".join(f"{name}{' (new password)' if name in changed else ''}\n" for name in sorted(hashes))
+def listing(entries, before):
+    """What a diff may show: names, whose password is another, and who expires."""
+    return "".join(f"{name}{remark(entries[name], before.get(name))}\n" for name in sorted(entries))
+
+
+def remark(entry, before):
+    new = [] if before is None or hash_of(before) == hash_of(entry) else ["new password"]
+    expires = [f"expires {day}"] if (day := entry.partition(":")[2]) else []
+    return f" ({', '.join(new + expires)})" if new or expires else ""
 
 
 def main():
@@ -171,6 +183,7 @@ def main():
         "name": {"type": "str", "required": True},
         "password": {"type": "str", "no_log": True},
         "password_hash": {"type": "str", "no_log": True},
+        "expires": {"type": "str"},
         "groups": {"type": "list", "elements": "str"},
         "state": {"type": "str"},
     }
@@ -200,12 +213,14 @@ def main():
                 module.fail_json(msg=f"The user {user['name']} has neither password nor password_hash.")
 
     before = read(path)
+    hashes = {name: hash_of(entry) for name, entry in before.items()}
     fingerprints = Fingerprints(path + ".fingerprints", module.params["fingerprint_key"])
     # bcrypt lets go of Python's lock, so the processors share the work.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        settled = list(pool.map(lambda user: settle(user, before, fingerprints, cost), users))
+        settled = list(pool.map(lambda user: settle(user, hashes, fingerprints, cost), users))
 
-    after = {name: password_hash for name, password_hash, _password in settled}
+    expires = {user["name"]: f":{user['expires']}" for user in users if user["expires"] is not None}
+    after = {name: password_hash + expires.get(name, "") for name, password_hash, _password in settled}
     added, removed = sorted(set(after) - set(before)), sorted(set(before) - set(after))
     renewed = sorted(name for name in set(after) & set(before) if after[name] != before[name])
     changed = after != before or not Path(path).exists()
@@ -218,7 +233,7 @@ def main():
     if not module.check_mode:
         for name, password_hash, password in settled:
             if password is not None:
-                fingerprints.remember(name, password_hash, password, before.get(name) == password_hash)
+                fingerprints.remember(name, password_hash, password, hashes.get(name) == password_hash)
         if changed:
             replace(path, "".join(f"{name}:{after[name]}\n" for name in sorted(after)), attributes)
         fingerprints.save()
@@ -232,8 +247,8 @@ def main():
         diff={
             "before_header": path,
             "after_header": path,
-            "before": listing(before, ()),
-            "after": listing(after, renewed),
+            "before": listing(before, before),
+            "after": listing(after, before),
         },
     )
 

@@ -2,7 +2,8 @@
 
 bcrypt is slow on purpose, and clients send their password with every request. So a pair of user and password
 that was right is remembered for some minutes: not the pair itself, but a hash of it that is keyed with a secret of
-this process. The file's own hash is part of it, so whatever changes there counts with the next request.
+this process. The file's own hash is part of it, so whatever changes there counts with the next request. Who expires is
+looked at with each request, remembered or not.
 
 Runs inside Apache's processes with Debian's Python and python3-bcrypt, and needs nothing else of the kit's. What goes
 wrong in here refuses: mod_wsgi answers 500 to an exception, and lets nobody in.
@@ -14,7 +15,10 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
+from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import bcrypt
 
@@ -33,45 +37,66 @@ class Busy(Exception):
     """More passwords are waiting than this process may look at."""
 
 
+class Login(NamedTuple):
+    """A user's bcrypt hash, and the day from which on the user is refused, by UTC, or None."""
+
+    password_hash: bytes
+    expires: date | None
+
+    @classmethod
+    def parse(cls, text: str) -> "Login":
+        """Read what follows the user's name: HASH, or HASH:YYYY-MM-DD. Raises ValueError."""
+        password_hash, colon, expires = text.strip().partition(":")
+        return cls(password_hash.encode(), day(expires) if colon else None)
+
+
 class HtpasswdFile:
-    """An AuthUserFile, read again whenever it has changed."""
+    """An AuthUserFile, read again whenever it has changed.
+
+    A line may have a third field, which Apache's own reader of such files passes over: the day on which the user
+    expires. It stands here and not in a file of its own, so that no hash is ever seen without it.
+    """
 
     def __init__(self, path: Path):
         self._path = path
         self._lock = threading.Lock()
         self._seen: tuple[int, ...] | None = None
-        self._hashes: dict[str, bytes] = {}
+        self._logins: dict[str, Login] = {}
         self._decoy = b""
 
-    def hashes(self) -> tuple[dict[str, bytes], bytes]:
-        """The hashes by user, and one that nobody has, as expensive as theirs. Raises OSError, ValueError."""
+    def logins(self) -> tuple[dict[str, Login], bytes]:
+        """The logins by user, and a hash that nobody has, as expensive as theirs. Raises OSError, ValueError."""
         with self._lock:
             status = self._path.stat()
             seen = (status.st_mtime_ns, status.st_size, status.st_ino)
             if seen != self._seen:
                 lines = self._path.read_text(encoding="utf-8").splitlines()
-                self._hashes = dict(self._entry(line) for line in lines if ":" in line and not line.startswith("#"))
-                self._decoy = self._make_decoy()
+                found = dict(self._entry(line) for line in lines if ":" in line and not line.startswith("#"))
+                self._logins = {user: login for user, login in found.items() if login.password_hash}
+                self._decoy = decoy_of(*(login.password_hash for login in self._logins.values()))
                 self._seen = seen
-            return self._hashes, self._decoy
+            return self._logins, self._decoy
 
-    @staticmethod
-    def _entry(line: str) -> tuple[str, bytes]:
-        user, _, password_hash = line.partition(":")
-        return user, password_hash.strip().encode()
-
-    def _make_decoy(self) -> bytes:
-        """A hash of the same form: checking a password of nobody's takes as long as checking one of somebody's."""
-        some = next(iter(self._hashes.values()), b"$2y$12$")
-        return some[:7] + b"." * 22 + b"." * 31
+    def _entry(self, line: str) -> tuple[str, Login]:
+        user, _, rest = line.partition(":")
+        try:
+            return user, Login.parse(rest)
+        except ValueError as error:
+            raise ValueError(f"{self._path} is damaged, at the user {user!r}: {error}") from None
 
 
 class Checker:
     """Tells right passwords from wrong ones."""
 
-    def __init__(self, file: HtpasswdFile, clock=time.monotonic):
+    def __init__(
+        self,
+        file: HtpasswdFile,
+        clock: Callable[[], float] = time.monotonic,
+        today: Callable[[], date] = lambda: datetime.now(UTC).date(),
+    ):
         self._file = file
         self._clock = clock
+        self._today = today
         self._secret = secrets.token_bytes(32)
         self._lock = threading.Lock()
         self._until: OrderedDict[bytes, float] = OrderedDict()
@@ -79,14 +104,24 @@ class Checker:
         self._runs = threading.BoundedSemaphore(RUNS)
 
     def check(self, user: str, password: str) -> bool | None:
-        """Whether a password is right; None if there is no such user. Raises Busy, OSError or ValueError."""
-        hashes, decoy = self._file.hashes()
-        password_hash = hashes.get(user)
-        pair = self._key(user, password, password_hash or decoy)
-        if password_hash and self._remembered(pair):
-            return True
-        right = self._run_once(pair, password, password_hash or decoy)
-        return right if password_hash else None
+        """Whether a password is right and the user has not expired; None if there is no such user.
+
+        Raises Busy, OSError or ValueError.
+        """
+        logins, decoy = self._file.logins()
+        login = logins.get(user)
+        if login is None:
+            self._is_right(user, password, decoy)
+            return None
+        if login.expires and self._today() >= login.expires:
+            # Takes as long as for a wrong password, and does not tell who guesses whether it was the right one.
+            self._is_right(user, password, decoy_of(login.password_hash))
+            return False
+        return self._is_right(user, password, login.password_hash)
+
+    def _is_right(self, user: str, password: str, password_hash: bytes) -> bool:
+        pair = self._key(user, password, password_hash)
+        return self._remembered(pair) or self._run_once(pair, password, password_hash)
 
     def _key(self, user: str, password: str, password_hash: bytes) -> bytes:
         text = b"\0".join((user.encode(), password_hash, password.encode()))
@@ -130,6 +165,19 @@ class Checker:
             with self._lock:
                 del self._running[pair]
             done.set()
+
+
+def day(text: str) -> date:
+    """A day, written YYYY-MM-DD and in no other of ISO 8601's ways. Raises ValueError."""
+    found = date.fromisoformat(text)
+    if found.isoformat() != text:
+        raise ValueError(f"Invalid isoformat string: {text!r}")
+    return found
+
+
+def decoy_of(*hashes: bytes) -> bytes:
+    """A hash that no password has, of the form and cost of the first one: checking against it takes as long."""
+    return next(iter(hashes), b"$2y$12$")[:7] + b"." * 22 + b"." * 31
 
 
 def matches(password: str, password_hash: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""What can be wrong with names, addresses, ports, paths and sizes in the settings."""
+"""What can be wrong with names, addresses, ports and paths in the settings."""
 
 import ipaddress
 import re
@@ -6,7 +6,6 @@ from urllib.parse import urlsplit
 
 # RFC 1123, section 2.1: letters, digits and inner hyphens, up to 63 to a label.
 LABEL = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
-SIZE = re.compile(r"[1-9][0-9]*[KMGT]?")
 
 
 def is_host_name(name: str) -> bool:
@@ -113,13 +112,6 @@ def access_problems(settings: dict) -> list[str]:
     return problems
 
 
-def size_problems(settings: dict) -> list[str]:
-    size = settings["pypi_max_upload_size"]
-    if SIZE.fullmatch(size):
-        return []
-    return [f"pypi_max_upload_size: {size!r} is no size. Write a number and K, M, G or T, such as 300M."]
-
-
 def path_problems(settings: dict) -> list[str]:
     """Paths end up in Apache's configuration and in unit files, which split at spaces."""
     names = [name for name in settings if name.startswith("pypi_") and name.endswith("_dir")]
@@ -144,7 +136,7 @@ def address_problems(settings: dict) -> list[str]:
     settings: all of the kit's settings by name, of the types in meta/argument_specs.yml.
     """
     checks = (name_problems, url_problems, upstream_problems, port_problems, network_problems, access_problems)
-    return [problem for check in (*checks, size_problems, path_problems) for problem in check(settings)]
+    return [problem for check in (*checks, path_problems) for problem in check(settings)]
 
 
 class FilterModule:

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from datetime import date, datetime
 
 # What htpasswd, Apache's group files and file names all take.
 USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
@@ -61,6 +62,24 @@ def group_problems(users: list[dict]) -> list[str]:
     ]
 
 
+def is_day(value: object) -> bool:
+    """Whether a value is a day: what YAML makes of 2027-01-01 without quotes, or the same as text."""
+    if not isinstance(value, str):
+        return isinstance(value, date) and not isinstance(value, datetime)
+    try:
+        return date.fromisoformat(value).isoformat() == value
+    except ValueError:
+        return False
+
+
+def expiry_problems(users: list[dict]) -> list[str]:
+    return [
+        f"{user['name']!r} expires on {str(user['expires'])!r}, which is no day. Write one such as 2027-01-31"
+        for user in users
+        if "expires" in user and not is_day(user["expires"])
+    ]
+
+
 def unknown_users(names: list[str], known: set[str]) -> list[str]:
     listed = ", ".join(sorted(known)) or "nobody"
     return [f"the user {name!r} is not in pypi_users, which has {listed}" for name in names if name not in known]
@@ -95,6 +114,7 @@ def people_problems(settings: dict) -> list[str]:
     """
     users, read = present(settings["pypi_users"]), settings["pypi_read"]
     about_users = name_problems(settings["pypi_users"]) + password_problems(users) + group_problems(users)
+    about_users += expiry_problems(users)
     problems = [f"pypi_users: {problem} ({USERS_FILE})." for problem in about_users]
     problems += [
         f"pypi_rights, {problem} ({USERS_FILE})." for problem in right_problems(settings["pypi_rights"], users)

@@ -1,36 +1,20 @@
-"""Distribution files: what their names say, and whether they are what they claim to be."""
-
-import hashlib
-import tarfile
-import zipfile
-from collections.abc import Mapping
-from typing import BinaryIO
+"""Distribution files: what their names say."""
 
 from packaging.utils import (
     InvalidSdistFilename,
     InvalidWheelFilename,
     canonicalize_name,
+    canonicalize_version,
     is_normalized_name,
     parse_sdist_filename,
     parse_wheel_filename,
 )
 from packaging.version import Version
 
+from wheelhouse.refusals import Refused
+
 # What file systems take, less what a suffix such as .metadata needs.
 LONGEST = 240
-CHUNK = 1 << 20
-
-# The form fields with which clients send a file's digests, each 64 or 32
-# hexadecimal digits, as the public index's upload API names them.
-DIGESTS = {
-    "sha256_digest": lambda: hashlib.sha256(),
-    "blake2_256_digest": lambda: hashlib.blake2b(digest_size=32),
-    "md5_digest": lambda: hashlib.md5(usedforsecurity=False),
-}
-
-
-class Refused(Exception):
-    """A file that the index does not take. Its text is for the person who sent it."""
 
 
 def project_of(filename: str) -> str:
@@ -62,46 +46,24 @@ def release_of(filename: str) -> tuple[str, Version]:
     return project, version
 
 
+def canonical_filename(filename: str) -> str:
+    """The one spelling of all file names that mean the same distribution. Raises Refused if it is no distribution's.
+
+    The name is normalised as in PEP 503 with underscores, as file names have it (PEP 491, PEP 625): hyphens would make
+    foo-1's version 2 and build 2 of foo's version 1 the same. The version is normalised without its closing zeros:
+    installers take 1.0 and 1.0.0 for the same release (PEP 440). Tags are in order, and in small letters (PEP 425).
+    """
+    project_of(filename)  # refuses what lower() would make a letter of ours
+    project, version = release_of(filename)
+    start = f"{project.replace('-', '_')}-{canonicalize_version(version)}"
+    if not filename.endswith(".whl"):
+        return start + (".zip" if filename.endswith(".zip") else ".tar.gz")
+    _project, _version, build, tags = parse_wheel_filename(filename)
+    parts = [{tag.interpreter for tag in tags}, {tag.abi for tag in tags}, {tag.platform for tag in tags}]
+    number = ["".join(map(str, build))] if build else []
+    return "-".join([start, *number, *(".".join(sorted(part)) for part in parts)]) + ".whl"
+
+
 def normalise(name: str) -> str:
     """A project's name as PEP 503 normalises it."""
     return canonicalize_name(name)
-
-
-def check_digests(stream: BinaryIO, claimed: Mapping[str, str]) -> None:
-    """Compare a file with the digests that came along. Leaves the stream where it was.
-
-    claimed: form fields by name; those that are no digest, or empty, do not count. Raises Refused.
-    """
-    running = {name: new() for name, new in DIGESTS.items() if claimed.get(name)}
-    if not running:
-        return
-    start = stream.tell()
-    while chunk := stream.read(CHUNK):
-        for digest in running.values():
-            digest.update(chunk)
-    stream.seek(start)
-    for name, digest in running.items():
-        if digest.hexdigest() != claimed[name].strip().lower():
-            raise Refused(f"what arrived is not what was sent: its {name} differs")
-
-
-def check_archive(filename: str, stream: BinaryIO) -> None:
-    """Look whether a file is an archive of the kind that its name promises. Leaves the stream where it was.
-
-    Raises Refused.
-    """
-    start = stream.tell()
-    try:
-        if filename.endswith((".whl", ".zip")):
-            with zipfile.ZipFile(stream) as archive:
-                members = archive.namelist()
-            if filename.endswith(".whl") and not any(name.endswith(".dist-info/METADATA") for name in members):
-                raise Refused(f"{filename} is no wheel: it has no METADATA")
-        else:
-            with tarfile.open(fileobj=stream, mode="r:gz") as archive:
-                if archive.next() is None:
-                    raise Refused(f"{filename} is an empty archive")
-    except (zipfile.BadZipFile, NotImplementedError, tarfile.TarError, EOFError, OSError, ValueError):
-        raise Refused(f"{filename} is not the archive that its name promises, or it is torn") from None
-    finally:
-        stream.seek(start)

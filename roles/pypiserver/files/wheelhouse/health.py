@@ -3,6 +3,7 @@
 import os
 import tempfile
 
+from wheelhouse.audit import Audit
 from wheelhouse.settings import Settings
 
 
@@ -28,4 +29,8 @@ def problem(settings: Settings) -> str | None:
                 file.write(b"\0")
     except OSError as error:
         return f"The data directory cannot be written: {error.strerror}."
+    try:
+        Audit(settings.audit, settings.audit_head).check()
+    except OSError as error:
+        return f"The audit log cannot be written, so nothing is taken: {error.strerror}."
     return None

@@ -1,10 +1,13 @@
 """Who may publish and remove which projects."""
 
 import json
-import threading
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
+
+from wheelhouse.watched import Watched
+
+WILDCARDS = frozenset("*?[")
 
 
 @dataclass(frozen=True)
@@ -24,12 +27,20 @@ class Rights:
     entries: tuple[Right, ...] = ()
     members: dict[str, frozenset[str]] = field(default_factory=dict)
 
-    def permit(self, user: str, action: str, project: str) -> bool:
-        """Whether user may do action ("upload" or "remove") to project (its name as PEP 503 normalises it)."""
+    def permit(
+        self, user: str, action: str, project: str, *, owner: str | None = None, first_uploader: bool = False
+    ) -> bool:
+        """Whether user may do action ("upload" or "remove") to project (its name as PEP 503 normalises it).
+
+        first_uploader: a project is its owner's, and others need a right that has its full name, not just a pattern
+        that it fits. Without an owner (nobody has published it yet, or somebody did before there were owners) any
+        right will do, as it does without first_uploader. The owner needs one, too.
+        """
+        by_full_name_only = first_uploader and owner is not None and owner != user
         return any(
             action in right.may
             and (user in right.users or any(user in self.members.get(group, ()) for group in right.groups))
-            and any(fnmatchcase(project, pattern) for pattern in right.projects)
+            and any(covers(pattern, project, by_full_name_only) for pattern in right.projects)
             for right in self.entries
         )
 
@@ -52,21 +63,15 @@ class Rights:
         return cls(entries, {group: frozenset(members) for group, members in found["groups"].items()})
 
 
-class RightsFile:
-    """A file of rights, read again whenever it has changed: no reload is needed after a change of users."""
+def covers(pattern: str, project: str, by_full_name_only: bool) -> bool:
+    """Whether a pattern fits a project's name, or is that very name."""
+    if by_full_name_only and WILDCARDS & set(pattern):
+        return False
+    return fnmatchcase(project, pattern)
+
+
+class RightsFile(Watched[Rights]):
+    """A file of rights. current() raises what Rights.parse and reading a file raise: whoever asks must refuse."""
 
     def __init__(self, path: Path):
-        self._path = path
-        self._lock = threading.Lock()
-        self._seen: tuple[int, ...] | None = None
-        self._rights = Rights()
-
-    def current(self) -> Rights:
-        """The rights as they are now. Raises what Rights.parse and reading a file raise: whoever asks must refuse."""
-        with self._lock:
-            status = self._path.stat()
-            seen = (status.st_mtime_ns, status.st_size, status.st_ino)
-            if seen != self._seen:
-                self._rights = Rights.parse(self._path.read_text(encoding="utf-8"))
-                self._seen = seen
-            return self._rights
+        super().__init__(path, Rights.parse)

@@ -8,12 +8,29 @@ from wheelhouse.pages.site import Places
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What the index takes, in bytes where it is a size.
+
+    max_total_size: of all files together, or None; min_free_space: what an upload leaves free on the disk; of an
+    archive, max_members: how many files it may hold, max_unpacked_size: what they may come to, max_unpacked_ratio: how
+    many times the archive's own size that may be.
+    """
+
+    max_total_size: int | None
+    min_free_space: int
+    max_members: int
+    max_unpacked_size: int
+    max_unpacked_ratio: int
+
+
+@dataclass(frozen=True)
 class Settings:
-    """Where things are.
+    """Where things are, and what is accepted.
 
     data: the data directory; data_is_mount: whether it must be a file system of its own; pages: where the pages are
     written; rights: the file that says who may do what; yanked: the one that says which releases the settings yank;
-    url: the index's address, with a slash at its end.
+    audit: the audit log; new_projects: "by_rights" or "first_uploader"; url: the index's address, with a slash at its
+    end.
     """
 
     data: Path
@@ -21,6 +38,9 @@ class Settings:
     pages: Path
     rights: Path
     yanked: Path
+    audit: Path
+    new_projects: str
+    limits: Limits
     url: str
 
     @property
@@ -44,6 +64,21 @@ class Settings:
         )
 
     @property
+    def audit_head(self) -> Path:
+        """The last line of the audit log, kept apart from it."""
+        return self.data / "state" / "audit-head.json"
+
+    @property
+    def claims(self) -> Path:
+        """Who published each project first."""
+        return self.data / "state" / "claims.json"
+
+    @property
+    def tombstones(self) -> Path:
+        """The files that were removed, whose names are not for other bytes."""
+        return self.data / "state" / "tombstones.json"
+
+    @property
     def mark(self) -> Path:
         """The file that every data directory carries."""
         return self.data / ".wheelhouse"
@@ -52,5 +87,11 @@ class Settings:
     def load(cls, path: str | Path) -> "Settings":
         """Read a JSON file. Raises OSError, ValueError or KeyError if it does not hold what it must."""
         found = json.loads(Path(path).read_text(encoding="utf-8"))
-        paths = {name: Path(found[name]) for name in ("data", "pages", "rights", "yanked")}
-        return cls(**paths, data_is_mount=bool(found["data_is_mount"]), url=found["url"])
+        paths = {name: Path(found[name]) for name in ("data", "pages", "rights", "yanked", "audit")}
+        return cls(
+            **paths,
+            data_is_mount=bool(found["data_is_mount"]),
+            new_projects=found["new_projects"],
+            limits=Limits(**found["limits"]),
+            url=found["url"],
+        )

@@ -37,14 +37,27 @@ def write_atomically(path: Path, content: bytes, lasting: bool = True) -> None:
         raise
 
 
+def sync_directory(path: Path) -> None:
+    """Have a directory's names on the disk: a file that is there may still be under its old name, or under none."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def remove(path: Path) -> None:
     """Remove a file, if it is there."""
     path.unlink(missing_ok=True)
 
 
-def lock_of(directory: Path, project: str) -> Path:
-    """The lock file of a project, which it shares with others: hold no two projects' at a time."""
-    return directory / f"{zlib.crc32(project.encode()) % LOCKS:02d}"
+def lock_of(directory: Path, project: str, kind: str = "") -> Path:
+    """The lock file of a project, which it shares with others: hold no two projects' at a time.
+
+    kind: what else than its pages is locked. Who holds a lock of another kind may ask for that of the pages, and not
+    the other way round.
+    """
+    return directory / f"{kind}{zlib.crc32(project.encode()) % LOCKS:02d}"
 
 
 @contextmanager

@@ -61,10 +61,15 @@ def understood(path: Path) -> Metadata:
         if path.suffix == ".whl":
             raise Broken("a wheel without METADATA")
         return Metadata(None, None)
+    return told(path.name, raw)
+
+
+def told(filename: str, raw: bytes) -> Metadata:
+    """What a METADATA or PKG-INFO says, and whether it may be relied on."""
     fields = BytesHeaderParser().parsebytes(raw)
     requires_python = fields.get("Requires-Python")
     requires_python = str(requires_python).strip() or None if requires_python is not None else None
-    reliable = path.suffix == ".whl" or is_reliable(fields)
+    reliable = filename.endswith(".whl") or is_reliable(fields)
     return Metadata(raw if reliable else None, requires_python)
 
 

@@ -47,8 +47,16 @@ def version_of(filename: str) -> str:
     return str(parse(filename)[1])
 
 
-def examine(path: Path, metadata_dir: Path, lasting: bool) -> Entry:
-    """Read a file as a whole, once, and put its core metadata where Apache serves it.
+@dataclass(frozen=True)
+class Known:
+    """What is known of a file that has just been received: its SHA-256 in hexadecimal, and its metadata."""
+
+    sha256: str
+    metadata: metadata.Metadata
+
+
+def examine(path: Path, metadata_dir: Path, lasting: bool, known: Known | None = None) -> Entry:
+    """Read a file as a whole, once, and put its core metadata where Apache serves it. What is known is not read.
 
     A broken file gets an entry that says so, and so does one that may not be read. Raises OSError for other reasons.
     """
@@ -56,7 +64,10 @@ def examine(path: Path, metadata_dir: Path, lasting: bool) -> Entry:
     status = path.stat()
     about = (path.name, version_of(path.name), status.st_size, status.st_mtime_ns)
     try:
-        found, sha256 = metadata.read(path), sha256_of(path)
+        if known is not None:
+            found, sha256 = known.metadata, known.sha256
+        else:
+            found, sha256 = metadata.read(path), sha256_of(path)
     except PermissionError:
         remove(served)
         why = "it may not be read. Give it to the user pypi: chown pypi"

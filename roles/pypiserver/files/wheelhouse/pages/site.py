@@ -3,13 +3,13 @@
 import gzip
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from wheelhouse.pages import record, render, yanks
 from wheelhouse.pages.disk import lock_of, only_writer, remove, write_atomically
-from wheelhouse.pages.record import Entry
+from wheelhouse.pages.record import Entry, Known
 
 # The forms of a page.
 SUFFIXES = ("json", "html", "json.gz", "html.gz")
@@ -56,17 +56,25 @@ class Pages:
         self._places = places
         self._lasting = lasting
 
-    def refresh(self, project: str, arrived: Iterable[str] = (), listing: bool = True) -> list[Entry]:
+    def refresh(
+        self,
+        project: str,
+        arrived: Iterable[str] = (),
+        listing: bool = True,
+        received: Mapping[str, Known] | None = None,
+    ) -> list[Entry]:
         """Write the pages of one project anew, from its record and the names of files that have arrived.
 
-        What this costs does not depend on the other projects. listing: put it on the root list or take it off, too.
+        What this costs does not depend on the other projects. listing: put it on the root list or take it off, too;
+        received: what is known of files by name, so that they need not be read.
         Returns the entries of all its files, the broken ones among them. Raises OSError.
         """
         places = self._places
         with only_writer(lock_of(places.locks, project)):
             known = record.load(self._record(project))
             # Where the record is lost, the page still tells.
-            entries = dict(self._examined(known, {*(known or self.files_of(project)), *arrived}))
+            filenames = {*(known or self.files_of(project)), *arrived}
+            entries = dict(self._examined(known, filenames, received or {}))
             sound = [entry for entry in entries.values() if entry.broken is None]
             # Where a page comes or goes.
             if bool(sound) != self._page(project, "json").exists():
@@ -87,14 +95,23 @@ class Pages:
     def _page(self, project: str, suffix: str) -> Path:
         return self._places.projects / f"{project}.{suffix}"
 
-    def _examined(self, known: dict[str, Entry], filenames: Iterable[str]) -> Iterator[tuple[str, Entry]]:
+    def known(self, project: str) -> dict[str, Entry | None]:
+        """A project's files by name, as far as they are known; None for one that the page alone tells of.
+
+        Raises OSError.
+        """
+        return record.load(self._record(project)) or dict.fromkeys(self.files_of(project))
+
+    def _examined(
+        self, known: dict[str, Entry], filenames: Iterable[str], received: Mapping[str, Known]
+    ) -> Iterator[tuple[str, Entry]]:
         for filename in sorted(filenames):
             path = self._places.packages / filename
             try:
                 status = path.stat()
                 entry = known.get(filename)
                 if entry is None or not entry.is_of(status):
-                    entry = record.examine(path, self._places.metadata, self._lasting)
+                    entry = record.examine(path, self._places.metadata, self._lasting, received.get(filename))
                 yield filename, entry
             except FileNotFoundError:
                 # Something else might be missing: a directory of the pages.

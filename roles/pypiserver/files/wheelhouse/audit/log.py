@@ -1,0 +1,204 @@
+"""Writing the audit log: a line is on the disk before what it tells of is answered, and carries the one before it.
+
+The head is a file on the data's disk with the newest line. It is written before the log is, so that a line which a
+crash has kept from the log gets there later, and one that somebody has taken out of it is missed.
+"""
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from wheelhouse.audit import files
+from wheelhouse.audit.files import Part
+from wheelhouse.audit.line import BROKEN, EVENTS, NOTHING, OPENED, Line, digest_of
+from wheelhouse.pages.disk import only_writer, remove, sync_directory, write_atomically
+
+
+class Audit:
+    """The audit log of an index. Any number of threads and processes may write it at once."""
+
+    def __init__(self, log: Path, head: Path):
+        """Name its files, whose directories must be there.
+
+        log: opened anew for each line, so that it may be rotated at any time; head: has the newest line, and beside
+        it lies the writers' lock.
+        """
+        self._log = log
+        self._head = head
+        self._lock = head.with_suffix(".lock")
+
+    def write(
+        self,
+        event: str,
+        *,
+        user: str,
+        address: str,
+        project: str | None = None,
+        version: str | None = None,
+        filename: str | None = None,
+        size: int | None = None,
+        sha256: str | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """Write a line. It is on the disk when this returns.
+
+        event: one of EVENTS; address: the client's IP, or "local"; project: its normalised name; size: bytes.
+        Raises OSError or ValueError if it cannot be written; what it tells of must not be done then.
+        """
+        if event not in EVENTS:
+            raise ValueError(f"the audit log knows no event {event!r}")
+        facts = {
+            "event": event,
+            "user": user,
+            "address": address,
+            "project": project,
+            "version": version,
+            "filename": filename,
+            "size": size,
+            "sha256": sha256,
+            "reason": reason,
+        }
+        with only_writer(self._lock), self._opened() as log:
+            before, broken = self._settle(log)
+            if broken:
+                before = self._add(log, before, _of_the_log(BROKEN, broken))
+            elif before and not os.fstat(log).st_size:
+                before = self._add(log, before, _of_the_log(OPENED))
+            self._add(log, before, facts)
+
+    def check(self) -> None:
+        """Raise OSError if a line could not be written just now."""
+        for directory in (self._log.parent, self._head.parent):
+            # Without a name, so that nothing is left behind whatever happens.
+            with tempfile.TemporaryFile(dir=directory) as file:
+                file.write(b"\0")
+        if self._log.exists():
+            os.close(os.open(self._log, os.O_WRONLY | os.O_APPEND))
+
+    @contextmanager
+    def reading(self) -> Iterator[tuple[Line | None, list[Part]]]:
+        """The newest line as the head has it, and all files, oldest first.
+
+        All are of one moment, whoever writes meanwhile, and what a crash had cut short is finished. Raises OSError.
+        """
+        with ExitStack() as opened:
+            with only_writer(self._lock), self._opened() as log:
+                self._settle(log)
+                head = self._newest()
+                newest = replace(Part.open(self._log), size=os.fstat(log).st_size)
+                opened.callback(newest.file.close)
+                parts = [Part.open(path) for path in files.rotated(self._log)]
+                for part in parts:
+                    opened.callback(part.file.close)
+            yield head, [*parts, newest]
+
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
+        """The log, to be added to; it is made if there is none."""
+        log = os.open(self._log, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o640)
+        try:
+            yield log
+        finally:
+            os.close(log)
+
+    def _newest(self) -> Line | None:
+        """What the head says; None if there is none, or it says something else."""
+        try:
+            return Line.parse(self._head.read_bytes().removesuffix(b"\n"))
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def _settle(self, log: int) -> tuple[Line | None, str | None]:
+        """Finish what was cut short. Returns the line to go on from, and what cannot be mended, if anything."""
+        head = self._newest()
+        last = _mended(log, head)
+        put_away = files.rotated(self._log) if last is None else []
+        if not put_away:
+            return self._compare(head, last, log)
+        # Just rotated: the newest lines are in the file before.
+        if files.is_compressed(put_away[-1]):
+            return self._compare(head, files.last_line(put_away[-1]), log)
+        file = os.open(put_away[-1], os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW)
+        try:
+            begins = head is not None and head.event in (OPENED, BROKEN)
+            return self._compare(head, _mended(file, head), log if begins else file)
+        finally:
+            os.close(file)
+
+    def _compare(self, head: Line | None, last: bytes | None, file: int) -> tuple[Line | None, str | None]:
+        """Compare the head with the log's last line, and see what _settle says."""
+        if head is None:
+            return (None, None) if last is None else (_parsed(last), f"{self._head} was missing, or damaged")
+        if last == head.raw:
+            return head, None
+        if head.previous == (NOTHING if last is None else digest_of(last)):
+            _append(file, head.raw + b"\n")
+            return head, None
+        return head, f"its last line was not number {head.number}, which was written last"
+
+    def _add(self, log: int, before: Line | None, facts: Mapping[str, Any]) -> Line:
+        """Write a line to head and log, or to none of them. Raises OSError."""
+        line = Line.after(before, facts)
+        size = os.fstat(log).st_size
+        self._put_head(line)
+        try:
+            _append(log, line.raw + b"\n")
+            if not size:
+                sync_directory(self._log.parent)
+        except OSError:
+            # If some of it had to stay, the head must stay, too: the line counts then.
+            if os.fstat(log).st_size == size:
+                self._put_head(before)
+            raise
+        return line
+
+    def _put_head(self, line: Line | None) -> None:
+        if line:
+            write_atomically(self._head, line.raw + b"\n")
+        else:
+            remove(self._head)
+        sync_directory(self._head.parent)
+
+
+def _of_the_log(event: str, reason: str | None = None) -> dict[str, Any]:
+    """What the log says of itself."""
+    return {"event": event, "user": "wheelhouse", "address": "local", "reason": reason}
+
+
+def _mended(file: int, head: Line | None) -> bytes | None:
+    """The last line of a file, after half a line at its end is gone, if it is of the head's, or made a line if not."""
+    last, rest = files.tail(file)
+    if not rest:
+        return last
+    # A power cut may leave zeros where the rest was to be.
+    if head and (head.raw + b"\n").startswith(rest.rstrip(b"\0")):
+        os.ftruncate(file, os.fstat(file).st_size - len(rest))
+        return last
+    _append(file, b"\n")
+    return rest
+
+
+def _parsed(raw: bytes) -> Line | None:
+    try:
+        return Line.parse(raw)
+    except ValueError:
+        return None
+
+
+def _append(file: int, content: bytes) -> None:
+    """Add to a file, for good. Raises OSError, and then nothing of it is left there."""
+    size = os.fstat(file).st_size
+    try:
+        # As a whole, or not at all: a disk takes what it has room for.
+        if os.write(file, content) != len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(file)
+    except OSError:
+        os.ftruncate(file, size)
+        os.fsync(file)
+        raise

@@ -1,0 +1,65 @@
+"""wheelhouse rebuild | check | yank | unyank."""
+
+import argparse
+
+from wheelhouse.commands import audited, show
+from wheelhouse.distributions import normalise
+from wheelhouse.pages import yanks
+from wheelhouse.pages.folder import Folder
+from wheelhouse.pages.site import Pages
+from wheelhouse.settings import Settings
+from wheelhouse.store.hidden import clear_leftovers
+
+
+def add_to(commands: argparse._SubParsersAction) -> None:
+    """Say what can be asked for."""
+    command = commands.add_parser("rebuild", help="write the pages anew, from the packages directory")
+    command.add_argument("project", nargs="?", metavar="PROJECT", help="of this project alone")
+    command.add_argument("--changed", action="store_true", help="of those whose files have changed")
+    command.set_defaults(do=rebuild)
+
+    command = commands.add_parser("check", help="read every file again, and name each that is not as it should be")
+    command.set_defaults(do=check)
+
+    command = commands.add_parser("yank", help="have installers pass a release over (PEP 592)")
+    command.add_argument("project", metavar="PROJECT")
+    command.add_argument("version", metavar="VERSION")
+    command.add_argument("--reason", default="", help="shown to people who have pinned it")
+    command.set_defaults(do=yank)
+
+    command = commands.add_parser("unyank", help="take that back")
+    command.add_argument("project", metavar="PROJECT")
+    command.add_argument("version", metavar="VERSION")
+    command.set_defaults(do=yank, reason=None)
+
+
+def rebuild(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Write pages anew; 1 if a file was left out. What uploads have left behind that were cut off is removed."""
+    clear_leftovers(settings.packages)
+    folder = Folder(settings.places)
+    if arguments.changed:
+        return show(folder.catch_up())
+    return show(folder.rebuild(normalise(arguments.project) if arguments.project else None))
+
+
+def check(settings: Settings, _arguments: argparse.Namespace) -> int:
+    """Compare every file with what is known of it; 1 if one differs, is missing, torn, or unlisted."""
+    return show(Folder(settings.places).check())
+
+
+def yank(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Yank a release, or take that back; 1 if there is none."""
+    places = settings.places
+    project, version = normalise(arguments.project), yanks.same_for_all_spellings(arguments.version)
+    versions = {entry.version for entry in Pages(places).refresh(project)}
+    if version not in map(yanks.same_for_all_spellings, versions):
+        print(f"There is no {project} {arguments.version} here. There are: {', '.join(sorted(versions)) or 'none'}.")
+        return 1
+    event = "unyanked" if arguments.reason is None else "yanked"
+    with audited(settings, event, project=project, version=arguments.version, reason=arguments.reason or None):
+        yanks.change(places.yanked, places.locks, project, arguments.version, arguments.reason)
+        Pages(places).refresh(project)
+    if arguments.reason is None and version in yanks.load(places.yanked_settings).get(project, {}):
+        print(f"{project} {arguments.version} stays yanked: the settings say so. Take it out of pypi_yanked there.")
+        return 1
+    return 0

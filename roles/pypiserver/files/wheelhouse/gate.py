@@ -1,0 +1,39 @@
+"""Who may do what, rights and claims together."""
+
+import sys
+
+from wheelhouse.claims import Claims
+from wheelhouse.refusals import Denied, Unable
+from wheelhouse.rights import RightsFile
+
+
+class Gate:
+    """Decides on uploads and removals. first_uploader: whether a new project is whose who publishes it first."""
+
+    def __init__(self, rights: RightsFile, claims: Claims, first_uploader: bool):
+        self._rights, self._claims, self._first_uploader = rights, claims, first_uploader
+
+    def permit(self, user: str, action: str, project: str) -> None:
+        """Raise Denied unless user may do action ("upload" or "remove") to project; Unable where nobody can tell."""
+        try:
+            owner = self._claims.owner_of(project) if self._first_uploader else None
+            permitted = self._rights.current().permit(
+                user, action, project, owner=owner, first_uploader=self._first_uploader
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            print(f"wheelhouse: the rights cannot be read, so everything is refused: {error!r}", file=sys.stderr)
+            raise Unable("The rights cannot be read just now. Tell those who run this index") from None
+        if not permitted:
+            whose = f", which is {owner}'s" if owner not in (None, user) else ""
+            raise Denied(f"{user} may not {action} {project or 'nameless projects'}{whose}")
+
+    def claim(self, user: str, project: str) -> bool:
+        """Make a project without files the user's, where the settings say so. Returns whether it now is and was not.
+
+        Raises OSError, ValueError.
+        """
+        return self._first_uploader and self._claims.claim(project, user)
+
+    def unclaim(self, project: str) -> None:
+        """Take that back. Raises OSError, ValueError."""
+        self._claims.give(project, None)

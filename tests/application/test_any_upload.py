@@ -1,0 +1,189 @@
+"""Whatever is uploaded and removed, by whomever, in whichever order: nothing is torn, unlisted, or left behind."""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from support.archives import fitting, sdist, tarred, wheel
+from support.web import BOUNDARY, Answer, Index, Part, multipart, upload_form
+from wheelhouse.__main__ import main
+from wheelhouse.backend import is_release
+from wheelhouse.distributions import canonical_filename, normalise, project_of
+from wheelhouse.pages.folder import Folder
+from wheelhouse.settings import Settings
+
+FILES = [
+    "foo-1.0.tar.gz",
+    "Foo-1.0.0.tar.gz",
+    "foo-1.0-py3-none-any.whl",
+    "foo-1.1.tar.gz",
+    "acme_core-1.0.tar.gz",
+    "acme-core-1.0.tar.gz",
+    "acme.core-1.0.zip",
+    "bar-1.0.tar.gz",
+]
+NO_FILES = ["", "foo.tar.gz", "../foo-1.0.tar.gz", ".htaccess", "foo-1.0.exe", "föö-1.0.tar.gz", "a" * 300 + "-1.0.zip"]
+USERS = ["alice", "bob", "carol", None]
+VARIANTS = [lambda name: fitting(name), lambda name: fitting(name, "Summary: another\n")]
+FAULTY = [
+    lambda _name: b"",
+    lambda name: fitting(name)[:-30],
+    lambda _name: sdist("other"),
+    lambda _name: wheel("other"),
+    lambda _name: tarred({"../x": "x"}),
+]
+
+
+class AnyUploads(RuleBasedStateMachine):
+    """An index to which people send things. `held` is what it should have; `once` what each name was for."""
+
+    def __init__(self):
+        super().__init__()
+        self._directory = tempfile.TemporaryDirectory()
+        self._tempdir = tempfile.tempdir  # the application sets it
+        self.index = Index(Path(self._directory.name) / "index")
+        self.held: dict[str, bytes] = {}
+        self.once: dict[str, bytes] = {}
+        self.lines = 0
+
+    def teardown(self) -> None:
+        """Look at everything once more, and clean up."""
+        try:
+            assert Folder(Settings.load(self.index.settings).places).check() == []
+            assert main(["--settings", str(self.index.settings), "audit", "verify"]) == 0
+        finally:
+            tempfile.tempdir = self._tempdir
+            self._directory.cleanup()
+
+    def answered(self, answer: Answer) -> Answer:
+        """Look at an answer: it is in words, and the log has its line."""
+        assert answer.code in (200, 400, 401, 403, 404, 409), answer
+        assert answer.status.isprintable()
+        new = self.index.audit()[self.lines :]
+        assert new
+        self.lines += len(new)
+        if answer.code == 200:
+            assert {line["event"] for line in new} <= {"upload", "same", "claimed", "removed", "tombstone"}
+        else:
+            assert [line["event"] for line in new] == ["denied" if answer.code in (401, 403) else "refused"]
+            assert new[0]["reason"] == answer.reason
+        return answer
+
+    def expected(self, filename: str, user: str | None, content: bytes) -> int:
+        """Return the status that an upload of a sound file should have."""
+        if user is None:
+            return 401
+        project = project_of(filename)
+        if not (user == "alice" or (user == "bob" and (project == "foo" or project.startswith("acme-")))):
+            return 403
+        if filename in self.held:
+            return 200 if self.held[filename] == content else 409
+        name = canonical_filename(filename)
+        if name in map(canonical_filename, self.held) or self.once.get(name, content) != content:
+            return 409
+        return 200
+
+    @rule(filename=st.sampled_from(FILES), user=st.sampled_from(USERS), variant=st.sampled_from(VARIANTS))
+    def upload(self, filename: str, user: str | None, variant) -> None:
+        """Somebody uploads a sound file."""
+        content = variant(filename)
+        code = self.expected(filename, user, content)
+        assert self.answered(self.index.upload(filename, content, user)).code == code
+        if code == 200:
+            self.held[filename] = content
+            self.once[canonical_filename(filename)] = content
+
+    @rule(filename=st.sampled_from([*FILES, *NO_FILES]), user=st.sampled_from(USERS), fault=st.sampled_from(FAULTY))
+    def upload_faulty(self, filename: str, user: str | None, fault) -> None:
+        """Somebody uploads what is no distribution, or another one."""
+        assert self.answered(self.index.upload(filename, fault(filename), user)).code != 200
+
+    @rule(filename=st.sampled_from(FILES), cut=st.integers(1, 300), told=st.booleans())
+    def upload_torn(self, filename: str, cut: int, told: bool) -> None:
+        """A client dies half-way, or says that less comes than does."""
+        whole = multipart(upload_form(filename, fitting(filename)))
+        length = {} if told else {"CONTENT_LENGTH": str(len(whole))}
+        kind = f"multipart/form-data; boundary={BOUNDARY}"
+        answer = self.index.request("POST", "/", "alice", whole[: -min(cut, len(whole))], CONTENT_TYPE=kind, **length)
+        # The last two bytes are a line's end, which no parser needs, if the length does not say that they come.
+        if cut <= 2 and told and answer.code == 200:
+            self.answered(answer)
+            self.held[filename] = fitting(filename)
+            self.once[canonical_filename(filename)] = fitting(filename)
+        else:
+            assert self.answered(answer).code in (400, 409)
+
+    @rule(
+        name=st.sampled_from(["foo", "FOO", "acme.core", "acme--core", "bar", "", "*"]),
+        version=st.sampled_from(["1.0", "v1", "1.1", "2.0", "", "*"]),
+        user=st.sampled_from(USERS),
+    )
+    def remove(self, name: str, version: str, user: str | None) -> None:
+        """Somebody removes a release."""
+        meant = [held for held in self.held if is_release(held, normalise(name), version)]
+        code = self.answered(self.index.remove(name, version, user)).code
+        if user is None:
+            assert code == 401
+        elif not (name and version):
+            assert code == 400
+        elif user != "alice":
+            assert code == 403
+        else:
+            assert code == (200 if meant else 404)
+            self.held = {held: content for held, content in self.held.items() if held not in meant}
+
+    @rule(filename=st.sampled_from(FILES))
+    def restart(self, filename: str) -> None:
+        """The application starts anew, after a process was killed in the midst of an upload."""
+        (self.index.packages / ".upload-killed").write_bytes(fitting(filename)[:50])
+        self.index.start()
+
+    @invariant()
+    def nothing_is_lost_or_left(self) -> None:
+        """What is there is what was accepted, whole; pages say the same; and there is no litter."""
+        assert self.index.stored() == self.held
+        projects = {project_of(filename) for filename in FILES}
+        on_pages = {name: digest for project in projects for name, digest in (self.index.page(project) or {}).items()}
+        assert on_pages == {name: hashlib.sha256(content).hexdigest() for name, content in self.held.items()}
+
+
+AnyUploads.TestCase.settings = settings(settings.get_profile("kit"), max_examples=40, stateful_step_count=12)
+TestAnyUploads = AnyUploads.TestCase
+
+
+NAMES = st.sampled_from([":action", "content", "name", "version", "filetype", "gpg_signature", "attestations", "x", ""])
+VALUES = st.sampled_from([b"file_upload", b"remove_pkg", b"doc_upload", b"foo", b"1.0", b"sdist", b"", b"\xff"])
+FILENAMES = st.none() | st.sampled_from(
+    ["foo-1.0.tar.gz", "foo-1.0-py3-none-any.whl", "", "x", "../foo-1.0.zip", "f\r\nx"]
+)
+PARTS = st.lists(st.builds(Part, NAMES, VALUES | st.just(sdist()), FILENAMES), max_size=6)
+
+
+@given(PARTS, st.sampled_from(USERS), st.integers(0, 3), st.data())
+def test_any_form(index: Index, parts: list[Part], user: str | None, damages: int, data: st.DataObject) -> None:
+    """Whatever body is sent: an answer in words, its line in the log, and never half a file or a temporary one."""
+    body = bytearray(multipart(parts))
+    for _ in range(damages):
+        body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
+    lines = len(index.audit())
+    kind = f"multipart/form-data; boundary={BOUNDARY}"
+    answer = index.request("POST", "/", user, bytes(body), CONTENT_TYPE=kind)
+    assert answer.code in (200, 400, 401, 403, 404, 409), answer
+    assert answer.status.isprintable()
+    assert len(index.audit()) > lines
+    stored = index.stored()
+    assert stored in ({}, {"foo-1.0.tar.gz": sdist()})
+    assert (index.page("foo") or {}).keys() == stored.keys()
+
+
+@pytest.mark.parametrize("size", [0, 1, 100_000])
+def test_a_body_of_noise(index: Index, size: int) -> None:
+    """Bytes that mean nothing."""
+    for kind in (f"multipart/form-data; boundary={BOUNDARY}", "application/x-www-form-urlencoded", "image/png"):
+        assert index.request("POST", "/", "alice", os.urandom(size), CONTENT_TYPE=kind).code == 400
+    assert index.events() == ["refused"] * 3

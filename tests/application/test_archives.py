@@ -1,0 +1,611 @@
+"""What is inside an upload: archives that open, stay inside themselves and within bounds, and are what they say."""
+
+import gzip
+import io
+import resource
+import stat
+import struct
+import tarfile
+import time
+import tracemalloc
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from support import short
+from support.archives import (
+    METADATA,
+    fitting,
+    sdist,
+    sdist_members,
+    tarred,
+    wheel,
+    wheel_members,
+    with_entry,
+    zipped,
+)
+from wheelhouse.archives import bounded, identity, look_inside
+from wheelhouse.archives.tars import LONGEST_HEADERS
+from wheelhouse.pages import metadata
+from wheelhouse.refusals import Refused, Unable
+from wheelhouse.settings import Limits
+
+WHEEL, SDIST, ZIP = "foo-1.0-py3-none-any.whl", "foo-1.0.tar.gz", "foo-1.0.zip"
+INFO = "foo-1.0.dist-info"
+MANY = 1 << 20
+LIMITS = Limits(None, 0, max_members=100, max_unpacked_size=1 << 30, max_unpacked_ratio=200)
+SAID = METADATA.format(name="foo", version="1.0")
+
+
+def look(filename: str, content: bytes, limits: Limits = LIMITS) -> bytes:
+    """Look inside a file of these bytes."""
+    return look_inside(filename, io.BytesIO(content), limits)
+
+
+def both(members: dict) -> list[tuple[str, bytes]]:
+    """Return a wheel, and an sdist of each kind, with these members besides those that they must have."""
+    plain = sdist_members()
+    return [
+        (WHEEL, zipped(wheel_members() | members)),
+        (SDIST, tarred(plain | members)),
+        (ZIP, zipped(plain | members)),
+    ]
+
+
+@pytest.mark.parametrize(
+    "filename",
+    [
+        WHEEL,
+        SDIST,
+        ZIP,
+        "Foo_Bar.baz-1.0.post1+local.1-py3-none-any.whl",
+        "foo-1!2.0rc1-cp311-cp311-win32.whl",
+        "foo-1.0-3-py3-none-any.whl",
+        "foo-bar-1.0.tar.gz",
+    ],
+)
+def test_taken(filename: str) -> None:
+    """Of each kind: its metadata as it stands there, and the file is as it was."""
+    file = io.BytesIO(fitting(filename))
+    raw = look_inside(filename, file, LIMITS)
+    assert raw.startswith(b"Metadata-Version: 2.1\nName: ")
+    identity.check_metadata(filename, raw)
+    assert file.getvalue() == fitting(filename)
+
+
+@pytest.mark.parametrize("name", ["foo/__init__.py", "foo-1.0/foo.py", "föö/x", "a/b/..c/d..", "foo-1.0/a:b"])
+def test_members_that_are_taken(name: str) -> None:
+    """Dots and letters of any alphabet are part of ordinary names."""
+    assert look(WHEEL, zipped(wheel_members() | {name: ""})) == SAID.encode()
+
+
+ODD_MEMBERS = ["../x", "foo-1.0/../../x", "/etc/x", "..", "foo-1.0\\..\\x", "C:x", "c:/x", "foo-1.0/..", "//x"]
+
+
+@pytest.mark.parametrize("name", ODD_MEMBERS)
+def test_members_that_lead_outside(name: str) -> None:
+    """Not everything that unpacks archives is careful (PEP 706)."""
+    for filename, content in both({name: "x"}):
+        with pytest.raises(Refused, match="is not inside it"):
+            look(filename, content)
+
+
+def with_nul(content: bytes) -> bytes:
+    """Put a NUL into a zip member's name."""
+    return content.replace(b"foo-1.0/a.py", b"foo-1.0/a\0py")
+
+
+def test_members_with_nul() -> None:
+    """C's strings end there, and Python's do not."""
+    with pytest.raises(Refused, match="no name that a file could have"):
+        look(WHEEL, with_nul(zipped(wheel_members() | {"foo-1.0/a.py": ""})))
+    header = tarfile.TarInfo()
+    header.pax_headers = {"path": "foo-1.0/a\0py"}
+    with pytest.raises(Refused):
+        look(SDIST, tarred(sdist_members() | {"foo-1.0/a.py": header}))
+
+
+@pytest.mark.parametrize(
+    "names", [("foo-1.0/a", "foo-1.0/a"), ("foo-1.0/a", "foo-1.0/./a"), ("foo-1.0/a", "foo-1.0//a")]
+)
+def test_two_of_a_name(names: tuple[str, str]) -> None:
+    """Which of the two people get depends on what they unpack it with."""
+    one, two = (name.replace("/a", "/a1") if at == 0 else name.replace("a", "a2") for at, name in enumerate(names))
+    for filename, content in both({one: "x", two: "y"}):
+        assert look(filename, content)
+    first, second = names
+    placeholder = second[:-1] + "b"
+    doubled = zipped(wheel_members() | {first: "x", placeholder: "y"}).replace(placeholder.encode(), second.encode())
+    with pytest.raises(Refused, match=r"two members named 'foo-1\.0/a'"):
+        look(WHEEL, doubled)
+    buffer = io.BytesIO(gzip.decompress(tarred(sdist_members())))
+    with tarfile.open(fileobj=buffer, mode="a") as archive:
+        archive.addfile(tarfile.TarInfo(first))
+        archive.addfile(tarfile.TarInfo(second))
+    with pytest.raises(Refused, match=r"two members named 'foo-1\.0/a'"):
+        look(SDIST, gzip.compress(buffer.getvalue()))
+
+
+def test_a_directory_twice() -> None:
+    """Directories are listed as often as a tool likes: nothing depends on it."""
+    buffer = io.BytesIO(gzip.decompress(sdist()))
+    with tarfile.open(fileobj=buffer, mode="a") as archive:
+        for name in ("foo-1.0", "foo-1.0/", "./foo-1.0"):
+            directory = tarfile.TarInfo(name)
+            directory.type = tarfile.DIRTYPE
+            archive.addfile(directory)
+    assert look(SDIST, gzip.compress(buffer.getvalue()))
+
+
+def link(target: str, kind: bytes = tarfile.SYMTYPE) -> tarfile.TarInfo:
+    """Return a link's header."""
+    header = tarfile.TarInfo()
+    header.type, header.linkname = kind, target
+    return header
+
+
+def zipped_link(name: str, target: str) -> bytes:
+    """Make a wheel with a symbolic link, as Unix's zip does."""
+    content = zipped(wheel_members() | {name: target})
+    return with_entry(content, name, 38, struct.pack("<L", (stat.S_IFLNK | 0o777) << 16))
+
+
+@pytest.mark.parametrize("target", ["b", "../b", "../c/b", "./b", "c/../b"[2:], "..", "c//d"])
+def test_links_that_stay_inside(target: str) -> None:
+    """Some sdists have them."""
+    assert look(SDIST, tarred(sdist_members() | {"foo-1.0/a/link": link(target)}))
+    assert look(WHEEL, zipped_link("foo-1.0/a/link", target))
+    assert look(SDIST, tarred(sdist_members() | {"foo-1.0/link": link("foo-1.0/PKG-INFO", tarfile.LNKTYPE)}))
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["../../..", "../../../x", "/etc/passwd", "", "c/../../../../x", "b/../c", "C:\\x", "..\\..\\..\\x", "c:x"],
+)
+def test_links_that_lead_outside(target: str) -> None:
+    """What is written beneath such a link lands wherever it leads to."""
+    with pytest.raises(Refused, match="leads outside it"):
+        look(SDIST, tarred(sdist_members() | {"foo-1.0/a/link": link(target)}))
+    with pytest.raises(Refused, match="leads outside it"):
+        look(WHEEL, zipped_link("foo-1.0/a/link", target))
+
+
+@pytest.mark.parametrize("target", ["../x", "/etc/passwd", "foo-1.0/../../x", ""])
+def test_hard_links_that_lead_outside(target: str) -> None:
+    """They count from the archive's root."""
+    with pytest.raises(Refused, match="leads outside it"):
+        look(SDIST, tarred(sdist_members() | {"foo-1.0/link": link(target, tarfile.LNKTYPE)}))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_members_beneath_a_link(order: int) -> None:
+    """Link upon link, each of which stays inside, leads outside in the end."""
+    more = [("foo-1.0/a", link("b/c")), ("foo-1.0/a/x", b"x")][::order]
+    with pytest.raises(Refused, match=r"beneath 'foo-1\.0/a', which is a link"):
+        look(SDIST, tarred(sdist_members() | dict(more)))
+
+
+@pytest.mark.parametrize("kind", [tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE, tarfile.GNUTYPE_SPARSE, b"z"])
+def test_devices(kind: bytes) -> None:
+    """A distribution has files, directories and links."""
+    header = tarfile.TarInfo()
+    header.type = kind
+    content = tarred(sdist_members() | {"foo-1.0/a": header})
+    with pytest.raises(Refused, match="no plain file, directory or link"):
+        look(SDIST, content)
+
+
+def test_devices_in_a_zip() -> None:
+    """The same there."""
+    content = with_entry(wheel(), "foo.py", 38, struct.pack("<L", stat.S_IFCHR << 16))
+    with pytest.raises(Refused, match="no file, directory or link"):
+        look(WHEEL, content)
+
+
+@pytest.mark.parametrize("flag", [0x1, 0x41, 0x2000])
+def test_encrypted(flag: int) -> None:
+    """Nobody could install it."""
+    content = with_entry(wheel(), "foo.py", 8, struct.pack("<H", flag))
+    with pytest.raises(Refused, match="encrypted"):
+        look(WHEEL, content)
+
+
+def test_unknown_compression() -> None:
+    """Nor that."""
+    with pytest.raises(Refused, match="compressed in a way"):
+        look(WHEEL, with_entry(wheel(), "foo.py", 10, struct.pack("<H", 99)))
+
+
+def without(*names: str, **more: str) -> bytes:
+    """Make a wheel that lacks some members. more: to put into its .dist-info."""
+    members = {name: content for name, content in wheel_members().items() if name.rpartition("/")[2] not in names}
+    return zipped(members | {f"{INFO}/{name}": content for name, content in more.items()})
+
+
+LAYOUTS = {
+    "no METADATA": (WHEEL, without("METADATA"), f"no METADATA in {INFO}"),
+    "no WHEEL": (WHEEL, without("WHEEL"), f"no WHEEL in {INFO}"),
+    "no RECORD": (WHEEL, without("RECORD"), f"no RECORD in {INFO}"),
+    "no .dist-info": (WHEEL, zipped({"foo.py": ""}), "and this has 0"),
+    "nothing in a wheel": (WHEEL, zipped({}), "and this has 0"),
+    "two .dist-info": (WHEEL, zipped(wheel_members() | {"bar-1.0.dist-info/METADATA": SAID}), "and this has 2"),
+    "another's .dist-info": (WHEEL, wheel("bar"), "another release's"),
+    "another version's .dist-info": (WHEEL, wheel(version="1.1"), "another release's"),
+    "no version's .dist-info": (WHEEL, wheel(version="x"), "another release's"),
+    "METADATA too large": (
+        WHEEL,
+        zipped(wheel_members() | {f"{INFO}/METADATA": "x" * (metadata.LARGEST + 1)}, zipfile.ZIP_DEFLATED),
+        "is larger than",
+    ),
+    "no PKG-INFO": (SDIST, tarred({"foo-1.0/foo.py": ""}), "this has 0. Build it again"),
+    "no PKG-INFO in a zip": (ZIP, zipped({"foo-1.0/foo.py": ""}), "this has 0. Build it again"),
+    "PKG-INFO at the root": (SDIST, tarred({"PKG-INFO": SAID}), "one PKG-INFO in its top directory"),
+    "PKG-INFO too deep": (SDIST, tarred({"foo-1.0/foo.egg-info/PKG-INFO": SAID}), "one PKG-INFO in its top directory"),
+    "PKG-INFO a link": (SDIST, tarred({"foo-1.0/PKG-INFO": link("x")}), "one PKG-INFO in its top directory"),
+    "PKG-INFO too large": (SDIST, sdist(more="x" * metadata.LARGEST), "PKG-INFO is larger than"),
+    "two at the top": (
+        SDIST,
+        tarred(sdist_members() | {"foo/x": ""}),
+        "one directory at its top (PEP 625), and this has 2",
+    ),
+    "two in a zip": (
+        ZIP,
+        zipped(sdist_members() | {"foo/x": ""}),
+        "one directory at its top (PEP 625), and this has 2",
+    ),
+    "empty tar": (SDIST, tarred({}), "and this has 0"),
+    "empty zip": (ZIP, zipped({}), "and this has 0"),
+}
+
+
+@pytest.mark.parametrize(("filename", "content", "said"), LAYOUTS.values(), ids=LAYOUTS.keys())
+def test_layout(filename: str, content: bytes, said: str) -> None:
+    """Installers look for these, in these places (PEP 427, PEP 625)."""
+    with pytest.raises(Refused) as raised:
+        look(filename, content)
+    assert said in str(raised.value)
+    assert str(raised.value).startswith(f"{filename} is refused: ")
+
+
+TORN = {
+    "empty wheel": (WHEEL, b""),
+    "text as wheel": (WHEEL, b"a page of text"),
+    "sdist as wheel": (WHEEL, sdist()),
+    "half a wheel": (WHEEL, wheel()[:-30]),
+    "a later zip": (WHEEL, with_entry(wheel(), "foo.py", 6, b"\xff")),
+    "damaged METADATA": (WHEEL, wheel().replace(b"Name: foo", b"Name: fog")),
+    "damaged WHEEL": (WHEEL, wheel().replace(b"Generator: by hand", b"Generator: by band")),
+    "METADATA shorter than it says": (WHEEL, with_entry(wheel(), f"{INFO}/METADATA", 24, struct.pack("<L", 5))),
+    "a directory elsewhere": (WHEEL, wheel()[:-6] + b"\xff\xff\xff\x7f\0\0"),
+    "empty sdist": (SDIST, b""),
+    "text as sdist": (SDIST, b"a page of text"),
+    "text in gzip": (SDIST, gzip.compress(b"a page of text" * 100)),
+    "wheel as sdist": (SDIST, wheel()),
+    "start of an sdist": (SDIST, sdist()[:40]),
+    "sdist without its checksum": (SDIST, sdist()[:-8]),
+    "sdist with a wrong checksum": (SDIST, sdist()[:-8] + b"\0" * 8),
+    "sdist cut in a member": (SDIST, gzip.compress(gzip.decompress(sdist())[:520])),
+    "something after it": (SDIST, sdist() + b"something"),
+    "empty old sdist": (ZIP, b""),
+    "tar as zip": (ZIP, sdist()),
+}
+
+
+@pytest.mark.parametrize(("filename", "content"), TORN.values(), ids=TORN.keys())
+def test_torn(filename: str, content: bytes) -> None:
+    """A page saved under a wheel's name, or half of one, is refused while its author still watches."""
+    with pytest.raises(Refused, match=f"{filename} is not the archive that its name promises, or it is torn"):
+        look(filename, content)
+
+
+def test_hidden_behind_garbage() -> None:
+    """What Python takes for the end of a tar, others step over, and unpack what comes then."""
+    plain = gzip.decompress(sdist())
+    end = plain.index(b"\0" * 1024)
+    end += -end % 512
+    hidden = gzip.decompress(tarred({"../evil": "x"}))
+    for between in (b"\0" * 1024, b"garbage!" * 64):
+        with pytest.raises(Refused, match="after its last member there is something else"):
+            look(SDIST, gzip.compress(plain[:end] + between + hidden))
+
+
+def test_two_gzip_members() -> None:
+    """Some compressors work in pieces, which are one file to those who unpack it (RFC 1952, section 2.2)."""
+    plain = gzip.decompress(sdist())
+    assert look(SDIST, gzip.compress(plain[:700]) + gzip.compress(plain[700:])) == SAID.encode()
+
+
+# Each is made small, and stands for one of gigabytes.
+def many_members() -> tuple[str, bytes]:
+    return SDIST, tarred(sdist_members() | {f"foo-1.0/{number}": "" for number in range(100)})
+
+
+def many_in_a_zip() -> tuple[str, bytes]:
+    return WHEEL, zipped(wheel_members() | {f"{number}": "" for number in range(100)})
+
+
+BOMBS: dict[str, tuple[Callable[[], tuple[str, bytes]], dict[str, int], str]] = {
+    "members": (many_members, {}, "more than 100 members"),
+    "members of a zip": (many_in_a_zip, {}, "more than 100 members"),
+    "size": (lambda: (SDIST, sdist(more="x" * 30_000)), {"max_unpacked_size": 20_000}, "more than 20000 bytes"),
+    "size of a zip": (
+        lambda: (WHEEL, wheel(more="x" * 30_000)),
+        {"max_unpacked_size": 20_000},
+        "more than 20000 bytes",
+    ),
+    "ratio": (
+        lambda: (SDIST, tarred(sdist_members() | {"foo-1.0/zeros": bytes(MANY)})),
+        {"max_unpacked_ratio": 10},
+        "more than 10 times its size",
+    ),
+    "ratio of a zip": (
+        lambda: (WHEEL, zipped(wheel_members() | {"zeros": bytes(MANY)}, zipfile.ZIP_DEFLATED)),
+        {"max_unpacked_ratio": 10},
+        "more than 10 times its size",
+    ),
+    "after the last member": (
+        lambda: (SDIST, gzip.compress(gzip.decompress(sdist()) + bytes(MANY))),
+        {"max_unpacked_ratio": 10},
+        "more than 10 times its size",
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "limits", "said"), BOMBS.values(), ids=BOMBS.keys())
+def test_bombs(
+    make: Callable[[], tuple[str, bytes]], limits: dict[str, int], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is small on its way in must not fill the disks of those who install it, or this server's time."""
+    monkeypatch.setattr(bounded, "HARMLESS", MANY)
+    filename, content = make()
+    with pytest.raises(Refused, match=said):
+        look(filename, content, replace(LIMITS, **limits))
+    assert look(filename, fitting(filename), replace(LIMITS, **limits))
+
+
+def test_harmless() -> None:
+    """Up to 64 MiB unpacked, no ratio makes a bomb: tables of numbers are mostly zeros."""
+    assert bounded.HARMLESS == 64 << 20
+    content = tarred(sdist_members() | {"foo-1.0/zeros": bytes(MANY)})
+    assert look(SDIST, content, replace(LIMITS, max_unpacked_ratio=2))
+
+
+def overlapping() -> bytes:
+    """Return a wheel with a thousand names for the same bytes."""
+    content, count = wheel(files={"foo.py": "x" * 100_000}), 1000
+    directory, end = content[: content.rindex(b"PK\x05\x06")], bytearray(content[content.rindex(b"PK\x05\x06") :])
+    start = content.index(b"PK\x01\x02")
+    entry = bytearray(content[start : content.index(b"PK\x01\x02", start + 1)])
+    entries = b"".join(bytes(entry).replace(b"foo.py", f"{n:06d}".encode()) for n in range(count))
+    size = len(directory) - start + len(entries)
+    end[8:16] = struct.pack("<HHL", count + 4, count + 4, size)
+    return directory + entries + bytes(end)
+
+
+def test_overlapping_members() -> None:
+    """A zip whose directory names the same bytes again and again unpacks to more than it is."""
+    with pytest.raises(Refused, match="times its size"):
+        look(WHEEL, overlapping(), replace(LIMITS, max_members=10_000))
+
+
+def pax(name: bytes, value: bytes) -> bytes:
+    """Return a pax header's one record."""
+    size = len(name) + len(value) + 3
+    size += len(str(size + len(str(size))))
+    return str(size).encode() + b" " + name + b"=" + value + b"\n"
+
+
+def raw_tar(*members: tuple[bytes, bytes, int]) -> bytes:
+    """Make a gzipped tar of members as they are: kind, content, and the size that the header says."""
+    whole = b""
+    for kind, content, size in members:
+        header = tarfile.TarInfo("foo-1.0/x")
+        header.type, header.size = kind, size
+        block = header.tobuf(tarfile.GNU_FORMAT)
+        whole += block + content + bytes(-len(content) % 512)
+    return gzip.compress(whole + bytes(1024))
+
+
+HUGE = 1 << 32
+GREEDY = {
+    "a name of 4 GiB": raw_tar((tarfile.GNUTYPE_LONGNAME, bytes(1 << 20), HUGE)),
+    "a field of 4 GiB": raw_tar((tarfile.XHDTYPE, bytes(1 << 20), HUGE)),
+    "common fields of 4 GiB": raw_tar((tarfile.XGLTYPE, bytes(1 << 20), HUGE)),
+    "fields of fields": raw_tar(*[(tarfile.XHDTYPE, b"", 0)] * 600),
+    "names of names": raw_tar(*[(tarfile.GNUTYPE_LONGNAME, b"x", 1)] * 600),
+    "a long name": raw_tar((tarfile.GNUTYPE_LONGNAME, b"x" * LONGEST_HEADERS, LONGEST_HEADERS), (b"0", b"", 0)),
+    "a map without end": raw_tar(
+        (tarfile.XHDTYPE, pax(b"GNU.sparse.major", b"1") + pax(b"GNU.sparse.minor", b"0"), 46),
+        (b"0", b"99999999\n" + b"0\n" * 300_000, 600_009),
+    ),
+    "a map in one line": raw_tar(
+        (tarfile.XHDTYPE, pax(b"GNU.sparse.major", b"1") + pax(b"GNU.sparse.minor", b"0"), 46),
+        (b"0", b"9" * 1_000_000, 1_000_000),
+    ),
+    "common fields": raw_tar(
+        *[
+            (tarfile.XGLTYPE, pax(f"x{n}".encode(), b"y" * 50), len(pax(f"x{n}".encode(), b"y" * 50)))
+            for n in range(300)
+        ]
+    ),
+    "a member of 4 GiB": raw_tar((b"0", b"", HUGE)),
+    "a negative size": gzip.compress(gzip.decompress(raw_tar((b"0", b"", 0))).replace(b"0" * 11, b"\xff" * 12, 1)),
+}
+
+
+@pytest.mark.parametrize("content", GREEDY.values(), ids=GREEDY.keys())
+def test_greedy_headers(content: bytes) -> None:
+    """tarfile keeps in memory what comes before a member's content, as much of it as the archive says."""
+    began = time.process_time()
+    tracemalloc.start()
+    try:
+        with pytest.raises(Refused):
+            look(SDIST, content, replace(LIMITS, max_members=5000, max_unpacked_ratio=10_000))
+        _now, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 24 << 20
+    assert time.process_time() - began < 5
+
+
+def test_a_greedy_directory() -> None:
+    """zipfile keeps a whole directory in memory, and makes an object of each entry."""
+    entry = struct.pack("<4s4B4HL2L5H2L", b"PK\x01\x02", 20, 0, 20, 0, 0, 0, 0, 33, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0) + b"x"
+    count = 300_000
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, len(entry) * count, 0, 0)
+    tracemalloc.start()
+    try:
+        with pytest.raises(Refused, match="more than 100 members"):
+            look(WHEEL, entry * count + end)
+        _now, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 64 << 20
+
+
+def test_a_directory_larger_than_memory(tmp_path: Path) -> None:
+    """A sparse file stands for it."""
+    path, size = tmp_path / "zip", 1 << 31
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, size, 0, 0)
+    with path.open("wb+") as file:
+        file.seek(size)
+        file.write(end)
+        file.flush()
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with pytest.raises(Refused, match="directory is larger than"):
+            look_inside(WHEEL, file, LIMITS)
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10  # in KiB
+
+
+def test_many_members_in_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project of thousands of files is fine, and its headers are not kept in memory."""
+    monkeypatch.setattr(bounded, "HARMLESS", 1 << 30)
+    content = tarred(sdist_members() | {f"foo-1.0/{number:05d}": "" for number in range(3000)})
+    tracemalloc.start()
+    try:
+        assert look(SDIST, content, replace(LIMITS, max_members=3001))
+        _now, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 << 20
+
+
+METADATA_REFUSED = [
+    ("Version: 1.0\n", "has not one Name"),
+    ("Name: foo\n", "has not one Version"),
+    ("", "has not one Name"),
+    ("\nName: foo\nVersion: 1.0\n", "has not one Name"),
+    ("Name: foo\nName: bar\nVersion: 1.0\n", "has not one Name"),
+    ("Name: foo\nVersion: 1.0\nVersion: 1.0\n", "has not one Version"),
+    ("Name: bar\nVersion: 1.0\n", "its metadata names bar, and its file name foo"),
+    ("Name: foo\nVersion: 1.1\n", "its metadata says version 1.1, and its file name 1.0"),
+    ("Name: foo\nVersion: 1.0+local\n", "version 1.0+local"),
+    ("Name: foo\nVersion: latest\n", "version latest"),
+    ("Name: f\xf6\xf6\nVersion: 1.0\n", "its metadata names"),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), METADATA_REFUSED, ids=short)
+@pytest.mark.parametrize("filename", [WHEEL, SDIST])
+def test_metadata_of_another_release(filename: str, text: str, said: str) -> None:
+    """Installers take the file name's word, or the metadata's; they must not find two different ones."""
+    with pytest.raises(Refused) as raised:
+        identity.check_metadata(filename, text.encode("latin-1"))
+    assert said in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["Name: FOO\nVersion: 1.0", "Name: foo\nVersion: 1", "name:  foo \nversion: v1.0.0 "])
+def test_metadata_in_another_spelling(text: str) -> None:
+    """Names and versions are compared as the standards compare them (PEP 503, PEP 440)."""
+    identity.check_metadata(WHEEL, text.encode())
+
+
+FORMS = [
+    ({}, None),
+    ({"name": "", "version": "", "filetype": "", "requires_python": ""}, None),
+    ({"name": "Foo", "version": "1", "filetype": "bdist_wheel", "requires_python": "<4,>=3.8"}, None),
+    ({"metadata_version": "9", "pyversion": "cp27"}, None),
+    ({"name": "bar"}, "the form names bar"),
+    ({"version": "1.1"}, "the form says version 1.1"),
+    ({"version": "none"}, "the form says version none"),
+    ({"filetype": "sdist"}, "the form calls it sdist, and its name says bdist_wheel"),
+    ({"requires_python": ">=3.9"}, "the form requires Python >=3.9, and its metadata >=3.8, <4"),
+    ({"requires_python": "3"}, "the form requires Python 3"),
+]
+
+
+@pytest.mark.parametrize(("form", "said"), FORMS, ids=short)
+def test_forms(form: dict[str, str], said: str | None) -> None:
+    """What is sent along says the same as the file, or the client has mixed them up."""
+    raw = f"{SAID}Requires-Python: >=3.8, <4\n".encode()
+    if said is None:
+        identity.check_form(WHEEL, form, raw)
+        return
+    with pytest.raises(Refused) as raised:
+        identity.check_form(WHEEL, form, raw)
+    assert said in str(raised.value)
+
+
+@pytest.mark.parametrize("filename", [WHEEL, SDIST, ZIP])
+@given(st.data())
+def test_any_damage(filename: str, data: st.DataObject) -> None:
+    """Whatever bytes arrive: its metadata, or a refusal in words."""
+    whole = fitting(filename)
+    if filename == SDIST and data.draw(st.booleans()):
+        plain = bytearray(gzip.decompress(whole)[:2048])
+        for _ in range(data.draw(st.integers(0, 3))):
+            plain[data.draw(st.integers(0, len(plain) - 1))] = data.draw(st.integers(0, 255))
+        content = bytearray(gzip.compress(bytes(plain)))
+    else:
+        content = bytearray(whole)
+        for _ in range(data.draw(st.integers(0, 4))):
+            content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        raw = look(filename, bytes(content[: data.draw(st.integers(0, len(content)))]))
+    except Refused as reason:
+        assert str(reason).startswith(filename)
+    else:
+        assert isinstance(raw, bytes)
+
+
+MEMBER_NAMES = st.text(st.sampled_from("ab./\\:-\0é"), min_size=1, max_size=9)
+
+
+def test_a_member_without_a_name() -> None:
+    """Python's zipfile has failed on one."""
+    with pytest.raises(Refused, match="no name that a file could have"):
+        look(WHEEL, zipped(wheel_members() | {"\0": ""}))
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@given(st.dictionaries(MEMBER_NAMES, st.binary(max_size=5), max_size=4))
+@example({"foo-1.0.dist-info/METADATA/x": b""})
+@example({"./foo-1.0.dist-info/METADATA": b""})
+def test_any_members(members: dict[str, bytes]) -> None:
+    """What is taken can be unpacked by a careful tool, and stays where it is unpacked."""
+    content = zipped(wheel_members() | members)
+    try:
+        look(WHEEL, content)
+    except Refused:
+        return
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for name in archive.namelist():
+            assert not name.startswith("/")
+            assert ".." not in name.split("/")
+            assert "\\" not in name
+
+
+def test_a_failing_disk() -> None:
+    """A disk that fails says nothing of the file."""
+
+    class Failing(io.BytesIO):
+        def read(self, _size: int = -1) -> bytes:
+            raise OSError(5, "Input/output error")
+
+    for filename in (WHEEL, SDIST, ZIP):
+        with pytest.raises((OSError, Unable)):
+            look_inside(filename, Failing(fitting(filename)), LIMITS)

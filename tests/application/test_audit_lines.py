@@ -1,0 +1,149 @@
+"""What the audit log has of each request: who, from where, what, and what became of it."""
+
+import os
+from pathlib import Path
+
+import pytest
+from support import short
+from support.archives import fitting, sdist
+from support.pages import sha256
+from support.web import ADDRESS, Index, Part, upload_form
+from wheelhouse.__main__ import main
+from wheelhouse.audit import Audit
+
+SDIST = "foo-1.0.tar.gz"
+ABOUT = {
+    "user": "alice",
+    "address": ADDRESS,
+    "project": "foo",
+    "version": "1.0",
+    "filename": SDIST,
+    "size": len(fitting(SDIST)),
+    "sha256": sha256(fitting(SDIST)),
+}
+
+
+def told(index: Index) -> list[dict]:
+    """Return what the lines say, without time and chain, once the log is found to be whole."""
+    assert main(["--settings", str(index.settings), "audit", "verify"]) == 0
+    return [{name: line[name] for name in line if name not in ("number", "time", "previous")} for line in index.audit()]
+
+
+def test_accepted(index: Index) -> None:
+    """Everything that is known of a file."""
+    index.upload(SDIST)
+    index.upload(SDIST)
+    assert told(index) == [ABOUT | {"event": "upload"}, ABOUT | {"event": "same"}]
+
+
+def test_removed(index: Index) -> None:
+    """A line for each file of the release, and for its tombstone."""
+    index.upload(SDIST)
+    index.upload("foo-1.0-py3-none-any.whl")
+    index.remove("Foo", "1.0.0")
+    wheel = ABOUT | {"filename": "foo-1.0-py3-none-any.whl", "size": len(fitting("foo-1.0-py3-none-any.whl"))}
+    wheel["sha256"] = sha256(fitting("foo-1.0-py3-none-any.whl"))
+    assert told(index)[2:] == [
+        facts | {"event": event} for facts in (wheel, ABOUT) for event in ("tombstone", "removed")
+    ]
+
+
+def test_claimed(index: Index) -> None:
+    """Whose a project is, from its first upload on."""
+    index.start(new_projects="first_uploader")
+    index.upload(SDIST)
+    assert told(index) == [ABOUT | {"event": "claimed"}, ABOUT | {"event": "upload"}]
+
+
+@pytest.mark.parametrize(
+    ("form", "user", "expected"),
+    [
+        (
+            upload_form(SDIST, b"no archive"),
+            "alice",
+            {"event": "refused", "filename": SDIST, "size": 10},
+        ),
+        (upload_form(SDIST, sdist("bar")), "alice", {"event": "refused", "filename": SDIST, "project": "foo"}),
+        (upload_form(SDIST, sdist(), sha256_digest="0" * 64), "alice", {"event": "refused", "size": len(sdist())}),
+        (upload_form("foo.exe", b"x"), "alice", {"event": "refused", "filename": "foo.exe"}),
+        (upload_form("bar-1.0.tar.gz", sdist("bar")), "bob", {"event": "denied", "project": "bar", "version": "1.0"}),
+        ([Part(":action", b"doc_upload")], "alice", {"event": "refused"}),
+        ([Part(":action", b"remove_pkg"), Part("name", b"bar"), Part("version", b"1")], "bob", {"event": "denied"}),
+        ([Part(":action", b"remove_pkg"), Part("name", b"bar"), Part("version", b"1")], "alice", {"event": "refused"}),
+        (upload_form(SDIST, sdist()), None, {"event": "denied", "user": ""}),
+    ],
+    ids=short,
+)
+def test_refused(index: Index, form: list[Part], user: str | None, expected: dict) -> None:
+    """A line with the reason, which is the one that the sender gets, and with what was known by then."""
+    answer = index.post(form, user)
+    (line,) = told(index)
+    assert line.items() >= expected.items()
+    assert line["user"] == (user or "")
+    assert line["address"] == ADDRESS
+    assert line["reason"] == answer.reason
+
+
+def test_refused_twice(index: Index) -> None:
+    """A name that is taken, and one that was."""
+    index.upload(SDIST)
+    index.upload(SDIST, sdist(more="Summary: x\n"))
+    index.remove("foo", "1.0")
+    index.upload(SDIST, sdist(more="Summary: x\n"))
+    reasons = [line["reason"] for line in told(index) if line["event"] == "refused"]
+    assert ["is here already" in reasons[0], "was here" in reasons[1]] == [True, True]
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "GET"])
+def test_others(index: Index, method: str) -> None:
+    """Whatever is refused, by whomever in the application."""
+    answer = index.request(method, "/nowhere/at/all", "alice")
+    assert answer.code in (404, 405)
+    assert index.events() == ["refused"]
+
+
+def test_health_is_no_attempt(index: Index) -> None:
+    """Whoever watches the server does not fill the log."""
+    index.request("GET", "/-/health")
+    (index.data / ".wheelhouse").unlink()
+    assert index.request("GET", "/-/health").code == 503
+    assert index.upload().code == 503
+    assert index.audit() == []
+
+
+def test_a_refusal_that_cannot_be_told(
+    index: Index, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """It stays a refusal, with its reason, and the error log has it."""
+
+    def fail(*_arguments: object, **_more: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Audit, "write", fail)
+    assert index.upload("bar-1.0.tar.gz", user="bob").status == "403 bob may not upload bar"
+    assert "a refusal is not in the audit log: bob may not upload bar" in capsys.readouterr().err
+
+
+def test_the_line_comes_first(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody sees a file, or its absence, that the log does not have yet; and no answer comes before its line."""
+    seen = []
+    link, unlink = os.link, Path.unlink
+    monkeypatch.setattr(os, "link", lambda *names: (seen.append(index.events()), link(*names)))
+    index.upload(SDIST)
+    assert seen == [["upload"]]
+
+    def watched(path: Path, **how: bool) -> None:
+        if path.name == SDIST:
+            seen.append(index.events())
+        unlink(path, **how)
+
+    monkeypatch.setattr(Path, "unlink", watched)
+    index.remove("foo", "1.0")
+    assert seen[1:] == [["upload", "tombstone", "removed"]]
+
+
+@pytest.mark.parametrize("user", ["bob\r\nx", 'b"ob', "b\xf6b", "x" * 5000], ids=short)
+def test_odd_users(index: Index, user: str) -> None:
+    """A user's name is a part of a line, and never a line."""
+    assert index.upload(SDIST, user=user).code == 403
+    assert len(told(index)) == 1

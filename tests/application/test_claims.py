@@ -1,0 +1,94 @@
+"""Claims: whose a project is."""
+
+import multiprocessing
+import re
+from pathlib import Path
+
+import pytest
+from wheelhouse.claims import Claims
+
+forked = multiprocessing.get_context("fork")
+
+
+@pytest.fixture
+def claims(tmp_path: Path) -> Claims:
+    """Claims of nobody."""
+    return Claims(tmp_path / "claims.json", tmp_path / "lock")
+
+
+def test_the_first_one_gets_it(claims: Claims) -> None:
+    """And keeps it: asking again, by whomever, changes neither owner nor day."""
+    assert claims.owner_of("foo") is None
+    assert claims.claim("foo", "alice") is True
+    before = claims.all()
+    assert claims.claim("foo", "bob") is False
+    assert claims.claim("foo", "alice") is False
+    assert claims.owner_of("foo") == "alice"
+    assert claims.all() == before
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", before["foo"]["since"])
+
+
+@pytest.mark.parametrize("spelling", ["Acme_Core", "acme.core", "ACME-core", "acme-_.core"])
+def test_spellings(claims: Claims, spelling: str) -> None:
+    """A project is one project in each of its spellings (PEP 503)."""
+    assert claims.claim("acme-core", "alice")
+    assert not claims.claim(spelling, "bob")
+    assert claims.owner_of(spelling) == "alice"
+    assert claims.give(spelling, None) == "alice"
+    assert claims.claim(spelling, "bob")
+    assert list(claims.all()) == ["acme-core"]
+
+
+def test_others_are_not_touched(claims: Claims) -> None:
+    """Names that begin alike are other projects."""
+    claims.claim("foo", "alice")
+    assert claims.claim("foo-bar", "bob")
+    assert claims.claim("fo", "bob")
+    claims.give("foo", "carol")
+    assert {project: claim["user"] for project, claim in claims.all().items()} == {
+        "fo": "bob",
+        "foo": "carol",
+        "foo-bar": "bob",
+    }
+
+
+def test_give(claims: Claims) -> None:
+    """People leave, and their projects go to somebody, or to whoever comes next."""
+    assert claims.give("foo", "alice") is None
+    assert claims.give("foo", "bob") == "alice"
+    assert claims.owner_of("foo") == "bob"
+    assert claims.give("foo", None) == "bob"
+    assert claims.owner_of("foo") is None
+    assert claims.give("foo", None) is None
+    assert claims.all() == {}
+
+
+def test_what_is_listed_is_a_copy(claims: Claims) -> None:
+    """Whoever asks for all of them cannot change one by mistake."""
+    claims.claim("foo", "alice")
+    claims.all()["foo"]["user"] = "bob"
+    claims.all().clear()
+    assert claims.owner_of("foo") == "alice"
+
+
+def test_one_of_many_gets_it(claims: Claims, tmp_path: Path) -> None:
+    """Two who publish a new name at the same moment, in two processes, do not both own it."""
+    rounds, processes = 15, 4
+    start, won = forked.Barrier(processes), tmp_path / "won"
+    won.mkdir()
+
+    def publish(user: str) -> None:
+        for number in range(rounds):
+            start.wait(60)
+            if claims.claim(f"project-{number}", user):
+                (won / f"{number} {user}").touch()
+
+    crowd = [forked.Process(target=publish, args=(f"user{number}",), daemon=True) for number in range(processes)]
+    for process in crowd:
+        process.start()
+    for process in crowd:
+        process.join(60)
+        assert process.exitcode == 0
+    owners = {f"{project.removeprefix('project-')} {claim['user']}" for project, claim in claims.all().items()}
+    assert len(owners) == rounds
+    assert {path.name for path in won.iterdir()} == owners

@@ -1,0 +1,80 @@
+"""The one spelling of a file name that all others are compared in."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from wheelhouse.distributions import Refused, canonical_filename, release_of
+
+
+@pytest.mark.parametrize(
+    ("filename", "canonical"),
+    [
+        ("foo-1.0.1.tar.gz", "foo-1.0.1.tar.gz"),
+        ("Foo.Bar-1.0rc01.zip", "foo_bar-1rc1.zip"),
+        ("foo-3d-v1.0.0+Ubuntu.01.tar.gz", "foo_3d-1+ubuntu.1.tar.gz"),
+        ("foo-1!0.0.tar.gz", "foo-1!0.tar.gz"),
+        ("Foo-1.0-PY3.py2-None-ANY.whl", "foo-1-py2.py3-none-any.whl"),
+        ("foo-1.0-01abc-py3-none-any.whl", "foo-1-1abc-py3-none-any.whl"),
+        (
+            "foo-2-cp311-abi3-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
+            "foo-2-cp311-abi3-manylinux2014_x86_64.manylinux_2_17_x86_64.whl",
+        ),
+    ],
+)
+def test_one_spelling(filename: str, canonical: str) -> None:
+    """Project, version and tags as the standards normalise them; build tag and kind of file as they are."""
+    assert canonical_filename(filename) == canonical
+
+
+@pytest.mark.parametrize(
+    "filename",
+    [
+        "",
+        "foo.whl",
+        "foo-1.0.TAR.GZ",
+        "../foo-1.0.tar.gz",
+        "foo-1.0-py3-none-any.whl\n",
+        "foo-1.0-py3-none-any.WHL",
+        # These become a k and a one where they are made small or taken for a number.
+        "foo-1.0-py3-none-\N{KELVIN SIGN}.whl",
+        "foo-1.0-\N{ARABIC-INDIC DIGIT ONE}-py3-none-any.whl",
+    ],
+    ids=ascii,
+)
+def test_no_distribution(filename: str) -> None:
+    """What no upload can be called has no spelling either, and so never that of a file that is there."""
+    with pytest.raises(Refused):
+        canonical_filename(filename)
+
+
+names = st.from_regex(r"[A-Za-z0-9]([._-]?[A-Za-z0-9]){0,3}", fullmatch=True)
+versions = st.from_regex(r"v?[0-2](\.[01]){0,2}((a|rc|\.post|\.dev)[01])?", fullmatch=True)
+tags = st.sampled_from(["py3-none-any", "Py2.py3-none-any", "py3.py2-none-any", "cp311-abi3-linux_x86_64"])
+wheels = st.builds(
+    lambda name, version, build, tag: f"{name.replace('-', '_')}-{version}{build}-{tag}.whl",
+    names,
+    versions,
+    st.sampled_from(["", "-1", "-01", "-1a"]),
+    tags,
+)
+sdists = st.builds(
+    lambda name, version, kind: f"{name}-{version}{kind}", names, versions, st.sampled_from([".tar.gz", ".zip"])
+)
+
+
+@given(wheels | sdists, wheels | sdists)
+def test_the_same_for_the_same_release(one: str, other: str) -> None:
+    """It is a file name itself, of the same release, and its own one spelling; other releases have another."""
+    try:
+        canonical = canonical_filename(one)
+        release = release_of(one)
+    except Refused:
+        return
+    assert release_of(canonical) == release
+    assert canonical_filename(canonical) == canonical
+    try:
+        same = canonical_filename(other) == canonical
+    except Refused:
+        return
+    if same:
+        assert release_of(other) == release

@@ -1,0 +1,199 @@
+"""Files on their way in: hashed, whole, unseen, and never left behind."""
+
+import fcntl
+import hashlib
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from support import short
+from support.processes import CRASHED, exit_code
+from support.web import Index
+from wheelhouse.__main__ import main
+from wheelhouse.pages.folder import Folder
+from wheelhouse.refusals import Refused
+from wheelhouse.settings import Settings
+from wheelhouse.store import hidden
+from wheelhouse.store.hidden import Hidden, clear_leftovers
+
+CONTENT = b"what was built"
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+BLAKE2 = hashlib.blake2b(CONTENT, digest_size=32).hexdigest()
+MD5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
+
+
+@pytest.fixture
+def upload(tmp_path: Path) -> Hidden:
+    """A file on its way in, in two pieces."""
+    upload = Hidden(tmp_path)
+    upload.write(CONTENT[:5])
+    upload.write(CONTENT[5:])
+    return upload
+
+
+def names(directory: Path) -> list[str]:
+    """Return what is in a directory."""
+    return sorted(path.name for path in directory.iterdir())
+
+
+def test_appears_once_whole(upload: Hidden, tmp_path: Path) -> None:
+    """It has one name in the end, all of its bytes, and Apache's group may read it, whatever the umask."""
+    assert [name.startswith(".") for name in names(tmp_path)] == [True]
+    assert (upload.size, upload.sha256) == (len(CONTENT), SHA256)
+    upload.settle()
+    path = upload.appear("foo-1.0.tar.gz")
+    upload.close()
+    assert names(tmp_path) == ["foo-1.0.tar.gz"]
+    assert path.read_bytes() == CONTENT
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_on_the_disk_before_it_appears(upload: Hidden, quick_disk: list[str]) -> None:
+    """A name that is there after a power cut has its bytes."""
+    upload.settle()
+    assert quick_disk == ["fsync"]
+    assert upload.path.read_bytes() == CONTENT
+
+
+def test_nothing_is_overwritten(upload: Hidden, tmp_path: Path) -> None:
+    """Whoever copies a file there at the same moment keeps it."""
+    (tmp_path / "foo-1.0.tar.gz").write_text("another")
+    with pytest.raises(FileExistsError):
+        upload.appear("foo-1.0.tar.gz")
+    assert (tmp_path / "foo-1.0.tar.gz").read_text() == "another"
+
+
+def test_given_up(upload: Hidden, tmp_path: Path) -> None:
+    """What is refused leaves nothing."""
+    upload.close()
+    upload.close()
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "claimed",
+    [
+        {},
+        {"sha256_digest": ""},
+        {"sha256_digest": SHA256},
+        {"sha256_digest": SHA256.upper()},
+        {"sha256_digest": f" {SHA256}\n"},
+        {"sha256_digest": SHA256, "blake2_256_digest": BLAKE2, "md5_digest": MD5, "name": "foo"},
+    ],
+    ids=short,
+)
+def test_digests_that_fit(upload: Hidden, claimed: dict) -> None:
+    """Clients send the digests that they know, in small letters or large."""
+    upload.check_digests(claimed)
+
+
+@pytest.mark.parametrize(
+    ("claimed", "said"),
+    [
+        ({"sha256_digest": hashlib.sha256(b"else").hexdigest()}, "sha256_digest"),
+        ({"sha256_digest": SHA256[:-1]}, "sha256_digest"),
+        ({"sha256_digest": MD5}, "sha256_digest"),
+        ({"sha256_digest": "ä"}, "sha256_digest"),
+        ({"sha256_digest": SHA256, "blake2_256_digest": SHA256}, "blake2_256_digest"),
+        ({"sha256_digest": SHA256, "md5_digest": "0" * 32}, "md5_digest"),
+    ],
+    ids=short,
+)
+def test_digests_that_differ(upload: Hidden, claimed: dict, said: str) -> None:
+    """A file that was damaged or cut on its way must not be taken: nobody would know until it is installed."""
+    with pytest.raises(Refused, match=said):
+        upload.check_digests(claimed)
+
+
+def test_leftovers(tmp_path: Path) -> None:
+    """What a process that was killed has left is removed; what one is writing stays, and so does all else."""
+
+    def die() -> None:
+        Hidden(tmp_path).write(b"half")
+        os._exit(CRASHED)
+
+    assert exit_code(die) == CRASHED
+    (dead,) = names(tmp_path)
+    alive = Hidden(tmp_path)
+    others = [".uploads", ".upload", "foo-1.0.tar.gz", ".hidden"]
+    for name in others:
+        (tmp_path / name).write_text("x")
+    assert clear_leftovers(tmp_path) == [dead]
+    assert names(tmp_path) == sorted([*others, alive.path.name])
+    alive.write(CONTENT)
+    assert alive.appear("foo-2.0.tar.gz").stat().st_nlink == 2
+
+
+def test_a_leftover_that_has_appeared(upload: Hidden, tmp_path: Path) -> None:
+    """A power cut between the two names leaves both; the file stays."""
+    upload.appear("foo-1.0.tar.gz")
+    upload.file.close()
+    assert clear_leftovers(tmp_path) == [upload.path.name]
+    assert (tmp_path / "foo-1.0.tar.gz").exists()
+
+
+def test_cleared_before_it_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process starts, and clears, in the moment between a file's making and its locking."""
+    lock, cleared = fcntl.flock, []
+
+    def late(descriptor: int, how: int) -> None:
+        if how == fcntl.LOCK_EX and not cleared:
+            cleared.append(True)
+            cleared.extend(clear_leftovers(tmp_path))
+        lock(descriptor, how)
+
+    monkeypatch.setattr(hidden.fcntl, "flock", late)
+    upload = Hidden(tmp_path)
+    assert len(cleared) == 2
+    upload.write(CONTENT)
+    upload.settle()
+    assert upload.appear("foo-1.0.tar.gz").read_bytes() == CONTENT
+
+
+def test_cleared_while_many_come(tmp_path: Path) -> None:
+    """However often it is cleared, no upload loses its file."""
+    stop, lost = threading.Event(), []
+
+    def clear() -> None:
+        while not stop.is_set():
+            clear_leftovers(tmp_path)
+
+    def come(number: int) -> None:
+        for turn in range(20):
+            upload = Hidden(tmp_path)
+            try:
+                upload.write(CONTENT)
+                upload.appear(f"{number}-{turn}")
+            except OSError as error:
+                lost.append(error)
+            finally:
+                upload.close()
+
+    cleaner = threading.Thread(target=clear, daemon=True)
+    uploads = [threading.Thread(target=come, args=[number], daemon=True) for number in range(4)]
+    for thread in (cleaner, *uploads):
+        thread.start()
+    for thread in uploads:
+        thread.join(20)
+    stop.set()
+    cleaner.join(20)
+    assert lost == []
+    assert len(names(tmp_path)) == 80
+
+
+def test_cleared_at_the_start(index: Index) -> None:
+    """The application and the command line both clear, and nothing else is on any page for it."""
+    for clear in (index.start, lambda: main(["--settings", str(index.settings), "rebuild"])):
+        (index.packages / ".upload-dead").write_text("half")
+        Folder(Settings.load(index.settings).places).catch_up()
+        clear()
+        assert index.stored() == {}
+
+
+def test_not_cleared_where_the_data_is_not_mounted(index: Index) -> None:
+    """What lies beneath the mount is nobody's business, and no reason not to start."""
+    (index.data / ".wheelhouse").unlink()
+    (index.packages / ".upload-x").write_text("x")
+    index.start()
+    assert list(index.stored()) == [".upload-x"]

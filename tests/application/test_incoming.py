@@ -1,0 +1,301 @@
+"""Forms as they arrive: whole, torn, odd, and too large."""
+
+import io
+import tracemalloc
+from collections.abc import Iterator, Mapping
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from support import short
+from support.web import BOUNDARY, Part, multipart
+from wheelhouse import incoming
+from wheelhouse.incoming import CHUNK, LONGEST_FIELD, LONGEST_VALUE, MOST_PARTS, Body, Form, read_form
+from wheelhouse.refusals import Refused
+
+MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
+URLENCODED = "application/x-www-form-urlencoded"
+ACTION = Part(":action", b"file_upload")
+
+
+class Received:
+    """Takes a form's file, and remembers what came before it."""
+
+    def __init__(self):
+        self.filename: str | None = None
+        self.fields: dict[str, str] = {}
+        self.content = bytearray()
+
+    def __call__(self, filename: str, fields: Mapping[str, str]) -> "Received":
+        self.filename, self.fields = filename, dict(fields)
+        return self
+
+    def write(self, chunk: bytes) -> None:
+        """Take the next bytes."""
+        self.content += chunk
+
+
+def body_of(content: bytes, length: object = None) -> Body:
+    """Return a body of these bytes, which is said to be as long as that."""
+    return Body({"CONTENT_LENGTH": str(len(content)) if length is None else length, "wsgi.input": io.BytesIO(content)})
+
+
+def read(content: bytes, content_type: str = MULTIPART) -> tuple[Form, Received]:
+    """Read a form. Returns it, and where its file went."""
+    received = Received()
+    return read_form(content_type, body_of(content), received), received
+
+
+def upload(*parts: Part, content: bytes = b"bytes") -> bytes:
+    """Return an upload's form with some more parts before its file."""
+    return multipart([ACTION, *parts, Part("content", content, "foo-1.0.tar.gz")])
+
+
+def test_an_upload() -> None:
+    """Fields that are looked at, and the file, of which nothing stays in memory."""
+    form, received = read(upload(Part("name", "föö".encode()), Part("classifiers", b"x"), Part("classifiers", b"y")))
+    assert form.fields == {":action": "file_upload", "name": "föö"}
+    assert (form.filename, form.file) == ("foo-1.0.tar.gz", received)
+    assert bytes(received.content) == b"bytes"
+    assert received.fields == form.fields
+
+
+def test_fields_after_the_file() -> None:
+    """Clients put the file last, and none has to."""
+    content = [Part("content", b"bytes", "foo-1.0.tar.gz"), ACTION]
+    form, received = read(multipart(content))
+    assert form.fields == {":action": "file_upload"}
+    assert received.fields == {}
+
+
+@pytest.mark.parametrize("size", [0, 1, CHUNK - 200, CHUNK, 2 * CHUNK - 250, 2 * CHUNK, 3 * CHUNK + 1])
+@pytest.mark.parametrize("end", [b"", b"\r\n", b"\r\nepilogue\r\n"], ids=short)
+def test_sizes(size: int, end: bytes) -> None:
+    """Wherever the form's end falls among the pieces that it is read in, and whatever follows it (RFC 2046)."""
+    content = (b"0123456789abcde\r" * (size // 16 + 1))[:size]
+    for shift in (0, *range(1, 90, 7)):
+        whole = upload(Part("name", b"x" * shift), content=content).removesuffix(b"\r\n") + end
+        _form, received = read(whole)
+        assert received.content == content
+
+
+@given(st.binary(max_size=400), st.integers(1, 40), st.integers(0, 30))
+@example(f"\r\n--{BOUNDARY}-".encode(), 1, 0)
+@example(f"\r\n--{BOUNDARY[:-1]}".encode() * 9, 16, 3)
+def test_any_content(content: bytes, chunk: int, shift: int) -> None:
+    """What arrives is what was sent, in whatever pieces, even if it looks like a boundary in part."""
+    if f"\r\n--{BOUNDARY}\r\n".encode() in content or f"\r\n--{BOUNDARY}--".encode() in content:
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(incoming, "CHUNK", max(chunk, len(BOUNDARY) + 8))
+        try:
+            _form, received = read(upload(Part("name", b"x" * shift), content=content))
+        except Refused as reason:
+            # RFC 2046 has no such content: the client has to choose another boundary.
+            assert f"\r\n--{BOUNDARY}".encode() in content, reason
+        else:
+            assert received.content == content
+
+
+def test_short_reads() -> None:
+    """A server may hand out less than what was asked for."""
+
+    class Dripping(io.BytesIO):
+        def read(self, size: int = -1) -> bytes:
+            return super().read(min(size, 7))
+
+    whole = upload(content=b"x" * 1000)
+    received = Received()
+    body = Body({"CONTENT_LENGTH": str(len(whole)), "wsgi.input": Dripping(whole)})
+    assert read_form(MULTIPART, body, received).filename == "foo-1.0.tar.gz"
+    assert received.content == b"x" * 1000
+
+
+@given(st.data())
+def test_torn_anywhere(data: st.DataObject) -> None:
+    """Half a form is none, wherever it ends, whether its length was told or not."""
+    whole = upload(Part("name", b"foo")).removesuffix(b"--\r\n")
+    cut = data.draw(st.integers(0, len(whole)))
+    for length in (len(whole) + 4, cut):
+        with pytest.raises(Refused, match=r"torn|cannot be read"):
+            read_form(MULTIPART, body_of(whole[:cut], str(length)), Received())
+
+
+def parts_of(*parts: Part, header: bytes | None = None) -> bytes:
+    """Return a form, or one of a single part with this header."""
+    if header is not None:
+        return f"--{BOUNDARY}\r\n".encode() + header + f"\r\n\r\nx\r\n--{BOUNDARY}--\r\n".encode()
+    return multipart([ACTION, *parts])
+
+
+FILE = Part("content", b"x", "foo-1.0.tar.gz")
+DISPOSITION = b'Content-Disposition: form-data; name="name"'
+REFUSED = {
+    "two files": (parts_of(FILE, FILE), "this has 2"),
+    "file without a name": (parts_of(Part("content", b"x")), "this has 0"),
+    "another file": (parts_of(Part("doc", b"x", "doc.zip"), FILE), "no 'doc'"),
+    "signature as file": (parts_of(FILE, Part("gpg_signature", b"x", "foo-1.0.tar.gz.asc")), "no GPG signatures"),
+    "signature": (parts_of(FILE, Part("gpg_signature", b"x")), "no GPG signatures"),
+    "attestations": (parts_of(FILE, Part("attestations", b"[{}]")), "Upload without them"),
+    "two names": (parts_of(Part("name", b"a"), Part("name", b"b")), "two fields named name"),
+    "two actions": (parts_of(ACTION), "two fields named :action"),
+    "latin-1": (parts_of(Part("name", b"f\xf6\xf6")), "name is not UTF-8"),
+    "long value": (parts_of(Part("name", b"x" * (LONGEST_VALUE + 1))), f"name is longer than {LONGEST_VALUE}"),
+    "long field": (parts_of(Part("description", b"x" * (LONGEST_FIELD + 1))), f"longer than {LONGEST_FIELD}"),
+    "many fields": (parts_of(*[Part("classifiers", b"x")] * MOST_PARTS), "larger than any upload's"),
+    "no name": (parts_of(header=b"Content-Disposition: form-data"), "Missing name"),
+    "no disposition": (parts_of(header=b"Content-Type: text/plain"), "Missing Content-Disposition"),
+    "another disposition": (parts_of(header=b'Content-Disposition: attachment; name="name"'), "Wrong type"),
+    "long header": (parts_of(header=b"X-Y: " + b"x" * 9000), "larger than any upload's"),
+    "header without end": (f"--{BOUNDARY}\r\nX-Y: ".encode() + b"x" * 900_000, "larger than any upload's"),
+    "many headers": (parts_of(header=b"\r\n".join([DISPOSITION, *[b"X: y"] * 20])), "larger than any upload's"),
+    "header in latin-1": (parts_of(header=DISPOSITION + b'; filename="f\xf6"'), "cannot be read"),
+    "folded header": (parts_of(header=DISPOSITION + b"\r\n\t; x=y"), "cannot be read"),
+    "bare line ends": (parts_of(FILE).replace(b"\r\n", b"\n"), "cannot be read"),
+    "length of a part": (parts_of(header=DISPOSITION + b"\r\nContent-Length: 999"), "cannot be read"),
+    "nothing": (b"", "torn"),
+    "another boundary": (parts_of(FILE).replace(BOUNDARY.encode(), b"other"), "cannot be read"),
+}
+
+
+@pytest.mark.parametrize(("content", "said"), REFUSED.values(), ids=REFUSED.keys())
+def test_refused(content: bytes, said: str) -> None:
+    """What is no upload's form, or has what would be dropped silently, is refused in words."""
+    with pytest.raises(Refused, match=said):
+        read(content)
+
+
+@pytest.mark.parametrize("name", ["gpg_signature", "attestations"])
+def test_nothing_sent_along(name: str) -> None:
+    """Some clients send fields that they have nothing for."""
+    assert read(parts_of(Part(name, b"")))[0].fields == {":action": "file_upload"}
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "",
+        "text/plain",
+        "application/json",
+        "multipart/mixed; boundary=x",
+        "multipart/form-data",
+        "multipart/form-data;;",
+    ],
+)
+def test_no_form(content_type: str) -> None:
+    """Other bodies are no forms."""
+    with pytest.raises(Refused):
+        read(parts_of(FILE), content_type)
+
+
+def test_urlencoded() -> None:
+    """A removal has no file, so curl sends a plain form. Values may be in any alphabet."""
+    form, _ = read(b":action=remove_pkg&name=f%C3%B6%C3%B6&version=&x=y&x=z", URLENCODED)
+    assert form.fields == {":action": "remove_pkg", "name": "föö", "version": ""}
+    assert form.file is None
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"name=a&name=b", "two fields"),
+        (b"content=x", "this has 0"),
+        (b"gpg_signature=x", "no GPG"),
+        (b"name=%f6", "utf-8"),
+        (b"name=\xf6", "utf-8"),
+        (b"a=b&" * 200, "cannot be read"),
+        (b"x" * 70_000, "longer than"),
+    ],
+    ids=short,
+)
+def test_urlencoded_refused(content: bytes, said: str) -> None:
+    """The same rules hold for it."""
+    with pytest.raises(Refused, match=said):
+        read(content, URLENCODED)
+
+
+@pytest.mark.parametrize("length", ["", "x", "-1", "1e3", "²", "12 "])
+def test_odd_lengths(length: str) -> None:
+    """A length that is none is that of an empty body."""
+    with pytest.raises(Refused, match="torn"):
+        read_form(MULTIPART, body_of(parts_of(FILE), length), Received())
+
+
+def test_longer_than_it_says() -> None:
+    """Beyond the length that was told, there is the next request."""
+    whole = upload()
+    read_form(MULTIPART, body_of(whole + b"GET / HTTP/1.1", str(len(whole))), Received())
+    with pytest.raises(Refused, match="torn"):
+        read_form(MULTIPART, body_of(whole, str(len(whole) - 10)), Received())
+
+
+def test_drained() -> None:
+    """What a refusal leaves unread is read: who is cut off while sending does not see the answer."""
+    whole = upload(content=b"x" * (3 * CHUNK))
+    stream = io.BytesIO(whole + b"next")
+    body = Body({"CONTENT_LENGTH": str(len(whole)), "wsgi.input": stream})
+
+    def refuse(_filename: str, _fields: Mapping[str, str]) -> Received:
+        raise Refused("not this one")
+
+    with pytest.raises(Refused, match="not this one"):
+        read_form(MULTIPART, body, refuse)
+    assert stream.tell() < len(whole)
+    body.drain()
+    assert stream.read() == b"next"
+
+
+def test_draining_what_has_gone() -> None:
+    """A client that is gone needs no answer."""
+
+    class Broken(io.BytesIO):
+        def read(self, _size: int = -1) -> bytes:
+            raise OSError("request data read error")
+
+    Body({"CONTENT_LENGTH": "10", "wsgi.input": Broken()}).drain()
+
+
+class Endless(io.RawIOBase):
+    """A large form, made while it is read."""
+
+    def __init__(self, start: bytes, size: int, end: bytes):
+        self._left = [iter([start]), self._zeros(size), iter([end])]
+        self._buffer = b""
+
+    def _zeros(self, size: int) -> Iterator[bytes]:
+        while size:
+            yield bytes(min(size, 1 << 16))
+            size -= min(size, 1 << 16)
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes."""
+        while self._left and len(self._buffer) < size:
+            chunk = next(self._left[0], None)
+            if chunk is None:
+                self._left.pop(0)
+            else:
+                self._buffer += chunk
+        content, self._buffer = self._buffer[:size], self._buffer[size:]
+        return content
+
+
+@pytest.mark.parametrize("name", ["content", "description"])
+def test_memory_stays_flat(name: str) -> None:
+    """A large upload takes no more memory than a small one."""
+    size = 64 << 20 if name == "content" else LONGEST_FIELD
+    part = Part(name, b"", "foo-1.0.tar.gz" if name == "content" else None)
+    start = f"--{BOUNDARY}\r\n".encode() + part.encoded().removesuffix(b"\r\n")
+    end = f"\r\n--{BOUNDARY}--\r\n".encode()
+    body = Body({"CONTENT_LENGTH": str(len(start) + size + len(end)), "wsgi.input": Endless(start, size, end)})
+
+    class Nowhere:
+        def write(self, _chunk: bytes) -> None:
+            pass
+
+    tracemalloc.start()
+    try:
+        read_form(MULTIPART, body, lambda _filename, _fields: Nowhere())
+        _now, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 12 * CHUNK

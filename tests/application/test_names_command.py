@@ -1,0 +1,195 @@
+"""Claims and tombstones on the command line: people who look after the index see and change them, on the record."""
+
+import json
+from pathlib import Path
+
+import pytest
+from support.pages import Site, write_settings
+from wheelhouse import __main__ as program
+from wheelhouse.claims import Claims
+from wheelhouse.settings import Settings
+from wheelhouse.tombstones import Tombstones
+
+SHA256 = "ab" * 32
+RIGHTS = {
+    "groups": {"all": ["alice", "bob"]},
+    "rights": [{"users": [], "groups": ["all"], "may": ["upload"], "projects": ["acme-*"]}],
+}
+
+
+class Desk:
+    """A server, and an admin at its command line."""
+
+    def __init__(self, site: Site, capsys: pytest.CaptureFixture):
+        self.settings_file = write_settings(site.home, site.home / "data", site.places.pages)
+        self.settings = Settings.load(self.settings_file)
+        self.settings.rights.write_text(json.dumps(RIGHTS))
+        self.claims = Claims(self.settings.claims, site.places.locks / "claims")
+        self.tombstones = Tombstones(self.settings.tombstones, site.places.locks / "tombstones")
+        self._capsys = capsys
+
+    def run(self, *words: str) -> tuple[int, str]:
+        """Run the program. Returns its exit status, and what it has said."""
+        status = program.main(["--settings", str(self.settings_file), *words])
+        return status, self._capsys.readouterr().out
+
+    def audit(self) -> list[tuple]:
+        """What the audit log tells: event, user, address, project, reason or file."""
+        log = self.settings.audit
+        lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+        keys = ("event", "user", "address", "project")
+        return [
+            (*(line.get(key) for key in keys), line.get("filename") or line.get("reason"))
+            for line in lines
+            if line["user"] != "wheelhouse"
+        ]
+
+
+@pytest.fixture
+def desk(site: Site, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """An index of which nothing is claimed and nothing was removed; dora looks after it."""
+    monkeypatch.setenv("WHEELHOUSE_USER", "dora")
+    return Desk(site, capsys)
+
+
+def test_claims(desk: Desk) -> None:
+    """All of them, with owner and day, in the order of their names."""
+    assert desk.run("claims") == (0, "No project has been claimed.\n")
+    desk.claims.claim("acme-two", "bob")
+    desk.claims.claim("acme-one", "alice")
+    status, said = desk.run("claims")
+    assert status == 0
+    since = desk.claims.all()["acme-one"]["since"]
+    assert [line.split() for line in said.splitlines()[1:]] == [
+        ["acme-one", "alice", since],
+        ["acme-two", "bob", desk.claims.all()["acme-two"]["since"]],
+    ]
+    assert desk.audit() == []
+
+
+def test_claim(desk: Desk) -> None:
+    """People leave, and somebody else takes over, in whichever spelling; the log says by whose hand."""
+    assert desk.run("claim", "Acme_Core", "alice") == (0, "")
+    assert desk.run("claim", "acme.core", "bob") == (0, "")
+    assert {project: claim["user"] for project, claim in desk.claims.all().items()} == {"acme-core": "bob"}
+    assert desk.audit() == [
+        ("claim-changed", "dora", "local", "acme-core", "from nobody to alice"),
+        ("claim-changed", "dora", "local", "acme-core", "from alice to bob"),
+    ]
+
+
+def test_claim_again(desk: Desk) -> None:
+    """What is so already stays as it is, with the day on which it began, and is no news."""
+    desk.run("claim", "acme-core", "alice")
+    before = desk.claims.all(), desk.audit()
+    assert desk.run("claim", "acme-core", "alice") == (0, "acme-core is alice's already.\n")
+    assert (desk.claims.all(), desk.audit()) == before
+
+
+@pytest.mark.parametrize(("project", "user"), [("acme-core", "alcie"), ("acme-core", "all"), ("other", "alice")])
+def test_claim_for_nobody(desk: Desk, project: str, user: str) -> None:
+    """A slip of the pen would lock everybody out of the project."""
+    desk.claims.claim(project, "bob")
+    status, said = desk.run("claim", project, user)
+    assert status == 1
+    assert f"{user} may not upload {project}" in said
+    assert "pypi_rights" in said
+    assert desk.claims.owner_of(project) == "bob"
+    assert desk.audit() == []
+
+
+@pytest.mark.parametrize("words", [["claim", "../x", "alice"], ["unclaim", "acme-*"], ["removed", "_"], ["claim", "x"]])
+def test_no_project(desk: Desk, words: list[str]) -> None:
+    """What can be no project's name is a wrong call."""
+    with pytest.raises(SystemExit) as stopped:
+        desk.run(*words)
+    assert stopped.value.code == 2
+
+
+def test_unclaim(desk: Desk) -> None:
+    """Then the rights alone decide, as if it had been there before all owners."""
+    desk.claims.claim("acme-core", "alice")
+    assert desk.run("unclaim", "Acme.Core") == (0, "")
+    assert desk.claims.owner_of("acme-core") is None
+    assert desk.audit() == [("claim-changed", "dora", "local", "acme-core", "from alice to nobody")]
+    assert desk.run("unclaim", "acme-core") == (1, "acme-core is nobody's.\n")
+    assert len(desk.audit()) == 1
+
+
+def test_removed(desk: Desk) -> None:
+    """Which names are taken by what is no longer there: all, or a project's."""
+    assert desk.run("removed") == (0, "No file was removed.\n")
+    desk.tombstones.add("Acme.Core-1.0.tar.gz", SHA256, "alice")
+    desk.tombstones.add("acme_core_more-1.0-py3-none-any.whl", SHA256, "bob")
+    status, said = desk.run("removed")
+    assert status == 0
+    files = [line.split()[:2] for line in said.splitlines()[1:]]
+    assert files == [["Acme.Core-1.0.tar.gz", "alice"], ["acme_core_more-1.0-py3-none-any.whl", "bob"]]
+    assert desk.tombstones.of("acme-core-1.0.tar.gz").removed in said
+    assert SHA256 in said
+    _, said = desk.run("removed", "acme_core")
+    assert [line.split()[0] for line in said.splitlines()[1:]] == ["Acme.Core-1.0.tar.gz"]
+
+
+def test_release_name(desk: Desk) -> None:
+    """The one name is free again, in all its spellings, and the log says which and by whose hand."""
+    desk.tombstones.add("Acme.Core-1.0.tar.gz", SHA256, "alice")
+    desk.tombstones.add("acme-core-2.0.tar.gz", SHA256, "alice")
+    assert desk.run("release-name", "acme-core-1.0.0.tar.gz") == (0, "")
+    assert [stone.filename for stone in desk.tombstones.all()] == ["acme-core-2.0.tar.gz"]
+    assert desk.audit() == [("name-released", "dora", "local", "acme-core", "Acme.Core-1.0.tar.gz")]
+    status, said = desk.run("release-name", "acme-core-1.0.tar.gz")
+    assert status == 1
+    assert "wheelhouse removed" in said
+    assert len(desk.audit()) == 1
+
+
+@pytest.mark.parametrize("filename", ["acme-core", "../acme-core-1.0.tar.gz", "acme-core-*.tar.gz", ""])
+def test_release_what_is_no_name(desk: Desk, filename: str) -> None:
+    """Nothing is freed by a pattern, or by half a name."""
+    desk.tombstones.add("acme-core-1.0.tar.gz", SHA256, "alice")
+    status, said = desk.run("release-name", filename)
+    assert status == 1
+    assert said
+    assert len(desk.tombstones.all()) == 1
+
+
+CHANGES = [["claim", "acme-core", "bob"], ["unclaim", "acme-core"], ["release-name", "acme-core-1.0.tar.gz"]]
+
+
+@pytest.mark.parametrize("words", CHANGES, ids=lambda words: words[0])
+def test_nothing_off_the_record(desk: Desk, words: list[str]) -> None:
+    """What cannot be written into the audit log does not happen."""
+    desk.claims.claim("acme-core", "alice")
+    desk.tombstones.add("acme-core-1.0.tar.gz", SHA256, "alice")
+    desk.settings.audit.parent.rmdir()
+    assert desk.run(*words)[0] == 2
+    assert desk.claims.owner_of("acme-core") == "alice"
+    assert desk.tombstones.of("acme-core-1.0.tar.gz")
+
+
+@pytest.mark.parametrize("words", CHANGES, ids=lambda words: words[0])
+def test_what_fails_is_on_the_record(desk: Desk, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log does not tell of a change that did not come about."""
+    desk.claims.claim("acme-core", "alice")
+    desk.tombstones.add("acme-core-1.0.tar.gz", SHA256, "alice")
+
+    def fail(*_arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("wheelhouse.register.write_atomically", fail)
+    assert desk.run(*words)[0] == 2
+    assert [event for event, *_ in desk.audit()][1:] == ["undone"]
+    assert desk.claims.owner_of("acme-core") == "alice"
+    assert desk.tombstones.of("acme-core-1.0.tar.gz")
+
+
+@pytest.mark.parametrize("words", [["claims"], ["removed"], *CHANGES], ids=lambda words: words[0])
+def test_damaged(desk: Desk, words: list[str]) -> None:
+    """A register that cannot be read is not overwritten, nor listed as an empty one."""
+    files: list[Path] = [desk.settings.claims, desk.settings.tombstones]
+    for path in files:
+        path.write_text("{")
+    assert desk.run(*words)[0] == 2
+    assert [path.read_text() for path in files] == ["{", "{"]
+    assert desk.audit() == []

@@ -1,0 +1,111 @@
+"""Full disks and limits for all: what does not fit is refused before it is received, and nothing is half there."""
+
+import errno
+import shutil
+from collections import namedtuple
+
+import pytest
+from support.archives import fitting, wheel
+from support.web import Index, multipart, upload_form
+from wheelhouse.store import room
+from wheelhouse.store.hidden import Hidden
+
+SDIST = "foo-1.0.tar.gz"
+SIZE = len(fitting(SDIST))
+Usage = namedtuple("Usage", "total used free")
+
+
+def free(monkeypatch: pytest.MonkeyPatch, *amounts: int) -> None:
+    """Have the disk say that so many bytes are free, one amount each time that it is asked."""
+    left = list(amounts)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: Usage(0, 0, left.pop(0) if len(left) > 1 else left[0]))
+
+
+def test_a_disk_that_is_nearly_full(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database, the log and the pages need some room as well. The sender learns it at once."""
+    index.start(min_free_space=1000)
+    form = upload_form(SDIST, fitting(SDIST))
+    free(monkeypatch, 1000 + SIZE - 1)
+    monkeypatch.setattr(Hidden, "write", None)
+    answer = index.post(form)
+    assert answer.code == 507
+    assert "The disk of this index is full" in answer.body
+    assert "pypi_min_free_space" in answer.body
+    assert int(answer.headers["Retry-After"]) > 0
+    assert index.stored() == {}
+    assert index.events() == ["refused"]
+    monkeypatch.undo()
+    free(monkeypatch, 1000 + len(multipart(form)))
+    assert index.post(form).code == 200
+
+
+def test_a_disk_that_others_fill(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There was room when the upload began, and there is none before it has come to its end."""
+    index.start(min_free_space=1000)
+    content = wheel(files={"foo.py": "#" * (1 << 20)})
+    free(monkeypatch, 1 << 30, 1 << 30, 1 << 30, 999)
+    assert index.upload("foo-1.0-py3-none-any.whl", content).code == 507
+    assert index.stored() == {}
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("method", ["write", "settle"])
+def test_a_disk_that_is_full(index: Index, monkeypatch: pytest.MonkeyPatch, number: int, method: str) -> None:
+    """Whatever was free a moment ago, it is the disk that decides, and at the latest when it is to be kept for good."""
+
+    def full(*_arguments: object) -> None:
+        raise OSError(number, "no room")
+
+    monkeypatch.setattr(Hidden, method, full)
+    answer = index.upload(SDIST)
+    assert answer.code == 507
+    assert "The disk of this index is full" in answer.body
+    assert index.stored() == {}
+    monkeypatch.undo()
+    assert index.upload(SDIST).code == 200
+
+
+def test_all_files_together(index: Index) -> None:
+    """To the byte: what fits is taken, and what does not is refused; after a removal there is room again."""
+    others = "bar-1.0.tar.gz"
+    size = len(fitting(others))
+    index.start(max_total_size=SIZE + size - 1)
+    assert index.upload(SDIST).code == 200
+    answer = index.upload(others)
+    assert answer.code == 507
+    assert "pypi_max_total_size" in answer.body
+    assert list(index.stored()) == [SDIST]
+    assert index.page("bar") is None
+    index.start(max_total_size=SIZE + size)
+    assert index.upload(others).code == 200
+    assert index.upload(SDIST).code == 200  # the same again needs no room
+    index.start(max_total_size=SIZE)
+    assert index.upload("foo-1.1.tar.gz").code == 507
+    assert index.remove("foo", "1.0").code == 200
+    assert index.remove("bar", "1.0").code == 200
+    assert index.upload("foo-1.1.tar.gz").code == 200
+
+
+def test_announced(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot fit by its length alone is not received."""
+    index.start(max_total_size=SIZE)
+    monkeypatch.setattr(room, "REST_OF_FORM", 10)
+    monkeypatch.setattr(Hidden, "write", None)
+    assert index.upload("foo-1.0-py3-none-any.whl").code == 507
+
+
+def test_hidden_files_do_not_count(index: Index) -> None:
+    """Others may be on their way in, and be refused."""
+    (index.packages / ".upload-x").write_bytes(bytes(SIZE))
+    index.start(max_total_size=SIZE)
+    assert index.upload(SDIST).code == 200
+
+
+def test_no_look_at_all_files_without_a_limit(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an upload costs does not depend on how many files there are."""
+
+    def look(*_arguments: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(room.Room, "_total", look)
+    assert index.upload(SDIST).code == 200

@@ -1,0 +1,97 @@
+"""Tombstones: names that were used once."""
+
+import re
+from pathlib import Path
+
+import pytest
+from wheelhouse.distributions import Refused
+from wheelhouse.tombstones import Tombstone, Tombstones
+
+ONE, OTHER = "ab" * 32, "cd" * 32
+
+
+@pytest.fixture
+def tombstones(tmp_path: Path) -> Tombstones:
+    """No tombstone yet."""
+    return Tombstones(tmp_path / "tombstones.json", tmp_path / "lock")
+
+
+def test_a_removed_file(tombstones: Tombstones) -> None:
+    """What was removed, by whom and when, with what was in it."""
+    tombstones.add("Foo-1.0.tar.gz", ONE, "alice")
+    found = tombstones.of("foo-1.0.tar.gz")
+    assert (found.filename, found.sha256, found.user) == ("Foo-1.0.tar.gz", ONE, "alice")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", found.removed)
+    assert tombstones.all() == [found]
+
+
+@pytest.mark.parametrize(
+    ("removed", "tried"),
+    [
+        ("Acme_Core-1.0.tar.gz", "acme-core-1.0.tar.gz"),
+        ("acme_core-1.0.tar.gz", "ACME.core-1.0.tar.gz"),
+        ("foo-1.0.tar.gz", "foo-1.0.0.tar.gz"),
+        ("foo-1.0.tar.gz", "foo-v1.tar.gz"),
+        ("foo-1.0rc1.tar.gz", "foo-1.0.RC01.tar.gz"),
+        ("foo-1.0-py2.py3-none-any.whl", "Foo-1.0-PY3.py2-None-ANY.whl"),
+        ("foo-1.0-1-py3-none-any.whl", "foo-1.0-01-py3-none-any.whl"),
+    ],
+)
+def test_spellings(tombstones: Tombstones, removed: str, tried: str) -> None:
+    """A name does not come back in another spelling, which installers would take for the same release."""
+    for one, other in ((removed, tried), (tried, removed)):
+        tombstones.add(one, ONE, "alice")
+        assert tombstones.of(other).filename == one
+        assert tombstones.lift(other).filename == one
+        assert tombstones.of(one) is None
+
+
+@pytest.mark.parametrize(
+    ("removed", "tried"),
+    [
+        ("foo-1.0.tar.gz", "foo-1.1.tar.gz"),
+        ("foo-1.0.tar.gz", "foo-1.0.zip"),
+        ("foo-1.0.tar.gz", "foo-1.0-py3-none-any.whl"),
+        ("foo-1.0.tar.gz", "foo-1.0+local.tar.gz"),
+        ("foo-1.0.tar.gz", "foo-1.0.post1.tar.gz"),
+        ("foo-1.0.tar.gz", "foo_bar-1.0.tar.gz"),
+        ("foo-1.0-py3-none-any.whl", "foo-1.0-1-py3-none-any.whl"),
+        ("foo-1.0-cp311-cp311-linux_x86_64.whl", "foo-1.0-cp312-cp312-linux_x86_64.whl"),
+        ("foo_1-2-py3-none-any.whl", "foo-1-2-py3-none-any.whl"),
+    ],
+)
+def test_others_are_free(tombstones: Tombstones, removed: str, tried: str) -> None:
+    """Removing a broken release must not keep people from publishing the mended one, or other projects theirs."""
+    tombstones.add(removed, ONE, "alice")
+    assert tombstones.of(tried) is None
+    assert tombstones.lift(tried) is None
+    assert tombstones.of(removed)
+
+
+def test_removed_again(tombstones: Tombstones) -> None:
+    """A name that was freed, used and removed once more stands for what was there last."""
+    tombstones.add("foo-1.0.tar.gz", ONE, "alice")
+    tombstones.add("foo-1.0.tar.gz", OTHER, "bob")
+    found = tombstones.of("foo-1.0.tar.gz")
+    assert (found.sha256, found.user) == (OTHER, "bob")
+    assert len(tombstones.all()) == 1
+
+
+def test_lift(tombstones: Tombstones) -> None:
+    """An admin frees one name, and no other."""
+    tombstones.add("foo-1.0.tar.gz", ONE, "alice")
+    tombstones.add("foo-2.0.tar.gz", OTHER, "alice")
+    lifted = tombstones.lift("foo-1.0.tar.gz")
+    assert isinstance(lifted, Tombstone)
+    assert lifted.sha256 == ONE
+    assert tombstones.lift("foo-1.0.tar.gz") is None
+    assert [stone.filename for stone in tombstones.all()] == ["foo-2.0.tar.gz"]
+
+
+@pytest.mark.parametrize("filename", ["", "foo", "../foo-1.0.tar.gz", "foo-1.0.exe", "foo-1.0.tar.gz\n"])
+def test_no_file_of_ours(tombstones: Tombstones, filename: str) -> None:
+    """What no upload can be called needs no tombstone, and whoever asks for one is told why."""
+    for ask in (tombstones.of, tombstones.lift, lambda name: tombstones.add(name, ONE, "alice")):
+        with pytest.raises(Refused):
+            ask(filename)
+    assert tombstones.all() == []

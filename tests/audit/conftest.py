@@ -1,0 +1,12 @@
+"""A log to write and to spoil."""
+
+from pathlib import Path
+
+import pytest
+from support.audit import Log
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Log:
+    """An audit log that nothing was written to."""
+    return Log(tmp_path)

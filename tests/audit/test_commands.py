@@ -1,0 +1,197 @@
+"""wheelhouse audit verify | who, and what the command line itself writes into the log."""
+
+import getpass
+import json
+from pathlib import Path
+
+import pytest
+from support.archives import sdist
+from support.command import run
+from support.pages import Site, write_settings
+from wheelhouse.audit import Audit
+from wheelhouse.pages import yanks
+from wheelhouse.settings import Settings
+
+
+@pytest.fixture
+def settings(site: Site) -> Path:
+    """The settings of a site with one release of foo."""
+    site.upload("foo-1.0.tar.gz", sdist())
+    return write_settings(site.home, site.home / "data", site.places.pages)
+
+
+@pytest.fixture
+def audit(settings: Path) -> Audit:
+    """Its audit log."""
+    found = Settings.load(settings)
+    return Audit(found.audit, found.audit_head)
+
+
+def lines(settings: Path) -> list[dict]:
+    """Return what was written to it."""
+    return [json.loads(line) for line in Settings.load(settings).audit.read_text().splitlines()]
+
+
+def some(audit: Audit) -> None:
+    """Write three lines about foo, and others."""
+    alice, bob = {"user": "alice", "address": "192.0.2.1"}, {"user": "bob", "address": "2001:db8::1"}
+    audit.write("claimed", **alice, project="foo")
+    audit.write("upload", **alice, project="foo", version="1.0", filename="foo-1.0.tar.gz", size=7, sha256="ab" * 32)
+    audit.write("upload", **bob, project="foobar", version="1.0", filename="foobar-1.0.tar.gz")
+    audit.write("refused", **bob, reason="it is no upload")
+    audit.write("denied", **bob, project="foo", filename="foo-2.0.tar.gz", reason="bob may not upload foo")
+
+
+def test_nothing_was_written(settings: Path, capsys: pytest.CaptureFixture) -> None:
+    """A new index is in order, and nobody has done anything to its projects."""
+    assert run(settings, "audit", "verify") == 0
+    assert capsys.readouterr() == ("Nothing was written yet.\n", "")
+    assert run(settings, "audit", "who", "foo") == 1
+    assert capsys.readouterr() == ("", "The audit log knows nothing of foo.\n")
+
+
+def test_whole(settings: Path, audit: Audit, capsys: pytest.CaptureFixture) -> None:
+    """It says how many lines, from when to when: an empty log would be whole as well."""
+    some(audit)
+    first, *_, last = (line["time"] for line in lines(settings))
+    assert run(settings, "audit", "verify") == 0
+    assert capsys.readouterr().out == f"All is whole: 5 lines, number 1 of {first} to number 5 of {last}.\n"
+
+
+def test_rotated_away(settings: Path, audit: Audit, capsys: pytest.CaptureFixture) -> None:
+    """That older lines are gone is said, and no fault."""
+    some(audit)
+    Settings.load(settings).audit.rename(settings.parent / "log/audit/audit.log.1")
+    some(audit)
+    (settings.parent / "log/audit/audit.log.1").unlink()
+    assert run(settings, "audit", "verify") == 0
+    said = capsys.readouterr().out.splitlines()
+    assert "6 lines, number 6 of" in said[0]
+    assert said[1] == "What came before number 6 was rotated away, so nothing is known of it."
+
+
+def test_not_whole(settings: Path, audit: Audit, capsys: pytest.CaptureFixture) -> None:
+    """The status is for timers, and the place for people."""
+    some(audit)
+    log = Settings.load(settings).audit
+    log.write_text(log.read_text().replace("bob", "alice", 1))
+    assert run(settings, "audit", "verify") == 1
+    said = capsys.readouterr()
+    assert said.out.splitlines() == [
+        "audit.log line 4 does not fit audit.log line 3: one of the two was changed",
+        "Faults: 1, in 5 lines.",
+    ]
+    assert said.err == ""
+
+
+def test_verify_cannot_be_done(settings: Path, capsys: pytest.CaptureFixture) -> None:
+    """A log that nobody could look at is not whole."""
+    Settings.load(settings).audit.mkdir()
+    assert run(settings, "audit", "verify") == 2
+    assert "this could not be done" in capsys.readouterr().err
+
+
+def test_who(settings: Path, audit: Audit, capsys: pytest.CaptureFixture) -> None:
+    """The usual question: who did what to a project, in any spelling, the newest last."""
+    some(audit)
+    assert run(settings, "audit", "who", "Foo") == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    table = [line.split() for line in said.out.splitlines()]
+    assert table[0] == ["TIME", "(UTC)", "EVENT", "USER", "FROM", "VERSION", "WHAT"]
+    day, time = lines(settings)[0]["time"].split(".")[0].split("T")
+    assert table[1] == [day, time, "claimed", "alice", "192.0.2.1"]
+    assert table[2][2:] == ["upload", "alice", "192.0.2.1", "1.0", "foo-1.0.tar.gz"]
+    assert table[3][2:6] == ["denied", "bob", "2001:db8::1", "foo-2.0.tar.gz:"]
+    assert said.out.endswith("foo-2.0.tar.gz: bob may not upload foo\n")
+    assert len(table) == 4
+    starts = {
+        line.index(text) for line, text in zip(said.out.splitlines(), ["FROM", "192.", "192.", "2001"], strict=True)
+    }
+    assert len(starts) == 1
+
+
+def test_who_as_json(settings: Path, audit: Audit, capsys: pytest.CaptureFixture) -> None:
+    """For programs: the lines as they are, with all that a table leaves out."""
+    some(audit)
+    assert run(settings, "audit", "who", "foo", "--json") == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert found == [line for line in lines(settings) if line.get("project") == "foo"]
+    assert len(found) == 3
+    assert run(settings, "audit", "who", "nobody", "--json") == 1
+    assert capsys.readouterr().out == ""
+
+
+def test_who_obeys_nobody(settings: Path, audit: Audit, capsys: pytest.CaptureFixture) -> None:
+    """What clients sent could clear the screen of whoever reads it, or write another line."""
+    audit.write("refused", user="a\nb", address="local", project="foo", reason="\x1b[2J\u202e\ud800\N{SNOWMAN}")
+    assert run(settings, "audit", "who", "foo") == 0
+    said = capsys.readouterr().out
+    assert said.count("\n") == 2
+    assert "a\\nb" in said
+    assert said.endswith("\\x1b[2J\\u202e\\ud800\N{SNOWMAN}\n")
+
+
+def test_who_in_a_spoilt_log(settings: Path, audit: Audit, capsys: pytest.CaptureFixture) -> None:
+    """What can be read is shown, and that there is more is said."""
+    some(audit)
+    log = Settings.load(settings).audit
+    log.write_bytes(log.read_bytes() + b"nonsense\n")
+    assert run(settings, "audit", "who", "foo") == 0
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == 4
+    assert said.err == "Some of the audit log cannot be read: see wheelhouse audit verify\n"
+
+
+@pytest.mark.parametrize("words", [[], ["who"], ["verify", "foo"], ["erase"]], ids=str)
+def test_a_wrong_call(settings: Path, words: list[str]) -> None:
+    """The status tells it from a log that is not whole."""
+    with pytest.raises(SystemExit) as left:
+        run(settings, "audit", *words)
+    assert left.value.code == 2
+
+
+def test_yanks_are_told(settings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who took a release out of everybody's builds, and why; and who put it back."""
+    monkeypatch.setenv("WHEELHOUSE_USER", "carol")
+    assert run(settings, "yank", "Foo", "v1.0", "--reason", "it deletes data") == 0
+    assert run(settings, "unyank", "foo", "1.0") == 0
+    keys = ("event", "user", "address", "project", "version", "reason")
+    assert [tuple(line.get(key) for key in keys) for line in lines(settings)] == [
+        ("yanked", "carol", "local", "foo", "v1.0", "it deletes data"),
+        ("unyanked", "carol", "local", "foo", "1.0", None),
+    ]
+
+
+def test_who_it_was_without_the_wrapper(settings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever calls the program itself is the one it runs as."""
+    monkeypatch.delenv("WHEELHOUSE_USER", raising=False)
+    run(settings, "yank", "foo", "1.0")
+    assert [line["user"] for line in lines(settings)] == [getpass.getuser()]
+
+
+def test_nothing_to_yank(settings: Path) -> None:
+    """What was not done is not told."""
+    assert run(settings, "yank", "foo", "7.0") == 1
+    assert not Settings.load(settings).audit.exists()
+
+
+def test_a_yank_that_fails(settings: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line was there first; a second one says that nothing came of it."""
+
+    def full(*_arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(yanks, "change", full)
+    assert run(settings, "yank", "foo", "1.0") == 2
+    assert [line["event"] for line in lines(settings)] == ["yanked", "undone"]
+    assert "No space left" in lines(settings)[1]["reason"]
+    assert not site.places.yanked.exists()
+
+
+def test_a_yank_that_cannot_be_told(settings: Path, site: Site, capsys: pytest.CaptureFixture) -> None:
+    """What nobody could trace is not done."""
+    Settings.load(settings).audit.mkdir()
+    assert run(settings, "yank", "foo", "1.0") == 2
+    assert "this could not be done" in capsys.readouterr().err
+    assert not site.places.yanked.exists()

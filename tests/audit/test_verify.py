@@ -1,0 +1,344 @@
+"""Whatever is done to the log by hand is found, and named."""
+
+import gzip
+import json
+import re
+from collections.abc import Callable
+
+import pytest
+from support.audit import Log
+from wheelhouse.audit.line import Line
+from wheelhouse.audit.verify import Verification
+
+Lines = list[bytes]
+
+
+def edited(line: bytes, old: bytes = b"alice", new: bytes = b"mallo") -> bytes:
+    """Return a line that accuses somebody else."""
+    assert old in line
+    return line.replace(old, new)
+
+
+def forged(before: bytes, **facts: object) -> bytes:
+    """Return a line that follows another one as if it had always been there."""
+    told = {"event": "upload", "user": "mallory", "address": "192.0.2.2", "filename": "foo-9.tar.gz"} | facts
+    return Line.after(Line.parse(before.rstrip(b"\n")), told).raw + b"\n"
+
+
+def changed(lines: Lines, place: int, line: bytes) -> Lines:
+    """Return the lines with another one in the place of one of them."""
+    return [*lines[:place], line, *lines[place + 1 :]]
+
+
+def inserted(lines: Lines, place: int, *more: bytes) -> Lines:
+    """Return the lines with more before one of them."""
+    return [*lines[:place], *more, *lines[place:]]
+
+
+# What is done to ten lines, and what is found then: in the order in which it is named.
+TAMPERING: dict[str, tuple[Callable[[Lines], Lines], list[str]]] = {
+    "the first is edited": (
+        lambda lines: changed(lines, 0, edited(lines[0])),
+        ["audit.log line 2 does not fit audit.log line 1: one of the two was changed"],
+    ),
+    "one is edited": (
+        lambda lines: changed(lines, 4, edited(lines[4])),
+        ["audit.log line 6 does not fit audit.log line 5: one of the two was changed"],
+    ),
+    "the last is edited": (
+        lambda lines: changed(lines, 9, edited(lines[9])),
+        ["audit.log line 10 was changed or added: the newest line is another number 10"],
+    ),
+    "two neighbours are edited": (
+        lambda lines: changed(changed(lines, 4, edited(lines[4])), 5, edited(lines[5])),
+        ["audit.log line 6 does not fit audit.log line 5", "audit.log line 7 does not fit audit.log line 6"],
+    ),
+    "the link of one is edited": (
+        lambda lines: changed(lines, 4, edited(lines[4], b'"previous":"', b'"previous":"0')),
+        ["audit.log line 5 does not fit audit.log line 4", "audit.log line 6 does not fit audit.log line 5"],
+    ),
+    "the number of one is edited": (
+        lambda lines: changed(lines, 4, edited(lines[4], b'"number":5,', b'"number":7,')),
+        ["audit.log line 5 comes too early: what belongs before it is missing, number 5 to 6", "audit.log line 6 is"],
+    ),
+    "one becomes nonsense": (
+        lambda lines: changed(lines, 4, b"nonsense\n"),
+        ["audit.log line 5 is no line of this log"],
+    ),
+    "one is emptied": (lambda lines: changed(lines, 4, b"\n"), ["audit.log line 5 is no line of this log"]),
+    "one is cut": (
+        lambda lines: changed(lines, 4, lines[4][:40] + b"\n"),
+        ["audit.log line 5 is no line of this log"],
+    ),
+    "two become one": (
+        lambda lines: changed(lines, 4, lines[4].rstrip(b"\n")),
+        ["audit.log line 5 is no line of this log", "audit.log line 6 comes too early"],
+    ),
+    "another line end": (
+        lambda lines: changed(lines, 4, lines[4].replace(b"\n", b"\r\n")),
+        ["audit.log line 6 does not fit audit.log line 5"],
+    ),
+    "a space": (
+        lambda lines: changed(lines, 4, lines[4].replace(b",", b", ", 1)),
+        ["audit.log line 6 does not fit audit.log line 5"],
+    ),
+    "the first is dropped": (
+        lambda lines: lines[1:],
+        ["audit.log line 1 comes too early: what belongs before it is missing, number 1"],
+    ),
+    "the first three are dropped": (
+        lambda lines: lines[3:],
+        ["audit.log line 1 comes too early: what belongs before it is missing, number 1 to 3"],
+    ),
+    "one is dropped": (
+        lambda lines: [*lines[:4], *lines[5:]],
+        ["audit.log line 5 comes too early: what belongs before it is missing, number 5"],
+    ),
+    "the last two are dropped": (
+        lambda lines: lines[:8],
+        ["After audit.log line 8 all is missing, number 9 to 10"],
+    ),
+    "all are dropped": (lambda _lines: [], ["After the beginning all is missing, number 1 to 10"]),
+    "one is added that fits": (
+        lambda lines: inserted(lines, 5, forged(lines[4])),
+        ["audit.log line 7 is number 6, where number 7 belongs: it was added, or moved"],
+    ),
+    "one is added with another number": (
+        lambda lines: inserted(lines, 5, forged(lines[1])),
+        ["audit.log line 6 is number 3, where number 6 belongs: it was added, or moved"],
+    ),
+    "one is added at the end": (
+        lambda lines: [*lines, forged(lines[-1])],
+        ["audit.log line 11 was added: the newest line is number 10"],
+    ),
+    "two are added at the end": (
+        lambda lines: [*lines, forged(lines[-1]), forged(forged(lines[-1]))],
+        ["audit.log line 11 was added", "audit.log line 12 was added"],
+    ),
+    "nonsense is added": (
+        lambda lines: inserted(lines, 5, b"a\n", b"b\n", b"c\n", b"d\n"),
+        [f"audit.log line {number} is no line of this log" for number in (6, 7, 8, 9)],
+    ),
+    "nonsense is added at the end": (
+        lambda lines: [*lines, b"nonsense\n"],
+        ["audit.log line 11 is no line of this log"],
+    ),
+    "half a line is added at the end": (
+        lambda lines: [*lines, b"nonsense"],
+        ["audit.log line 11 is no line of this log"],
+    ),
+    "nonsense comes first": (
+        lambda lines: inserted(lines, 0, b"nonsense\n"),
+        ["audit.log line 1 is no line of this log"],
+    ),
+    "a long line is added": (
+        lambda lines: inserted(lines, 5, b"x" * 1_000_000 + b"\n"),
+        ["audit.log line 6 is no line of this log"],
+    ),
+    "a deep one is added": (
+        lambda lines: inserted(lines, 5, b"[" * 30_000 + b"\n"),
+        ["audit.log line 6 is no line of this log"],
+    ),
+    "two are swapped": (
+        lambda lines: [*lines[:4], lines[5], lines[4], *lines[6:]],
+        ["audit.log line 5 comes too early", "audit.log line 7 comes too early"],
+    ),
+    "one is doubled": (
+        lambda lines: inserted(lines, 4, lines[4]),
+        ["audit.log line 6 is number 5, where number 6 belongs: it was added, or moved"],
+    ),
+    "some are doubled": (
+        lambda lines: inserted(lines, 6, *lines[3:6]),
+        ["audit.log line 7 is number 4, where number 7 belongs: it was added, or moved"],
+    ),
+    "the last is doubled": (
+        lambda lines: [*lines, lines[-1]],
+        ["audit.log line 11 was added: the newest line is number 10"],
+    ),
+    "the last is put in the middle as well": (
+        lambda lines: inserted(lines, 4, lines[-1]),
+        ["audit.log line 5 comes too early"],
+    ),
+    "two things at once": (
+        lambda lines: [*changed(lines, 1, edited(lines[1]))[:6], *lines[7:]],
+        ["audit.log line 3 does not fit audit.log line 2", "audit.log line 7 comes too early"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("harm", "found"), TAMPERING.values(), ids=TAMPERING.keys())
+def test_tampering(log: Log, harm: Callable[[Lines], Lines], found: list[str]) -> None:
+    """Each place is named, and nothing else is accused."""
+    log.write(10)
+    log.change(harm(log.lines()))
+    faults = log.faults()
+    assert [fault[: len(start)] for fault, start in zip(faults, found, strict=True)] == found
+
+
+@pytest.mark.parametrize("harm", [harm for harm, _found in TAMPERING.values()], ids=TAMPERING.keys())
+def test_tampering_stays_visible(log: Log, harm: Callable[[Lines], Lines]) -> None:
+    """The index goes on, and what is written then covers nothing up."""
+    log.write(10)
+    log.change(harm(log.lines()))
+    log.write(3)
+    assert log.told()[-3:] == log.wanted()[-3:]
+    before = log.faults()
+    assert before
+    log.write(3)
+    log.rotate()
+    log.write(3)
+    assert log.told()[-6:] == log.wanted()[-6:]
+    assert [fault.replace("audit.log.1", "audit.log") for fault in log.faults()] == before
+
+
+def test_the_last_line_is_dropped(log: Log) -> None:
+    """A crash looks the same, and so it is mended: the line is back, the same one."""
+    log.write(10)
+    lines = log.lines()
+    log.change(lines[:-1])
+    assert log.faults() == []
+    assert log.lines() == lines
+    log.change([*lines[:-1], lines[-1][:20]])
+    log.write()
+    assert log.lines()[:10] == lines
+    assert log.faults() == []
+
+
+def test_nothing_is_wrong_with_a_whole_log(log: Log) -> None:
+    """Nobody looks at warnings that are always there."""
+    assert log.faults() == []
+    for _ in range(3):
+        log.write()
+        assert log.faults() == []
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense\n", b"{}\n", b"\xff"])
+def test_the_head_is_spoilt(log: Log, content: bytes) -> None:
+    """Without it nobody can say whether lines are missing at the end, and that stays so."""
+    log.write(3)
+    log.head.write_bytes(content)
+    assert log.faults() == ["The head, which has the newest line, is missing or damaged: the last lines may be missing"]
+    log.write(2)
+    (fault,) = log.faults()
+    assert fault.startswith("audit.log line 4 says that the log was not found as it had been left")
+    assert "audit-head.json was missing, or damaged" in fault
+    assert log.told() == log.wanted()
+
+
+def test_the_head_is_lost(log: Log) -> None:
+    """The same where the file is gone."""
+    log.write(3)
+    log.head.unlink()
+    assert len(log.faults()) == 1
+    log.write(2)
+    assert len(log.faults()) == 1
+
+
+def test_the_head_is_edited(log: Log) -> None:
+    """What it says is compared with the log, and the other way round."""
+    log.write(3)
+    log.head.write_bytes(edited(log.head.read_bytes()))
+    assert log.faults() == ["audit.log line 3 was changed or added: the newest line is another number 3"]
+    log.write()
+    assert log.faults()[0].startswith("audit.log line 4 does not fit audit.log line 3")
+
+
+def test_an_old_head(log: Log) -> None:
+    """The data came back from a backup, and the log did not: what the backup does not know is named."""
+    log.write(3)
+    old = log.head.read_bytes()
+    log.write(2)
+    log.head.write_bytes(old)
+    assert [fault.split(" was")[0] for fault in log.faults()] == ["audit.log line 4", "audit.log line 5"]
+    log.write(2)
+    assert log.told() == log.wanted()
+    assert len(log.faults()) == 2
+    assert log.faults()[0].startswith("audit.log line 6 is number 4, where number 6 belongs")
+
+
+def test_the_log_is_lost(log: Log) -> None:
+    """The data came back on a new server, without the log: it goes on, and says what is not there."""
+    log.write(5)
+    log.path.unlink()
+    log.write(2)
+    assert [line["number"] for line in log.all()] == [6, 7, 8]
+    (fault,) = log.faults()
+    assert "audit.log line 1 says that the log was not found as it had been left" in fault
+    assert "number 5" in fault
+
+
+def test_both_are_lost(log: Log) -> None:
+    """Nothing is left to compare with: the log begins anew, and says so by its numbers."""
+    log.write(5)
+    log.path.unlink()
+    log.head.unlink()
+    log.write()
+    assert [line["number"] for line in log.all()] == [1]
+
+
+def test_what_was_looked_at(log: Log) -> None:
+    """People are told how far the word 'whole' goes."""
+    log.write(3)
+    verification = Verification()
+    assert list(verification.faults(log.audit)) == []
+    assert (verification.count, verification.first.number, verification.last.number) == (3, 1, 3)
+    assert verification.last.raw + b"\n" == log.lines()[-1]
+
+
+def test_lines_that_come_meanwhile(log: Log) -> None:
+    """A long look at a busy index accuses nobody of what was written since it began."""
+    log.write(3)
+    with log.audit.reading() as (head, (part,)):
+        log.write(2)
+        assert head.number == 3
+        assert len(list(part.lines())) == 3
+
+
+def test_a_rotation_meanwhile(log: Log) -> None:
+    """The same for logrotate, which moves the files on."""
+    log.write(3)
+    log.rotate()
+    log.write(3)
+    with log.audit.reading() as (_head, parts):
+        log.rotate()
+        log.write()
+        assert [json.loads(line)["number"] for part in parts for line in part.lines()] == list(range(1, 8))
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_harm_in_a_file_that_was_put_away(log: Log, number: int) -> None:
+    """Old lines are as safe as new ones, compressed or not, and named by their file."""
+    for _ in range(4):
+        log.write(5)
+        log.rotate()
+    suffix = ".gz" if number > 1 else ""
+    path = log.path.with_name(f"audit.log.{number}{suffix}")
+    content = gzip.decompress(path.read_bytes()) if suffix else path.read_bytes()
+    lines = content.splitlines(keepends=True)
+    content = b"".join(changed(lines, 2, edited(lines[2])))
+    path.write_bytes(gzip.compress(content) if suffix else content)
+    (fault,) = log.faults()
+    assert fault.startswith(f"{path.name} line 4 does not fit {path.name} line 3")
+
+
+def test_a_file_is_lost(log: Log) -> None:
+    """Of files that were put away, one in the middle is missed."""
+    for _ in range(4):
+        log.write(5)
+        log.rotate()
+    log.path.with_name("audit.log.2.gz").unlink()
+    (fault,) = log.faults()
+    assert re.fullmatch(r"audit\.log\.1 line 1 comes too early: .* missing, number 12 to 17", fault)
+
+
+def test_a_file_is_torn(log: Log) -> None:
+    """A disk that has lost the end of a compressed file does not keep the rest from being looked at."""
+    for _ in range(3):
+        log.write(50)
+        log.rotate()
+    path = log.path.with_name("audit.log.3.gz")
+    path.write_bytes(path.read_bytes()[:-100])
+    faults = log.faults()
+    assert faults[0].startswith("audit.log.3.gz cannot be read after line ")
+    assert faults[1].startswith("audit.log.2.gz line 1 comes too early")
+    assert len(faults) == 2

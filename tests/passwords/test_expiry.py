@@ -1,0 +1,137 @@
+"""Users who expire: a password that lies forgotten in some build server's settings must not be good for ever."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from support.files import keep_time, replace
+from support.passwords import ALICE, BOB, Clock, Runs, hashed, passwords
+
+Checker, HtpasswdFile = passwords.Checker, passwords.HtpasswdFile
+
+LAST_DAY, FIRST_DAY_WITHOUT = date(2026, 12, 31), date(2027, 1, 1)
+
+
+@pytest.fixture
+def htpasswd(tmp_path: Path) -> Path:
+    """Alice expires with the year; bob does not."""
+    path = tmp_path / "htpasswd"
+    path.write_text(f"alice:{ALICE}:2027-01-01\nbob:{BOB}\n")
+    return path
+
+
+def test_expires(checker: Checker, clock: Clock) -> None:
+    """She is in until the day comes, whatever she sends from then on, and nobody else is concerned."""
+    for clock.day, answer in [
+        (date(2026, 1, 1), True),
+        (LAST_DAY, True),
+        (FIRST_DAY_WITHOUT, False),
+        (date(2027, 1, 2), False),
+        (date(2038, 1, 1), False),
+    ]:
+        assert checker.check("alice", "right") is answer
+        assert checker.check("alice", "wrong") is False
+        assert checker.check("bob", "word") is True
+        assert checker.check("carol", "right") is None
+
+
+def test_a_remembered_pair_dies_at_midnight(checker: Checker, clock: Clock, runs: Runs) -> None:
+    """Minutes count where a password has got out. And a clock that is set right again lets her in again."""
+    clock.day = LAST_DAY
+    for _ in range(3):
+        assert checker.check("alice", "right") is True
+    assert len(runs.asked) == 1
+    clock.day = FIRST_DAY_WITHOUT
+    for _ in range(3):
+        assert checker.check("alice", "right") is False
+    clock.day = LAST_DAY
+    assert checker.check("alice", "right") is True
+
+
+@pytest.mark.parametrize(
+    ("now", "answer"),
+    [
+        (datetime(2026, 12, 31, 23, 59, 59, tzinfo=UTC), True),
+        (datetime(2027, 1, 1, tzinfo=UTC), False),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("hours", [-11, 0, 14])
+def test_midnight_is_utc_s(
+    htpasswd: Path, monkeypatch: pytest.MonkeyPatch, now: datetime, answer: bool, hours: int
+) -> None:
+    """The day begins at the same moment on servers in all places."""
+
+    class Now(datetime):
+        @classmethod
+        def now(cls, tz: timezone | None = None) -> datetime:
+            return now.astimezone(tz or timezone(timedelta(hours=hours)))
+
+    monkeypatch.setattr(passwords, "datetime", Now)
+    assert Checker(HtpasswdFile(htpasswd)).check("alice", "right") is answer
+
+
+def test_it_takes_as_long_as_a_wrong_password(checker: Checker, clock: Clock, runs: Runs, htpasswd: Path) -> None:
+    """Neither time nor work tells that a user has expired, or that the guess was right: one run, at the user's cost."""
+    replace(htpasswd, f"bob:{BOB}:2027-01-01\nalice:{ALICE}:2027-01-01\n")
+    assert checker.check("alice", "right")
+    clock.day = FIRST_DAY_WITHOUT
+    for user, own_hash, password in [("alice", ALICE, "right"), ("alice", ALICE, "wrong"), ("bob", BOB, "word")]:
+        for _ in range(2):
+            runs.asked.clear()
+            assert checker.check(user, password) is False
+            ((_, asked),) = runs.asked
+            assert asked[:7].decode() == own_hash[:7]
+            assert len(asked) == 60
+
+
+def test_not_even_if_everything_fits(checker: Checker, clock: Clock, runs: Runs) -> None:
+    """The answer for an expired user does not depend on bcrypt."""
+    runs.asks(lambda _password, _hash: True)
+    clock.day = FIRST_DAY_WITHOUT
+    for _ in range(2):
+        assert checker.check("alice", "right") is False
+
+
+@pytest.mark.parametrize("how", [replace, keep_time], ids=["replaced", "same size and time"])
+def test_another_day(checker: Checker, clock: Clock, htpasswd: Path, how: Callable) -> None:
+    """A day that is moved, either way, counts with the next request."""
+    clock.day = LAST_DAY
+    assert checker.check("alice", "right") is True
+    before = htpasswd.read_text()
+    how(htpasswd, before.replace("2027-01-01", "2026-12-31"))
+    assert checker.check("alice", "right") is False
+    how(htpasswd, before.replace("2027-01-01", "2028-02-29"))
+    clock.day = FIRST_DAY_WITHOUT
+    assert checker.check("alice", "right") is True
+
+
+def test_no_longer(checker: Checker, clock: Clock, htpasswd: Path) -> None:
+    """A new password and a new day come together: the old password is not good for a moment more."""
+    clock.day = FIRST_DAY_WITHOUT
+    assert checker.check("alice", "right") is False
+    replace(htpasswd, f"alice:{hashed('new')}:2028-01-01\nbob:{BOB}\n")
+    assert checker.check("alice", "right") is False
+    assert checker.check("alice", "new") is True
+
+
+@pytest.mark.parametrize(
+    "day",
+    [
+        *("", "soon", "None", "null", "0", "2027-13-01", "2027-02-29", "20270101", "2027-W01-1", "2027-1-1"),
+        *("01.01.2027", "2027-01-01T00:00", "2027-01-01:x", " 2027-01-01"),
+    ],
+    ids=ascii,
+)
+def test_a_day_that_is_none(checker: Checker, htpasswd: Path, day: str) -> None:
+    """Nobody is let in by a file that is damaged: whose day it was, nobody can tell. The log says where to look."""
+    assert checker.check("bob", "word")
+    good = htpasswd.read_text()
+    replace(htpasswd, f"bob:{BOB}\nalice:{ALICE}:{day}\n")
+    for user, password in [("alice", "right"), ("bob", "word")]:
+        with pytest.raises(ValueError, match="htpasswd is damaged, at the user 'alice'") as error:
+            checker.check(user, password)
+        assert "$2y$" not in str(error.value)
+    replace(htpasswd, good)
+    assert checker.check("bob", "word")

@@ -1,0 +1,78 @@
+"""An audit log of its own, what may happen to it, and what is to be seen of it."""
+
+import gzip
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from wheelhouse.audit import Audit, files
+from wheelhouse.audit.line import Line
+from wheelhouse.audit.verify import Verification
+
+
+class Log:
+    """A log and its head, in two directories as on a server. Lines are told apart by their file names."""
+
+    def __init__(self, home: Path):
+        self.path, self.head = home / "log/audit/audit.log", home / "state/audit-head.json"
+        for directory in (self.path.parent, self.head.parent):
+            directory.mkdir(parents=True)
+        self.audit = Audit(self.path, self.head)
+        self.written = 0
+
+    def write(self, count: int = 1) -> None:
+        """Write lines, each of another file."""
+        for _ in range(count):
+            name = f"foo-{self.written + 1}.tar.gz"
+            self.audit.write("upload", user="alice", address="192.0.2.1", project="foo", filename=name, size=7)
+            self.written += 1
+
+    def faults(self) -> list[str]:
+        """Return what is found wrong with it."""
+        return list(Verification().faults(self.audit))
+
+    def lines(self) -> list[bytes]:
+        """Return the lines of the file that is being written."""
+        return self.path.read_bytes().splitlines(keepends=True)
+
+    def change(self, lines: list[bytes]) -> None:
+        """Write other lines in their stead, by hand."""
+        self.path.write_bytes(b"".join(lines))
+
+    def all(self) -> list[dict]:
+        """Return what all lines of all files say, oldest first, but for those that say nothing."""
+        found = []
+        for path in [*files.rotated(self.path), *([self.path] if self.path.exists() else [])]:
+            content = gzip.decompress(path.read_bytes()) if files.is_compressed(path) else path.read_bytes()
+            for line in content.splitlines():
+                with suppress(ValueError):
+                    found.append(Line.parse(line).facts)
+        return found
+
+    def told(self) -> list[str]:
+        """Return the file names that the lines are about, oldest first."""
+        return [line["filename"] for line in self.all() if "filename" in line]
+
+    def wanted(self) -> list[str]:
+        """Return the file names that it should tell, after as many lines as were written."""
+        return [f"foo-{number}.tar.gz" for number in range(1, self.written + 1)]
+
+    def wanted_next(self) -> bytes:
+        """Return what the next line to be written will have in it."""
+        return f'"foo-{self.written + 1}.tar.gz"'.encode()
+
+    def rotate(self, keep: int = 100) -> None:
+        """Do what logrotate does with compress, delaycompress, notifempty and create."""
+        if not self.path.exists() or not self.path.stat().st_size:
+            return
+        for path in files.rotated(self.path):
+            number = int(path.name.split(".")[2])
+            if number >= keep:
+                path.unlink()
+            elif files.is_compressed(path):
+                path.rename(self.path.with_name(f"audit.log.{number + 1}.gz"))
+            else:
+                path.with_name(f"audit.log.{number + 1}.gz").write_bytes(gzip.compress(path.read_bytes()))
+                path.unlink()
+        self.path.rename(self.path.with_name("audit.log.1"))
+        os.close(os.open(self.path, os.O_CREAT | os.O_EXCL, 0o640))

@@ -1,0 +1,10 @@
+"""The command line, as people call it."""
+
+from pathlib import Path
+
+from wheelhouse import __main__ as program
+
+
+def run(settings: Path, *words: str) -> int:
+    """Run the program in this process. Returns its exit status."""
+    return program.main(["--settings", str(settings), *words])
