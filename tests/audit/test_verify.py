@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from support.audit import Log
-from wheelhouse.audit.line import Line
+from wheelhouse.audit.line import LONGEST_LINE, Line
 from wheelhouse.audit.verify import Verification
 
 Lines = list[bytes]
@@ -189,6 +189,35 @@ def test_tampering_stays_visible(log: Log, harm: Callable[[Lines], Lines]) -> No
     log.write(3)
     assert log.told()[-6:] == log.wanted()[-6:]
     assert [fault.replace("audit.log.1", "audit.log") for fault in log.faults()] == before
+
+
+def test_half_a_line_stays_a_line(log: Log) -> None:
+    """What somebody left at the end is kept to be looked at, and does not spoil the line that comes after it."""
+    log.write(3)
+    log.change([*log.lines(), b"nonsense"])
+    log.write()
+    assert log.lines()[3] == b"nonsense\n"
+    assert [line["event"] for line in log.all()] == ["upload"] * 3 + ["broken", "upload"]
+
+
+def test_a_line_without_an_end(log: Log) -> None:
+    """In a file that was put away, the last byte is as safe as the others."""
+    log.write(3)
+    log.rotate()
+    log.write()
+    path = log.path.with_name("audit.log.1")
+    whole = path.read_bytes()
+    for end in (b"", b"x", b"\0"):
+        path.write_bytes(whole[:-1] + end)
+        assert log.faults() == ["audit.log.1 line 3 is no line of this log: it was changed, or added"]
+
+
+def test_no_more_is_read_than_a_line_has(log: Log) -> None:
+    """A file without line ends, of any size, is no reason to run out of memory."""
+    log.write(2)
+    log.change([log.lines()[0], b"x" * 10 * LONGEST_LINE + b"\n", log.lines()[1]])
+    with log.audit.reading() as (_head, (part,)):
+        assert [len(raw) for raw in part.lines()][1] == LONGEST_LINE
 
 
 def test_the_last_line_is_dropped(log: Log) -> None:

@@ -11,7 +11,7 @@ import pytest
 from shared import snapshot
 from shared.http import curl
 from shared.uploads import TYPE, form
-from support.archives import wheel
+from support.archives import fitting
 
 CAROL = {"name": "carol", "password": "Carol's own, and very secret", "groups": ["publishers"]}
 ACCOUNT_FILES = ("htpasswd", "htpasswd.fingerprints", "groups", "rights.json")
@@ -29,7 +29,7 @@ def story(deploy, servers, all_settings, client_of, put, tmp_path_factory, new_v
         host, settings, client = servers[server], all_settings[server], client_of(server)
         login = ["--user", f"{CAROL['name']}:{CAROL['password']}"]
         name = f"acme_carol-{new_version()}-py3-none-any.whl"
-        body = put(client, "/root/body", form(name, wheel()))
+        body = put(client, "/root/body", form(name, fitting(name)))
         return SimpleNamespace(
             files=snapshot.files(host, settings),
             service=snapshot.service(host),

@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 from shared.uploads import form
-from support.archives import sdist, wheel
+from support.archives import sdist, tarred, wheel
 
 # File name, content, the form's fields, status, and what the answer says. * is new each time.
 BAD = [
@@ -16,10 +16,15 @@ BAD = [
     ("acme_*.exe", b"MZ", {}, 400, "is not the file name of a wheel or sdist"),
     ("acme_*.whl", wheel(), {}, 400, "is not the file name of a wheel or sdist"),
     ("../acme_*-1.0.tar.gz", sdist(), {}, 400, "characters that no distribution's has"),
-    ("acme_*-1.0.tar.gz", sdist(), {"sha256_digest": "0" * 64}, 400, "sha256_digest differs"),
-    ("acme_*-1.0.tar.gz", sdist(), {"md5_digest": "0" * 32}, 400, "md5_digest differs"),
-    ("acme_*-1.0.tar.gz", sdist(), {"blake2_256_digest": "0" * 64}, 400, "blake2_256_digest differs"),
-    ("acme_*-1.0.tar.gz", sdist(), {":action": "doc_upload"}, 400, "does not know the action"),
+    ("acme_*-1.0.tar.gz", sdist(), {"sha256_digest": "0" * 64}, 400, "not what was sent, by its sha256_digest"),
+    ("acme_*-1.0.tar.gz", sdist(), {"md5_digest": "0" * 32}, 400, "not what was sent, by its md5_digest"),
+    ("acme_*-1.0.tar.gz", sdist(), {"blake2_256_digest": "0" * 64}, 400, "not what was sent, by its blake2_256"),
+    ("acme_*-1.0.tar.gz", sdist(), {":action": "doc_upload"}, 400, "and no documentation"),
+    ("acme_*-1.0.tar.gz", sdist(), {":action": "submit"}, 400, "does not know the action"),
+    ("acme_*-1.0.tar.gz", sdist(), {"attestations": "[{}]"}, 400, "Upload without them"),
+    ("acme_*-1.0.tar.gz", sdist(), {"version": "1.1"}, 400, "the form says version 1.1"),
+    ("acme_*-1.0.tar.gz", sdist("other"), {}, 400, "its metadata names other"),
+    ("acme_*-1.0.tar.gz", tarred({"../x": ""}), {}, 400, "is not inside it"),
 ]
 
 
@@ -41,7 +46,7 @@ def test_bad_upload(upload, on_disk, name, content, fields, status, reason):
 def test_torn_upload(send, on_disk):
     """A proxy that gave up on the way makes a body that ends early and claims to be whole."""
     new = beginning()
-    whole = form(f"{new}-1.0.tar.gz", sdist())
+    whole = form(f"{new}-1.0.tar.gz", sdist(new))
     answer = send(whole[:-20], user="bob")
     assert answer.status == 400
     assert "torn" in answer.body
@@ -49,27 +54,35 @@ def test_torn_upload(send, on_disk):
     assert send(whole, user="bob").status == 200
 
 
-def test_broken_connection(client, put, host, settings, password_of, server, on_disk):
+def test_broken_connection(client, put, settings, password_of, server, on_disk):
     """A client that goes away in the middle leaves nothing behind, neither the file nor its temporary one."""
     new = beginning()
     # Content-Length promises more than is sent before the client closes.
-    file = put(client, "/root/body", form(f"{new}-1.0.tar.gz", sdist())[:-40])
+    file = put(client, "/root/body", form(f"{new}-1.0.tar.gz", sdist(new))[:-40])
     options = (
         f"--user bob:{password_of(server, 'bob')} --max-time 2 --header Content-Length:100000 --data-binary @{file}"
     )
     assert client.run(f"curl --http1.1 --silent {options} {settings['pypi_url']}").rc == 28
     assert on_disk(new) == []
-    assert host.check_output(f"find {settings['pypi_data_dir']}/spool -mindepth 1") == ""
+    assert on_disk(".upload-") == []
 
 
 def test_used_name(upload, host, settings):
     """A release that people have installed never becomes another one."""
-    name = beginning() + "-1.0.tar.gz"
-    assert upload(name, sdist("acme"), user="bob").status == 200
-    answer = upload(name, sdist("acme", "2.0"), user="bob")
+    new = beginning()
+    name = f"{new}-1.0.tar.gz"
+    assert upload(name, sdist(new), user="bob").status == 200
+    answer = upload(name, sdist(new, more="Summary: another\n"), user="bob")
     assert answer.status == 409
     assert "here already" in answer.body
-    assert host.file(f"{settings['pypi_data_dir']}/packages/{name}").content == sdist("acme")
+    assert host.file(f"{settings['pypi_data_dir']}/packages/{name}").content == sdist(new)
+
+
+def test_the_same_again(upload):
+    """A job that was cut off after its upload is run again, and must not fail for having worked the first time."""
+    new = beginning()
+    for _ in range(2):
+        assert upload(f"{new}-1.0.tar.gz", sdist(new), user="bob").status == 200
 
 
 SEND = {
@@ -83,7 +96,7 @@ def test_people_read_the_reason(workplace, upload, client, put, program):
     """An answer that the program does not show is none. The file is a good one, under a name that is taken."""
     new = beginning()
     name = f"{new}-1.0-py3-none-any.whl"
-    assert upload(name, wheel("acme", "0.9"), user="bob").status == 200
+    assert upload(name, wheel(new, more="Summary: another\n"), user="bob").status == 200
     here = workplace("bob")
     put(client, f"{here.home}/{name}", wheel(new))
     result = here.run(SEND[program], TWINE_PASSWORD="{password}", UV_PUBLISH_PASSWORD="{password}")

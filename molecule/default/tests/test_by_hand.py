@@ -78,3 +78,5 @@ def test_yank(host, ask, project):
     refused = host.run(f"wheelhouse yank {name} 7.0")
     assert refused.rc == 1
     assert f"There is no {name} 7.0 here. There are: 1.0." in refused.stdout
+    told = host.check_output(f"wheelhouse audit who {name}")
+    assert told.count(" yanked ") == told.count(" unyanked ") == 1

@@ -3,7 +3,7 @@
 import uuid
 
 import pytest
-from support.archives import wheel
+from support.archives import fitting
 
 HANA = ("hana", "The password of hana")
 WRONG = ("rita", "wrong")
@@ -100,7 +100,7 @@ def test_read(request_from, server, where, who, status, path):
 def test_upload(send_from, server, where, who, status):
     """Publishing needs a user and a right, whatever the settings say about reading."""
     name = f"team_{uuid.uuid4().hex[:8]}-1.0-py3-none-any.whl"
-    assert send_from(where, server, name, wheel(), who=who).status == status
+    assert send_from(where, server, name, fitting(name), who=who).status == status
 
 
 @pytest.mark.parametrize(("server", "where", "forwarded", "status"), FORWARDED)

@@ -53,3 +53,13 @@ def test_rotation(host, settings):
     host.check_output("logrotate --force /etc/logrotate.d/pypi")
     assert host.file(access).mode == 0o640
     assert host.file(f"{access}.1").exists
+
+
+def test_rotation_of_the_audit_log(host, settings):
+    """The chain goes on from file to file, and user pypi has a log to write after it."""
+    log = f"{settings['pypi_log_dir']}/audit/audit.log"
+    assert log in host.run("logrotate --debug /etc/logrotate.d/pypi").stderr
+    host.check_output("logrotate --force /etc/logrotate.d/pypi")
+    host.check_output("wheelhouse audit verify")
+    file = host.file(log)
+    assert (file.user, file.group, oct(file.mode)) == ("pypi", "adm", "0o640")

@@ -125,8 +125,7 @@ class Audit:
             return self._compare(head, files.last_line(put_away[-1]), log)
         file = os.open(put_away[-1], os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW)
         try:
-            begins = head is not None and head.event in (OPENED, BROKEN)
-            return self._compare(head, _mended(file, head), log if begins else file)
+            return self._compare(head, _mended(file, head), file)
         finally:
             os.close(file)
 

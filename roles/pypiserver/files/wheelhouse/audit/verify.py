@@ -29,8 +29,7 @@ class Verification:
         self.last: Line | None = None
         self._head: Line | None = None
         self._complete = False
-        # The last line that had its place, and after a fault, others that have been seen since: what comes next
-        # follows one of them.
+        # The last line that had its place, and after a fault, the last one of all: what comes next follows one of them.
         self._before = [Seen("the beginning", 0, NOTHING)]
 
     def faults(self, audit: Audit) -> Iterator[str]:
@@ -77,7 +76,7 @@ class Verification:
         self.last = line
 
     def _follow(self, seen: Seen) -> None:
-        self._before = [self._before[0], *self._before[1:][-1:], seen]
+        self._before = [self._before[0], seen]
 
     def _misfit(self, line: Line, newest: Seen) -> str:
         """What is wrong with a line that does not follow those before it."""

@@ -53,7 +53,7 @@ def who(settings: Settings, arguments: argparse.Namespace) -> int:
     """List what was done to a project, the newest last; 1 if nothing is known of it."""
     project = normalise(arguments.project)
     audit = Audit(settings.audit, settings.audit_head)
-    found = (line for line in _lines(audit) if normalise(line.facts.get("project") or "") == project)
+    found = (line for line in _lines(audit) if line.facts.get("project") == project)
     if arguments.json:
         known = bool(show([line.raw.decode("ascii") for line in found]))
     else:

@@ -1,0 +1,54 @@
+"""Whether the index says so when it could not write its audit log."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from support.pages import Site, write_settings
+from wheelhouse.health import problem
+from wheelhouse.settings import Settings
+
+
+@pytest.fixture
+def settings(site: Site) -> Settings:
+    """The settings of an index in good health."""
+    return Settings.load(write_settings(site.home, site.home / "data", site.places.pages))
+
+
+def test_fine(settings: Settings) -> None:
+    """In looking, nothing is written."""
+    assert problem(settings) is None
+    assert list(settings.audit.parent.iterdir()) == []
+    settings.audit.write_text("")
+    assert problem(settings) is None
+
+
+@pytest.mark.parametrize(
+    ("harm", "why"),
+    [
+        (lambda log: log.parent.rmdir(), "No such file or directory"),
+        (lambda log: log.mkdir(), "Is a directory"),
+        (lambda log: (log.parent.rmdir(), log.parent.write_text("")), "Not a directory"),
+    ],
+    ids=["no directory", "the log is a directory", "the directory is a file"],
+)
+def test_ill(settings: Settings, harm: object, why: str) -> None:
+    """Every upload would be refused, so whoever watches learns it first, and what it is about."""
+    harm(settings.audit)
+    assert problem(settings) == f"The audit log cannot be written, so nothing is taken: {why}."
+
+
+@pytest.mark.parametrize("place", ["log", "state"])
+def test_full(settings: Settings, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    """The logs' disk, and the data's, on which the log's head is."""
+    directory = {"log": settings.audit.parent, "state": settings.audit_head.parent}[place]
+    temporary = tempfile.TemporaryFile
+
+    def full(dir: Path) -> object:  # noqa: A002  (tempfile calls it so)
+        if dir == directory:
+            raise OSError(28, os.strerror(28))
+        return temporary(dir=dir)
+
+    monkeypatch.setattr("wheelhouse.audit.log.tempfile.TemporaryFile", full)
+    assert problem(settings) == "The audit log cannot be written, so nothing is taken: No space left on device."
