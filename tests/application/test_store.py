@@ -10,6 +10,7 @@ import pytest
 from support import short
 from support.archives import fitting, sdist, wheel
 from support.pages import sha256
+from support.processes import exit_codes
 from support.web import Index, upload_form
 from wheelhouse.archives import look_inside
 from wheelhouse.audit import Audit
@@ -254,6 +255,38 @@ def test_two_uploaders_at_once(index: Index, monkeypatch: pytest.MonkeyPatch) ->
     assert [one.code for one in inner] == [200]
     assert answer.status == "403 alice may not upload foo, which is bob's"
     assert list(index.stored()) == ["foo-2.0.tar.gz"]
+
+
+def at_once(index: Index, uploads: list[tuple[str, bytes]], user: str = "alice") -> list[int | None]:
+    """Have processes upload at the same time. Returns the last two digits of each status."""
+    return exit_codes([lambda one=one: index.upload(*one, user=user).code % 100 for one in uploads])
+
+
+@pytest.mark.parametrize("spellings", [[SDIST], [SDIST, "Foo-1.0.0.tar.gz"]], ids=["one name", "two spellings"])
+def test_many_at_once(index: Index, spellings: list[str]) -> None:
+    """Of those who upload different bytes under one name at the same moment, one gets it, and the others know."""
+    variants = [sdist(more=f"Summary: {number}\n") for number in range(8)]
+    codes = at_once(index, [(spellings[n % len(spellings)], content) for n, content in enumerate(variants)])
+    assert sorted(codes) == [0] + [9] * 7
+    (kept,) = index.stored().values()
+    assert kept == variants[codes.index(0)]
+    assert sorted(index.events()) == ["refused"] * 7 + ["upload"]
+    assert index.page("foo") == {name: sha256(content) for name, content in index.stored().items()}
+
+
+def test_the_same_at_once(index: Index) -> None:
+    """Two runs of one job are both told that all is well."""
+    assert at_once(index, [(SDIST, fitting(SDIST))] * 6) == [0] * 6
+    assert sorted(index.events()) == ["same"] * 5 + ["upload"]
+
+
+def test_all_files_together_at_once(index: Index) -> None:
+    """The last bytes that are left are not given to two."""
+    names = [f"bar{number}-1.0.tar.gz" for number in range(6)]
+    size = len(fitting(names[0]))
+    index.start(max_total_size=2 * size + size // 2)
+    assert sorted(at_once(index, [(name, fitting(name)) for name in names])) == [0, 0, 7, 7, 7, 7]
+    assert len(index.stored()) == 2
 
 
 def test_permissions(index: Index) -> None:
