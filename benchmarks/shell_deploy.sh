@@ -11,14 +11,14 @@ apt-get install --yes --quiet=2 --no-install-recommends ca-certificates python3-
 useradd --system --home-dir /srv/pypi --no-create-home --shell /usr/sbin/nologin pypi
 install -d -m 0755 /srv/pypi /opt/pypi
 install -d -m 2750 -o pypi -g www-data /srv/pypi/packages
-install -d -m 0700 -o pypi -g pypi /srv/pypi/spool
 install -d -m 0755 -o pypi -g pypi /srv/pypi/state
 install -d -m 0755 /var/lib/pypi
 for name in '' /projects /root /metadata; do install -d -m 2750 -o pypi -g www-data "/var/lib/pypi/pages$name"; done
 for name in records locks; do install -d -m 0700 -o pypi -g pypi "/var/lib/pypi/pages/$name"; done
 install -d -m 0751 /etc/pypi
 install -d -m 0700 /etc/pypi/tls
-install -d -m 0750 -g adm /var/log/pypi
+install -d -m 0751 -g adm /var/log/pypi
+install -d -m 2750 -o pypi -g adm /var/log/pypi/audit
 
 # The archive has the site's files, the application, and which release is current.
 tar -x -C / -f - --no-same-owner

@@ -1,7 +1,6 @@
 """Fixtures for all unit tests. None of them needs a network, a container or root."""
 
 import os
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -40,7 +39,6 @@ def site(tmp_path: Path) -> Site:
 
 
 @pytest.fixture
-def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Index:
+def index(tmp_path: Path) -> Index:
     """An empty index on which alice may do everything, and bob may upload foo and acme-*."""
-    monkeypatch.setattr(tempfile, "tempdir", None)  # the application sets it
     return Index(tmp_path / "index")

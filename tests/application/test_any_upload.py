@@ -45,7 +45,6 @@ class AnyUploads(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self._directory = tempfile.TemporaryDirectory()
-        self._tempdir = tempfile.tempdir  # the application sets it
         self.index = Index(Path(self._directory.name) / "index")
         self.held: dict[str, bytes] = {}
         self.once: dict[str, bytes] = {}
@@ -57,7 +56,6 @@ class AnyUploads(RuleBasedStateMachine):
             assert Folder(Settings.load(self.index.settings).places).check() == []
             assert main(["--settings", str(self.index.settings), "audit", "verify"]) == 0
         finally:
-            tempfile.tempdir = self._tempdir
             self._directory.cleanup()
 
     def answered(self, answer: Answer) -> Answer:

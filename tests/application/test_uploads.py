@@ -1,7 +1,6 @@
 """Uploads through the whole application: who may, what is taken, and what the answer says."""
 
 import json
-import tempfile
 
 import pytest
 from hypothesis import example, given
@@ -24,13 +23,6 @@ def test_published(index: Index, filename: str, user: str, path: str) -> None:
     answer = index.post(upload_form(filename, fitting(filename)), user, path)
     assert answer.status == "200 OK"
     assert index.stored() == {filename: fitting(filename)}
-
-
-def test_spool(index: Index) -> None:
-    """Should anything make a temporary file, it lies on the data's disk, not in a /tmp that is memory."""
-    assert tempfile.gettempdir() == str(index.data / "spool")
-    assert index.upload(WHEEL, wheel(files={"foo.py": "#" * (1 << 20)})).code == 200
-    assert list((index.data / "spool").iterdir()) == []
 
 
 def test_nobody(index: Index) -> None:

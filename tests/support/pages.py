@@ -18,7 +18,7 @@ PAGES = ("projects", "root", "metadata", "records", "locks")
 
 def make_directories(data: Path, pages: Path) -> None:
     """Make what the role makes: the code makes none."""
-    for directory in (*(data / name for name in ("packages", "spool", "state")), *(pages / name for name in PAGES)):
+    for directory in (*(data / name for name in ("packages", "state")), *(pages / name for name in PAGES)):
         directory.mkdir(parents=True)
     (data / ".wheelhouse").write_text("mark\n")
 

@@ -133,8 +133,9 @@ class Index:
         """Send a request. user: who Apache says it is."""
         seen = {
             "REQUEST_METHOD": method,
-            "SCRIPT_NAME": "",
-            "PATH_INFO": path,
+            # As Apache has it, of a WSGIScriptAliasMatch.
+            "SCRIPT_NAME": path,
+            "PATH_INFO": "",
             "QUERY_STRING": "",
             "SERVER_NAME": "pypi.example.com",
             "SERVER_PORT": "443",

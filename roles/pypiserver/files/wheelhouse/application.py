@@ -6,7 +6,6 @@ person's rights and the upload itself; pypiserver does the rest.
 
 import base64
 import sys
-import tempfile
 from collections.abc import Callable, Iterable
 
 import pypiserver
@@ -37,8 +36,6 @@ HEALTH = "/-/health"
 def create(settings_file: str) -> Callable[[dict, Callable], Iterable[bytes]]:
     """Make the WSGI application (PEP 3333) from the kit's settings file."""
     settings = Settings.load(settings_file)
-    # Should anything want a temporary file, then not in a /tmp that is memory.
-    tempfile.tempdir = str(settings.spool)
     places = settings.places
     audit = Audit(settings.audit, settings.audit_head)
     claims = Claims(settings.claims, places.locks / "claims")
@@ -62,6 +59,7 @@ def create(settings_file: str) -> Callable[[dict, Callable], Iterable[bytes]]:
         clear_leftovers(settings.packages)
 
     def application(environ: dict, start_response: Callable) -> Iterable[bytes]:
+        environ = at_the_root(environ)
         # An upload to where the data is not mounted would be lost from sight.
         if problem := (health.problem if environ["PATH_INFO"] == HEALTH else health.absence)(settings):
             Body(environ).drain()
@@ -72,6 +70,11 @@ def create(settings_file: str) -> Callable[[dict, Callable], Iterable[bytes]]:
         return attended(app, environ, start_response, audit)
 
     return application
+
+
+def at_the_root(environ: dict) -> dict:
+    """The request with all of its path in PATH_INFO: of an alias with a pattern, Apache takes it for the script's."""
+    return environ | {"SCRIPT_NAME": "", "PATH_INFO": environ.get("SCRIPT_NAME", "") + environ["PATH_INFO"]}
 
 
 def current() -> tuple[Attempt, Form]:

@@ -23,10 +23,9 @@ def problem(settings: Settings) -> str | None:
     if absent := absence(settings):
         return absent
     try:
-        for directory in (settings.packages, settings.spool):
-            # Without a name, so that nothing is left behind whatever happens.
-            with tempfile.TemporaryFile(dir=directory) as file:
-                file.write(b"\0")
+        # Without a name, so that nothing is left behind whatever happens.
+        with tempfile.TemporaryFile(dir=settings.packages) as file:
+            file.write(b"\0")
     except OSError as error:
         return f"The data directory cannot be written: {error.strerror}."
     try:

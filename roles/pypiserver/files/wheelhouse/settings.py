@@ -48,10 +48,6 @@ class Settings:
         return self.data / "packages"
 
     @property
-    def spool(self) -> Path:
-        return self.data / "spool"
-
-    @property
     def places(self) -> Places:
         """What the pages are made from, and where they go."""
         return Places(
