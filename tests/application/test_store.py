@@ -1,8 +1,10 @@
 """The packages directory: what its names are for, and what becomes of an upload that fails half-way."""
 
 import errno
+import io
 import json
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,11 +12,12 @@ import pytest
 from support import short
 from support.archives import fitting, sdist, wheel
 from support.pages import sha256
-from support.processes import exit_codes
-from support.web import Index, upload_form
+from support.processes import PATIENCE, exit_codes
+from support.web import BOUNDARY, Index, multipart, upload_form
 from wheelhouse.archives import look_inside
 from wheelhouse.audit import Audit
 from wheelhouse.backend import is_release
+from wheelhouse.incoming import CHUNK
 from wheelhouse.pages.folder import Folder
 from wheelhouse.settings import Settings
 
@@ -100,6 +103,30 @@ def test_refused_before_it_arrives(index: Index, monkeypatch: pytest.MonkeyPatch
     assert index.upload("bar-1.0.tar.gz", user="bob").code == 403
     assert index.upload("no distribution").code == 400
     assert written == []
+
+
+@pytest.mark.parametrize("user", ["bob", None])
+def test_read_to_the_end(index: Index, user: str | None) -> None:
+    """Who is cut off while still sending sees a broken connection, and not why."""
+    body = multipart(upload_form("bar-1.0.tar.gz", bytes(3 * CHUNK)))
+    stream = io.BytesIO(body + b"the next request")
+    kind = f"multipart/form-data; boundary={BOUNDARY}"
+    answer = index.request("POST", "/", user, body, CONTENT_TYPE=kind, **{"wsgi.input": stream})
+    assert answer.code in (401, 403)
+    assert stream.read() == b"the next request"
+
+
+def test_read_once(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large file's page does not wait for it to be hashed and unpacked again."""
+    monkeypatch.setattr("wheelhouse.pages.record.sha256_of", None)
+    monkeypatch.setattr("wheelhouse.pages.metadata.read", None)
+    assert index.upload(WHEEL, wheel(more="Requires-Python: >=3.8\n")).code == 200
+    (file,) = json.loads((index.pages / "projects/foo.json").read_text())["files"]
+    monkeypatch.undo()
+    Folder(Settings.load(index.settings).places).rebuild()
+    (index.pages / "records/foo.json").unlink()
+    Folder(Settings.load(index.settings).places).rebuild()
+    assert json.loads((index.pages / "projects/foo.json").read_text())["files"] == [file]
 
 
 def test_somebody_elses_copy(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,6 +299,24 @@ def test_many_at_once(index: Index, spellings: list[str]) -> None:
     assert kept == variants[codes.index(0)]
     assert sorted(index.events()) == ["refused"] * 7 + ["upload"]
     assert index.page("foo") == {name: sha256(content) for name, content in index.stored().items()}
+
+
+def test_one_after_another(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the look at a project's names and the new name, no other spelling of it can appear."""
+    link, codes = os.link, []
+    other = threading.Thread(target=lambda: codes.append(index.upload("Foo-1.0.0.tar.gz").code))
+
+    def slow(*names: object) -> None:
+        monkeypatch.undo()
+        other.start()
+        other.join(0.5)
+        link(*names)
+
+    monkeypatch.setattr(os, "link", slow)
+    assert index.upload(SDIST).code == 200
+    other.join(PATIENCE)
+    assert codes == [409]
+    assert list(index.stored()) == [SDIST]
 
 
 def test_the_same_at_once(index: Index) -> None:

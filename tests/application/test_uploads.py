@@ -1,6 +1,7 @@
 """Uploads through the whole application: who may, what is taken, and what the answer says."""
 
 import json
+import tempfile
 
 import pytest
 from hypothesis import example, given
@@ -23,6 +24,12 @@ def test_published(index: Index, filename: str, user: str, path: str) -> None:
     answer = index.post(upload_form(filename, fitting(filename)), user, path)
     assert answer.status == "200 OK"
     assert index.stored() == {filename: fitting(filename)}
+
+
+def test_written_once(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An upload is on no other disk on its way in, least of all in a /tmp that is memory."""
+    monkeypatch.setattr(tempfile, "tempdir", str(index.home / "nowhere"))
+    assert index.upload(WHEEL, wheel(files={"foo.py": "#" * (1 << 20)})).code == 200
 
 
 def test_nobody(index: Index) -> None:
@@ -110,6 +117,13 @@ REFUSED = {
     "wrong digest": (upload_form(WHEEL, wheel(), sha256_digest="0" * 64), "what arrived is not what was sent"),
     "no distribution": (upload_form(WHEEL, b"a page of text"), "not the archive that its name promises"),
     "sdist as wheel": (upload_form(WHEEL, sdist()), "not the archive that its name promises"),
+    "removal with a file": (
+        upload_form(WHEEL, wheel(), **{":action": "remove_pkg", "name": "foo", "version": "1.0"}),
+        "A removal names a release, and has no file",
+    ),
+    "another version": (upload_form(WHEEL, wheel(), version="1.1"), "the form says version 1.1"),
+    "another Python": (upload_form(WHEEL, wheel(), requires_python=">=3.9"), "the form requires Python >=3.9"),
+    "attestations": (upload_form(WHEEL, wheel(), attestations="[{}]"), "cannot verify attestations (PEP 740)"),
     "html": (upload_form("foo-1.0-py3.9-x.html", wheel()), "not the file name of a wheel or sdist"),
     "hidden": (upload_form(".htaccess-py3.1-x", wheel()), "not the file name of a wheel or sdist"),
     "traversal": (upload_form("../foo-1.0.tar.gz", sdist()), "characters that no distribution's has"),

@@ -81,6 +81,19 @@ def test_names_only_what_changed(server: Server) -> None:
     assert [(part["before"], part["after"]) for part in result["diff"]] == [("2", "3")]
 
 
+def test_keeps_what_is_in_a_log(server: Server) -> None:
+    """A log is there from the start, with its permissions, and what it has gathered since is nobody's to replace."""
+    log = {"path": "log", "keep": True, "mode": "0640"}
+    assert server.run([log])["changed_paths"] == [str(server.home / "log")]
+    assert ((server.home / "log").read_bytes(), server.mode("log")) == (b"", 0o640)
+    (server.home / "log").write_bytes(b"a line \xff\n")
+    (server.home / "log").chmod(0o644)
+    result = server.run([log])
+    assert (result["changed_paths"], result["diff"]) == ([str(server.home / "log")], [])
+    assert ((server.home / "log").read_bytes(), server.mode("log")) == (b"a line \xff\n", 0o640)
+    assert server.run([log])["changed"] is False
+
+
 def test_check_mode_only_tells(server: Server) -> None:
     """A dry run says what would change, also where a directory and its owner are still to come."""
     server.run([{"path": "old", "content": "1"}])

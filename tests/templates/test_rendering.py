@@ -105,7 +105,7 @@ def written() -> dict[str, str]:
                     source = named(path.parents[1] / "templates" / source)
                 found[source] = str(arguments["dest"]).replace("{{ item }}", str(item))
             for file in task.get("pypi_files", {}).get("files", []):
-                if "src" not in file:
+                if "src" not in file and "keep" not in file:
                     found[f"templates{file.get('template', file['path'])}.j2"] = str(file["path"])
     return found
 

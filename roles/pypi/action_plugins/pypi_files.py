@@ -21,6 +21,8 @@ class ActionModule(ActionBase):
     def _with_content(self, file: dict, task_vars: dict) -> dict:
         """The same file with what is to be in it."""
         about = {name: value for name, value in file.items() if name not in ("src", "template")}
+        if file.get("keep"):
+            return about
         if "src" in file:
             path = self._find_needle("files", file["src"])
             return about | {"content": Path(path).read_text(encoding="utf-8")}

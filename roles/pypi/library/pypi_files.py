@@ -36,6 +36,7 @@ options:
       path: {type: path, required: true, description: Where it is.}
       template: {type: path, description: The path below templates/, if it is another than path.}
       src: {type: path, description: A file of the role.}
+      keep: {type: bool, default: false, description: Whether what is in it stays. A missing one is empty.}
       content: {type: str, description: What is in it. Not given in tasks, where src or a template is.}
       mode: {type: str, default: "0644", description: Its mode in octal.}
       owner: {type: str, default: root, description: Its owner.}
@@ -83,10 +84,11 @@ def stage(module: AnsibleModule, entry: dict) -> str:
     return staged
 
 
-def current(path: str) -> str | None:
+def current(entry: dict) -> str | None:
     """What is in a file, or None if there is none."""
+    path = Path(entry["path"])
     try:
-        return Path(path).read_bytes().decode("utf-8", errors="replace")
+        return entry["content"] if entry["keep"] and path.exists() else path.read_bytes().decode(errors="replace")
     except FileNotFoundError:
         return None
 
@@ -95,7 +97,8 @@ def main() -> None:
     """Make directories, then files."""
     file_options = OPTIONS | {
         "mode": {"type": "str", "default": "0644"},
-        "content": {"type": "str", "required": True},
+        "keep": {"type": "bool", "default": False},
+        "content": {"type": "str", "default": ""},
         "validate": {"type": "str"},
     }
     module = AnsibleModule(
@@ -112,7 +115,7 @@ def main() -> None:
     )
     changed_paths = [entry["path"] for entry in module.params["directories"] if ensure_directory(module, entry)]
     files = module.params["files"]
-    before = {entry["path"]: current(entry["path"]) for entry in files}
+    before = {entry["path"]: current(entry) for entry in files}
     differing = [entry for entry in files if before[entry["path"]] != entry["content"]]
     staged = {} if module.check_mode else {entry["path"]: stage(module, entry) for entry in differing}
     for path, temporary in staged.items():
