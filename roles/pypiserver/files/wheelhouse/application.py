@@ -7,6 +7,7 @@ person's rights and the upload itself; pypiserver does the rest.
 import base64
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 import pypiserver
 from pypiserver.backend import BackendProxy
@@ -55,8 +56,10 @@ def create(settings_file: str) -> Callable[[dict, Callable], Iterable[bytes]]:
     app = pypiserver.setup_routes_from_config(pypiserver.app_from_config(config), config)
     app.default_error_handler = plain_text
     app.add_hook("before_request", admit)
-    if not health.absence(settings):
-        clear_leftovers(settings.packages)
+    # Whatever keeps them from being cleared, health and each upload will say.
+    with suppress(OSError):
+        if not health.absence(settings):
+            clear_leftovers(settings.packages)
 
     def application(environ: dict, start_response: Callable) -> Iterable[bytes]:
         environ = at_the_root(environ)
