@@ -1,13 +1,11 @@
 """Claims: whose a project is."""
 
-import multiprocessing
 import re
 from pathlib import Path
 
 import pytest
+from support.processes import forked
 from wheelhouse.claims import Claims
-
-forked = multiprocessing.get_context("fork")
 
 
 @pytest.fixture

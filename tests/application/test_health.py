@@ -34,6 +34,7 @@ def test_fine(index: Index) -> None:
     """In good health it says so, and leaves nothing behind in looking."""
     answer = index.request("GET", "/-/health")
     assert answer.code == 200
+    assert answer.body == "Ok"
     assert index.stored() == {}
 
 

@@ -191,6 +191,27 @@ def test_cleared_at_the_start(index: Index) -> None:
         assert index.stored() == {}
 
 
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(30, "Read-only file system")])
+def test_what_cannot_be_cleared(index: Index, monkeypatch: pytest.MonkeyPatch, error: OSError) -> None:
+    """A file of somebody else's, or a disk that is read only, is no reason not to start."""
+
+    def fail(*_arguments: object, **_more: object) -> None:
+        raise error
+
+    (index.packages / ".upload-x").write_text("x")
+    monkeypatch.setattr(Path, "unlink", fail)
+    index.start()
+    assert index.request("GET", "/-/health").code == 200
+
+
+def test_no_packages_directory(index: Index) -> None:
+    """The application starts, and says what is wrong."""
+    index.packages.rmdir()
+    index.start()
+    assert index.request("GET", "/-/health").code == 503
+    assert index.upload().code == 503
+
+
 def test_not_cleared_where_the_data_is_not_mounted(index: Index) -> None:
     """What lies beneath the mount is nobody's business, and no reason not to start."""
     (index.data / ".wheelhouse").unlink()

@@ -1,18 +1,16 @@
 """Registers: claims and tombstones outlast crashes and two writers, and are never taken for empty."""
 
 import json
-import multiprocessing
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from support.files import HARM, replace
+from support.processes import forked
 from wheelhouse.claims import Claims
 from wheelhouse.tombstones import Tombstones
 from wheelhouse.watched import Watched
-
-forked = multiprocessing.get_context("fork")
 
 SHA256 = "ab" * 32
 KINDS = [Claims, Tombstones]

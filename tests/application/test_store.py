@@ -241,6 +241,24 @@ def test_no_audit_line_no_file(
     assert index.upload(SDIST).code == 200
 
 
+def test_a_claim_without_its_upload(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log does not say whose a project is that is nobody's."""
+    index.start(new_projects="first_uploader")
+    write, failed = Audit.write, []
+
+    def once(self: Audit, event: str, **facts: object) -> None:
+        if event == "upload" and not failed:
+            failed.append(event)
+            raise FULL
+        write(self, event, **facts)
+
+    monkeypatch.setattr(Audit, "write", once)
+    assert index.upload(SDIST).code == 507
+    assert index.events() == ["claimed", "undone"]
+    assert json.loads((index.data / "state/claims.json").read_text()) == {}
+    assert index.upload(SDIST).code == 200
+
+
 def test_no_audit_line_no_removal(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor is anything removed."""
     index.upload(SDIST)

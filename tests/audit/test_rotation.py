@@ -1,49 +1,13 @@
-"""The audit log and logrotate: the chain goes on from file to file, and nobody has to be told."""
+"""The audit log when its files are put away as logrotate does it: the chain goes on from file to file."""
 
 import gzip
 import json
 import os
-import re
-import shutil
-import subprocess
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-from support import kit
 from support.audit import Log
 from wheelhouse.audit import files
 from wheelhouse.audit import log as log_module
-
-LOGROTATE = shutil.which("logrotate", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
-
-
-def by_logrotate(log: Log, directory: Path) -> None:
-    """Have logrotate do it, by the kit's own rules; as the user who runs the tests, since there is no other."""
-    text = kit.render("templates/etc/logrotate.d/pypi.j2", pypi_log_dir=str(directory / "log"), pypi_audit_months=5)
-    rules = re.search(r"^\S+/audit/audit\.log \{.*?^\}\n", text, re.MULTILINE | re.DOTALL)[0]
-    rules, changed = re.subn(r"^    su pypi adm\n|(?<=create 0640) pypi adm", "", rules, flags=re.MULTILINE)
-    assert changed == 2
-    configuration = directory / "logrotate.conf"
-    configuration.write_text(rules)
-    configuration.chmod(0o644)
-    log.path.parent.chmod(0o750)
-    command = [LOGROTATE, "--force", "--state", directory / "state/logrotate", configuration]
-    subprocess.run(command, check=True, timeout=30)
-
-
-def by_hand(log: Log, _directory: Path) -> None:
-    """Do what logrotate does."""
-    log.rotate(5)
-
-
-missing = pytest.mark.skipif(LOGROTATE is None, reason="there is no logrotate on this machine")
-
-
-@pytest.fixture(params=[by_hand, pytest.param(by_logrotate, marks=missing)])
-def rotate(request: pytest.FixtureRequest, log: Log, tmp_path: Path) -> Callable[[], None]:
-    """What rotates the log."""
-    return lambda: request.param(log, tmp_path)
 
 
 def names(log: Log) -> list[str]:
@@ -51,21 +15,21 @@ def names(log: Log) -> list[str]:
     return sorted(path.name for path in log.path.parent.iterdir())
 
 
-def test_months(log: Log, rotate: Callable[[], None]) -> None:
+def test_months(log: Log) -> None:
     """Each month has its file, compressed when it is a month old, and is still a part of the chain."""
     for _month in range(4):
         log.write(3)
-        rotate()
+        log.rotate(5)
         assert log.faults() == []
         assert log.told() == log.wanted()
     assert names(log) == ["audit.log", "audit.log.1", *(f"audit.log.{number}.gz" for number in (2, 3, 4))]
     assert log.path.stat().st_mode & 0o777 == 0o640
 
 
-def test_a_file_says_that_it_goes_on(log: Log, rotate: Callable[[], None]) -> None:
+def test_a_file_says_that_it_goes_on(log: Log) -> None:
     """The first line of each file but the first is the log's own: without it, lines were dropped from the beginning."""
     log.write(2)
-    rotate()
+    log.rotate(5)
     log.write(2)
     assert [line["event"] for line in log.all()] == ["upload", "upload", "opened", "upload", "upload"]
     log.path.with_name("audit.log.1").unlink()
@@ -74,22 +38,22 @@ def test_a_file_says_that_it_goes_on(log: Log, rotate: Callable[[], None]) -> No
     assert log.faults() == ["audit.log line 1 comes too early: what belongs before it is missing, number 1 to 3"]
 
 
-def test_old_files_go(log: Log, rotate: Callable[[], None]) -> None:
+def test_old_files_go(log: Log) -> None:
     """What is older than the settings say is gone, and that is no fault."""
     for _month in range(9):
         log.write(2)
-        rotate()
+        log.rotate(5)
     log.write()
     assert len(names(log)) == 6
     assert log.faults() == []
     assert log.told() == log.wanted()[-11:]
 
 
-def test_a_quiet_month(log: Log, rotate: Callable[[], None]) -> None:
+def test_a_quiet_month(log: Log) -> None:
     """Nothing was written: nothing is put away, and the newest line is still known."""
     log.write(2)
     for _month in range(4):
-        rotate()
+        log.rotate(5)
         assert log.faults() == []
     assert names(log) == ["audit.log", "audit.log.1"]
     log.write()
@@ -98,9 +62,7 @@ def test_a_quiet_month(log: Log, rotate: Callable[[], None]) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 20, 1000])
-def test_a_crash_and_then_a_rotation(
-    log: Log, rotate: Callable[[], None], monkeypatch: pytest.MonkeyPatch, length: int
-) -> None:
+def test_a_crash_and_then_a_rotation(log: Log, monkeypatch: pytest.MonkeyPatch, length: int) -> None:
     """The line that was on its way gets into the file that was put away."""
     log.write(2)
     stopped = pytest.fail.Exception("the power is gone")
@@ -114,7 +76,7 @@ def test_a_crash_and_then_a_rotation(
         log.write()
     monkeypatch.undo()
     log.written += 1
-    rotate()
+    log.rotate(5)
     log.write()
     assert log.told() == log.wanted()
     assert log.faults() == []

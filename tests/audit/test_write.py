@@ -3,7 +3,6 @@
 import errno
 import hashlib
 import json
-import multiprocessing
 import os
 import re
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.audit import Log
+from support.processes import forked
 from wheelhouse.audit import Audit
 from wheelhouse.audit import log as log_module
 from wheelhouse.audit.line import LONGEST_LINE
@@ -137,7 +137,6 @@ def write_many(audit: Audit, count: int, after_some: Callable[[], None]) -> None
 @pytest.mark.parametrize("rotated", [False, True])
 def test_many_at_once(log: Log, rotated: bool) -> None:
     """Processes of the web server and people on the command line write as they come, and the chain stays one."""
-    forked = multiprocessing.get_context("fork")
     others: list[Callable] = [log.rotate if rotated else int, int, int, int, int, int]
     work = [forked.Process(target=write_many, args=(log.audit, 60, other), daemon=True) for other in others]
     for process in work:

@@ -9,13 +9,12 @@ from pathlib import Path
 import pytest
 from support.archives import sdist
 from support.pages import Site
+from support.processes import forked
 from wheelhouse.pages import disk
 from wheelhouse.pages.disk import LOCKS, lock_of, only_writer
 
 # Seconds after which whoever still waits waits for ever.
 PATIENCE = 20
-
-forked = multiprocessing.get_context("fork")
 
 
 def all_done(work: list[threading.Thread] | list) -> bool:

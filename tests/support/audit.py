@@ -75,4 +75,5 @@ class Log:
                 path.with_name(f"audit.log.{number + 1}.gz").write_bytes(gzip.compress(path.read_bytes()))
                 path.unlink()
         self.path.rename(self.path.with_name("audit.log.1"))
-        os.close(os.open(self.path, os.O_CREAT | os.O_EXCL, 0o640))
+        with suppress(FileExistsError):  # a writer was faster
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL, 0o640))

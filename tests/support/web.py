@@ -133,7 +133,7 @@ class Index:
         """Send a request. user: who Apache says it is."""
         seen = {
             "REQUEST_METHOD": method,
-            # WSGIScriptAliasMatch takes the whole path for the script's name.
+            # As Apache has it, of a WSGIScriptAliasMatch.
             "SCRIPT_NAME": path,
             "PATH_INFO": "",
             "QUERY_STRING": "",

@@ -92,8 +92,8 @@ def task_files() -> list[Path]:
     return sorted([*ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("playbooks/*.yml"), ROOT / "site.yml"])
 
 
-def written() -> dict[str, dict]:
-    """Return what tasks write from templates: the template's path, and the task's arguments."""
+def written() -> dict[str, str]:
+    """Return what tasks write from templates: the template's path, and where it lands."""
     found = {}
     for path in task_files():
         for task in kit.tasks(path):
@@ -103,7 +103,10 @@ def written() -> dict[str, dict]:
                 source = re.sub(r"^\{\{ playbook_dir \}\}/(\.\./)?", "", source)
                 if not source.startswith("templates/"):
                     source = named(path.parents[1] / "templates" / source)
-                found[source] = {key: str(value).replace("{{ item }}", str(item)) for key, value in arguments.items()}
+                found[source] = str(arguments["dest"]).replace("{{ item }}", str(item))
+            for file in task.get("pypi_files", {}).get("files", []):
+                if "src" not in file and "keep" not in file:
+                    found[f"templates{file.get('template', file['path'])}.j2"] = str(file["path"])
     return found
 
 
@@ -114,7 +117,7 @@ def test_every_template_is_written_by_a_task() -> None:
 
 @pytest.mark.parametrize(
     ("template", "destination"),
-    [(name, arguments["dest"]) for name, arguments in written().items() if name.startswith("templates/")],
+    [(name, destination) for name, destination in written().items() if name.startswith("templates/")],
 )
 def test_templates_mirror_the_host(template: str, destination: str) -> None:
     """Where a file lands is to be seen from where its template is."""
@@ -127,8 +130,7 @@ def test_templates_mirror_the_host(template: str, destination: str) -> None:
 def test_says_who_manages_it(template: str) -> None:
     """Whoever edits the file on the host by hand should know that it will not last. JSON has no comments."""
     text = kit.render(template, ansible_managed="Canary")
-    destination = written()[template]["dest"]
-    assert ("Canary" in text) is not (template.endswith(".json.j2") or "__verify_dir" in destination)
+    assert ("Canary" in text) is not (template.endswith(".json.j2") or "__verify_dir" in written()[template])
 
 
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS.keys())

@@ -32,7 +32,8 @@ def test_never_empty(ask, path):
 
 def test_health(ask):
     """And sees when it can again."""
-    assert ask("/-/health").status == 200
+    answer = ask("/-/health")
+    assert (answer.status, answer.body) == (200, "Ok")
 
 
 @pytest.mark.usefixtures("_without_mark")

@@ -10,7 +10,6 @@ wrong in here refuses: mod_wsgi answers 500 to an exception, and lets nobody in.
 """
 
 import hashlib
-import hmac
 import secrets
 import threading
 import time
@@ -59,23 +58,22 @@ class HtpasswdFile:
 
     def __init__(self, path: Path):
         self._path = path
-        self._lock = threading.Lock()
-        self._seen: tuple[int, ...] | None = None
-        self._logins: dict[str, Login] = {}
-        self._decoy = b""
+        # What was seen of the file, and what was read then: replaced as one, so that
+        # those who find it unchanged need no lock.
+        self._known: tuple[tuple[int, ...], dict[str, Login], bytes] = ((), {}, b"")
 
     def logins(self) -> tuple[dict[str, Login], bytes]:
         """The logins by user, and a hash that nobody has, as expensive as theirs. Raises OSError, ValueError."""
-        with self._lock:
-            status = self._path.stat()
-            seen = (status.st_mtime_ns, status.st_size, status.st_ino)
-            if seen != self._seen:
-                lines = self._path.read_text(encoding="utf-8").splitlines()
-                found = dict(self._entry(line) for line in lines if ":" in line and not line.startswith("#"))
-                self._logins = {user: login for user, login in found.items() if login.password_hash}
-                self._decoy = decoy_of(*(login.password_hash for login in self._logins.values()))
-                self._seen = seen
-            return self._logins, self._decoy
+        status = self._path.stat()
+        seen = (status.st_mtime_ns, status.st_size, status.st_ino)
+        known, logins, decoy = self._known
+        if seen != known:
+            lines = self._path.read_text(encoding="utf-8").splitlines()
+            found = dict(self._entry(line) for line in lines if ":" in line and not line.startswith("#"))
+            logins = {user: login for user, login in found.items() if login.password_hash}
+            decoy = decoy_of(*(login.password_hash for login in logins.values()))
+            self._known = (seen, logins, decoy)
+        return logins, decoy
 
     def _entry(self, line: str) -> tuple[str, Login]:
         user, _, rest = line.partition(":")
@@ -125,13 +123,10 @@ class Checker:
 
     def _key(self, user: str, password: str, password_hash: bytes) -> bytes:
         text = b"\0".join((user.encode(), password_hash, password.encode()))
-        return hmac.digest(self._secret, text, hashlib.sha256)
+        # Keyed BLAKE2 (RFC 7693): unlike hashlib's HMAC it never lets go of Python's lock.
+        return hashlib.blake2b(text, digest_size=32, key=self._secret).digest()
 
     def _remembered(self, pair: bytes) -> bool:
-        with self._lock:
-            return self._is_remembered(pair)
-
-    def _is_remembered(self, pair: bytes) -> bool:
         return self._until.get(pair, 0.0) > self._clock()
 
     def _remember(self, pair: bytes) -> None:
@@ -145,7 +140,7 @@ class Checker:
         """Run bcrypt, or wait for who is running it for the same pair already."""
         with self._lock:
             # Who was running it may have just come to an end.
-            if self._is_remembered(pair):
+            if self._remembered(pair):
                 return True
             done = self._running.get(pair)
             if first := done is None:

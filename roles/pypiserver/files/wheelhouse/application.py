@@ -7,6 +7,7 @@ person's rights and the upload itself; pypiserver does the rest.
 import base64
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 import pypiserver
 from pypiserver.backend import BackendProxy
@@ -55,11 +56,13 @@ def create(settings_file: str) -> Callable[[dict, Callable], Iterable[bytes]]:
     app = pypiserver.setup_routes_from_config(pypiserver.app_from_config(config), config)
     app.default_error_handler = plain_text
     app.add_hook("before_request", admit)
-    if not health.absence(settings):
-        clear_leftovers(settings.packages)
+    # Whatever keeps them from being cleared, health and each upload will say.
+    with suppress(OSError):
+        if not health.absence(settings):
+            clear_leftovers(settings.packages)
 
     def application(environ: dict, start_response: Callable) -> Iterable[bytes]:
-        environ = with_whole_path(environ)
+        environ = at_the_root(environ)
         # An upload to where the data is not mounted would be lost from sight.
         if problem := (health.problem if environ["PATH_INFO"] == HEALTH else health.absence)(settings):
             Body(environ).drain()
@@ -70,6 +73,11 @@ def create(settings_file: str) -> Callable[[dict, Callable], Iterable[bytes]]:
         return attended(app, environ, start_response, audit)
 
     return application
+
+
+def at_the_root(environ: dict) -> dict:
+    """The request with all of its path in PATH_INFO: of an alias with a pattern, Apache takes it for the script's."""
+    return environ | {"SCRIPT_NAME": "", "PATH_INFO": environ.get("SCRIPT_NAME", "") + environ["PATH_INFO"]}
 
 
 def current() -> tuple[Attempt, Form]:
@@ -105,14 +113,6 @@ def tell_of_refusal(audit: Audit, attempt: Attempt, status: str) -> None:
     except (OSError, ValueError) as error:
         # Refused it is, all the same.
         print(f"wheelhouse: a refusal is not in the audit log: {reason}: {error!r}", file=sys.stderr)
-
-
-def with_whole_path(environ: dict) -> dict:
-    """The request with all of its path in PATH_INFO.
-
-    Apache takes each of our addresses for a script's own, and then PATH_INFO is empty (RFC 3875, section 4.1.13).
-    """
-    return environ | {"SCRIPT_NAME": "", "PATH_INFO": environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")}
 
 
 def is_signed_in(environ: dict) -> bool:

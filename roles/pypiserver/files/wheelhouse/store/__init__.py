@@ -84,11 +84,11 @@ class Store:
         """Do all of it, or nothing."""
         project, filename = attempt.project, attempt.filename
         with ExitStack() as undo:
+            self._tell_if_undone(undo, attempt)
             if not self.names.of(project) and self._gate.claim(attempt.user, project):
                 undo.callback(self._gate.unclaim, project)
                 self._tell(attempt, "claimed")
             self._tell(attempt, "upload")
-            self._tell_if_undone(undo, attempt)
             try:
                 path = upload.appear(filename)
             except FileExistsError:
@@ -114,8 +114,8 @@ class Store:
             self._gate.permit(attempt.user, "remove", project)
             attempt.filename, attempt.version = filename, str(release_of(filename)[1])
             attempt.size, attempt.sha256 = path.stat().st_size, self.names.sha256_of(project, filename)
-            self._tell(attempt, "tombstone")
             self._tell_if_undone(undo, attempt)
+            self._tell(attempt, "tombstone")
             self._tombstones.add(filename, attempt.sha256, attempt.user)
             self._tell(attempt, "removed")
             path.unlink()
@@ -130,9 +130,11 @@ class Store:
         attempt.told = True
 
     def _tell_if_undone(self, undo: ExitStack, attempt: Attempt) -> None:
-        """Write to the audit log if it all comes to nothing."""
+        """Write to the audit log if what it tells of a file comes to nothing."""
+        attempt.told = False  # of this one
 
         def tell(_kind: type | None, error: BaseException | None, _trace: object) -> None:
-            self._tell(attempt, "undone", str(error))
+            if attempt.told:
+                self._tell(attempt, "undone", str(error))
 
         undo.push(tell)

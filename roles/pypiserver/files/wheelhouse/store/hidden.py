@@ -85,7 +85,10 @@ class Hidden:
 
 
 def clear_leftovers(directory: Path) -> list[str]:
-    """Remove what writers that are no more have left behind. Returns the names. Raises OSError."""
+    """Remove what writers that are no more have left behind. Returns the names. Raises OSError.
+
+    directory: of which it is known that it is the index's. What cannot be removed now is left for another time.
+    """
     cleared = []
     for path in directory.glob(f"{PREFIX}*"):
         try:
@@ -93,7 +96,8 @@ def clear_leftovers(directory: Path) -> list[str]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 # Still locked: whoever has made it just now sees that it is gone, and makes another.
                 path.unlink()
-        except (BlockingIOError, FileNotFoundError):
+        except OSError:
+            # Somebody is writing it, or took it away, or it is not ours.
             continue
         cleared.append(path.name)
     return cleared
