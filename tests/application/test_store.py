@@ -144,6 +144,31 @@ def test_somebody_elses_copy(index: Index, monkeypatch: pytest.MonkeyPatch) -> N
     assert "is here already" in index.audit()[-1]["reason"]
 
 
+def test_the_same_comes_by_another_way(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A restore puts back what is being uploaded. That is no reason to ask for a new version."""
+
+    def overtaken(source: Path, target: Path) -> None:
+        target.write_bytes(Path(source).read_bytes())
+        raise FileExistsError(errno.EEXIST, "File exists", str(source))
+
+    monkeypatch.setattr(os, "link", overtaken)
+    answer = index.upload(SDIST)
+    assert answer.code == 503
+    assert "Send it again" in answer.body
+    assert index.upload(SDIST).code == 200
+    assert index.events() == ["upload", "undone", "same"]
+
+
+def test_gone_while_it_was_sent(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that comes and goes, or somebody who removes it just then: the sender is to try again, not to give up."""
+    index.upload(SDIST)
+    seen = iter([True, True, False])
+    monkeypatch.setattr("wheelhouse.store.names.Names.is_here", lambda *_: next(seen))
+    answer = index.upload(SDIST)
+    assert answer.code == 503
+    assert "Send it again" in answer.body
+
+
 class TestRemoved:
     """A removed file's name is not for other bytes (tombstones)."""
 

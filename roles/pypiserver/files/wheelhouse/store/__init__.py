@@ -20,7 +20,7 @@ from wheelhouse.pages import metadata
 from wheelhouse.pages.disk import lock_of, only_writer, remove, sync_directory
 from wheelhouse.pages.record import Known
 from wheelhouse.pages.site import Pages
-from wheelhouse.refusals import Taken
+from wheelhouse.refusals import Taken, Unable
 from wheelhouse.settings import Settings
 from wheelhouse.store.hidden import Hidden
 from wheelhouse.store.names import Names
@@ -69,7 +69,7 @@ class Store:
                 return
             self._gate.permit(attempt.user, "upload", project)
             if known is None:
-                raise Taken(f"{filename} was here when the upload began, and is gone. Send it again")
+                raise Unable(f"{filename} was here when the upload began, and is gone. Send it again")
             with self._room.reserved(upload.size):
                 self._add(attempt, upload, known)
 
@@ -92,6 +92,9 @@ class Store:
             try:
                 path = upload.appear(filename)
             except FileExistsError:
+                # Put there by hand, or on a disk that was away a moment ago.
+                if self.names.is_here(project, filename, upload.sha256):
+                    raise Unable(f"{filename} has come by another way meanwhile. Send it again") from None
                 raise Taken(f"{filename} is here already. Give the release a new version") from None
             undo.callback(self._take_back, project, path)
             sync_directory(self._packages)
