@@ -8,6 +8,8 @@ import pytest
 import testinfra
 from shared.deployment import ansible_playbook, settings_of_all
 from shared.http import curl
+from shared.records import Records
+from shared.talks import Talk, have
 from shared.uploads import TYPE, form
 from shared.workplace import Workplace
 
@@ -156,6 +158,35 @@ def upload(send):
         return send(form(filename, content, **fields), *options, user=user, path=path)
 
     return upload
+
+
+@pytest.fixture(scope="module")
+def talk(client, put, settings):
+    """A way to have talks with the server under test, byte by byte. Returns each one's answers."""
+
+    def talk(*talks: Talk | bytes, **how) -> list:
+        talks = [one if isinstance(one, Talk) else Talk((one,)) for one in talks]
+        return have(client, put, settings["pypi_url"], talks, **how)
+
+    return talk
+
+
+@pytest.fixture(scope="module")
+def login(server, password_of):
+    """A way to a user's login: the name, and the right password."""
+    return lambda name: (name, password_of(server, name))
+
+
+@pytest.fixture(scope="module")
+def records(host, settings):
+    """What the server's logs say."""
+    return Records(host, settings["pypi_log_dir"])
+
+
+@pytest.fixture(scope="module")
+def address(client):
+    """The client machine's own address."""
+    return client.check_output("hostname -i").split()[0]
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,8 @@
 
 DIRECTORIES = "{pypi_config_dir} {pypi_program_dir} /etc/apache2 /etc/logrotate.d /etc/systemd/system"
 SERVICE = "systemctl show apache2 --property=MainPID,ExecMainStartTimestampMonotonic,ExecReload"
-# The application's; what writes the pages comes and goes.
-APPLICATION = "grep -ls '^(wsgi:pypi)' /proc/[0-9]*/cmdline"
+# The application's; what writes the pages comes and goes, and so do others, which grep does not forgive.
+APPLICATION = "grep -ls '^(wsgi:pypi)' /proc/[0-9]*/cmdline || true"
 
 
 def files(host, settings: dict) -> dict[str, str]:

@@ -68,6 +68,11 @@ def test_claimed(index: Index) -> None:
         (upload_form("foo.exe", b"x"), "alice", {"event": "refused", "filename": "foo.exe"}),
         (upload_form("bar-1.0.tar.gz", sdist("bar")), "bob", {"event": "denied", "project": "bar", "version": "1.0"}),
         ([Part(":action", b"doc_upload")], "alice", {"event": "refused"}),
+        (
+            upload_form(SDIST, sdist(), **{":action": "remove_pkg"}),
+            "alice",
+            {"event": "refused", "filename": SDIST},
+        ),
         ([Part(":action", b"remove_pkg"), Part("name", b"bar"), Part("version", b"1")], "bob", {"event": "denied"}),
         ([Part(":action", b"remove_pkg"), Part("name", b"bar"), Part("version", b"1")], "alice", {"event": "refused"}),
         (upload_form(SDIST, sdist()), None, {"event": "denied", "user": ""}),

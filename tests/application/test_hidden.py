@@ -5,17 +5,19 @@ import hashlib
 import os
 import threading
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from support import short
 from support.processes import CRASHED, exit_code
 from support.web import Index
 from wheelhouse.__main__ import main
+from wheelhouse.pages import disk
+from wheelhouse.pages.disk import UNFINISHED, clear_hidden, write_atomically
 from wheelhouse.pages.folder import Folder
 from wheelhouse.refusals import Refused
 from wheelhouse.settings import Settings
-from wheelhouse.store import hidden
-from wheelhouse.store.hidden import Hidden, clear_leftovers
+from wheelhouse.store.hidden import PREFIX, Hidden
 
 CONTENT = b"what was built"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -119,7 +121,7 @@ def test_leftovers(tmp_path: Path) -> None:
     others = [".uploads", ".upload", "foo-1.0.tar.gz", ".hidden"]
     for name in others:
         (tmp_path / name).write_text("x")
-    assert clear_leftovers(tmp_path) == [dead]
+    assert clear_hidden(tmp_path, PREFIX) == [dead]
     assert names(tmp_path) == sorted([*others, alive.path.name])
     alive.write(CONTENT)
     assert alive.appear("foo-2.0.tar.gz").stat().st_nlink == 2
@@ -129,7 +131,7 @@ def test_a_leftover_that_has_appeared(upload: Hidden, tmp_path: Path) -> None:
     """A power cut between the two names leaves both; the file stays."""
     upload.appear("foo-1.0.tar.gz")
     upload.file.close()
-    assert clear_leftovers(tmp_path) == [upload.path.name]
+    assert clear_hidden(tmp_path, PREFIX) == [upload.path.name]
     assert (tmp_path / "foo-1.0.tar.gz").exists()
 
 
@@ -140,10 +142,10 @@ def test_cleared_before_it_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def late(descriptor: int, how: int) -> None:
         if how == fcntl.LOCK_EX and not cleared:
             cleared.append(True)
-            cleared.extend(clear_leftovers(tmp_path))
+            cleared.extend(clear_hidden(tmp_path, PREFIX))
         lock(descriptor, how)
 
-    monkeypatch.setattr(hidden.fcntl, "flock", late)
+    monkeypatch.setattr(disk.fcntl, "flock", late)
     upload = Hidden(tmp_path)
     assert len(cleared) == 2
     upload.write(CONTENT)
@@ -157,7 +159,7 @@ def test_cleared_while_many_come(tmp_path: Path) -> None:
 
     def clear() -> None:
         while not stop.is_set():
-            clear_leftovers(tmp_path)
+            clear_hidden(tmp_path, PREFIX)
 
     def come(number: int) -> None:
         for turn in range(20):
@@ -189,6 +191,32 @@ def test_cleared_at_the_start(index: Index) -> None:
         Folder(Settings.load(index.settings).places).catch_up()
         clear()
         assert index.stored() == {}
+
+
+@pytest.mark.parametrize("place", ["pages/projects", "pages/root", "pages/metadata", "pages/records", "data/state"])
+def test_half_a_page_is_cleared(index: Index, place: str) -> None:
+    """Pages and registers are written beside what they replace, and a process may be killed then, too."""
+
+    def die() -> None:
+        with patch.object(os, "fchmod", lambda *_: os._exit(CRASHED)):
+            write_atomically(index.home / place / "file", CONTENT)
+
+    for clear in (index.start, lambda: main(["--settings", str(index.settings), "rebuild"])):
+        before = names(index.home / place)
+        assert exit_code(die) == CRASHED
+        assert len(names(index.home / place)) == len(before) + 1
+        clear()
+        assert [name for name in names(index.home / place) if name.startswith(UNFINISHED)] == []
+        assert (index.home / place / "file").exists() is False
+
+
+def test_a_page_that_is_being_written_is_not_cleared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process starts, and clears, while this one writes."""
+    cleared = []
+    monkeypatch.setattr(disk.os, "fchmod", lambda *_: cleared.append(clear_hidden(tmp_path, UNFINISHED)))
+    write_atomically(tmp_path / "page", CONTENT)
+    assert cleared == [[]]
+    assert names(tmp_path) == ["page"]
 
 
 @pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(30, "Read-only file system")])

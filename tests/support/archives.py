@@ -71,10 +71,14 @@ def wheel_members(
 
 
 def wheel(
-    name: str = "foo", version: str = "1.0", more: str = "", files: Mapping[str, str | bytes] | None = None
+    name: str = "foo",
+    version: str = "1.0",
+    more: str = "",
+    files: Mapping[str, str | bytes] | None = None,
+    compression: int = zipfile.ZIP_STORED,
 ) -> bytes:
     """Make a wheel with metadata and one module."""
-    return zipped(wheel_members(name, version, more, files))
+    return zipped(wheel_members(name, version, more, files), compression)
 
 
 def sdist_members(name: str = "foo", version: str = "1.0", more: str = "") -> dict[str, str | bytes]:

@@ -4,6 +4,7 @@ All of it is one story, told to both servers; what it left at each stage is look
 """
 
 import json
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import bcrypt
@@ -14,6 +15,10 @@ from shared.uploads import TYPE, form
 from support.archives import fitting
 
 CAROL = {"name": "carol", "password": "Carol's own, and very secret", "groups": ["publishers"]}
+# One whose day has come, and one whose day has not.
+PAST, TO_COME = (datetime.now(UTC).date() + timedelta(days) for days in (-1, 2))
+DORA = {"name": "dora", "password": "Dora's own, once", "groups": ["publishers"], "expires": str(PAST)}
+EMIL = {"name": "emil", "password": "Emil's own, for now", "groups": ["publishers"], "expires": str(TO_COME)}
 ACCOUNT_FILES = ("htpasswd", "htpasswd.fingerprints", "groups", "rights.json")
 
 
@@ -27,7 +32,7 @@ def story(deploy, servers, all_settings, client_of, put, tmp_path_factory, new_v
 
     def state(server):
         host, settings, client = servers[server], all_settings[server], client_of(server)
-        login = ["--user", f"{CAROL['name']}:{CAROL['password']}"]
+        login, *others = (["--user", f"{user['name']}:{user['password']}"] for user in (CAROL, DORA, EMIL))
         name = f"acme_carol-{new_version()}-py3-none-any.whl"
         body = put(client, "/root/body", form(name, fitting(name)))
         return SimpleNamespace(
@@ -38,6 +43,7 @@ def story(deploy, servers, all_settings, client_of, put, tmp_path_factory, new_v
                 for line in host.file(f"{settings['pypi_config_dir']}/htpasswd").content_string.splitlines()
             ),
             read=curl(client, *login, settings["pypi_url"] + "simple/").status,
+            of_others=[curl(client, *other, settings["pypi_url"] + "simple/").status for other in others],
             upload=curl(client, *login, "--header", TYPE, "--data-binary", f"@{body}", settings["pypi_url"]).status,
         )
 
@@ -58,7 +64,7 @@ def story(deploy, servers, all_settings, client_of, put, tmp_path_factory, new_v
     told["thousand"] = stage(users + thousand)
     told["thousand again"] = stage(users + thousand)
     watched.check_output("setsid sh -c %s >/dev/null 2>&1 &", loop)
-    told["carol"] = stage([*users, CAROL], "-vvv", "--diff")
+    told["carol"] = stage([*users, CAROL, DORA, EMIL], "-vvv", "--diff")
     watched.check_output("rm /run/watch.on; sleep 0.3")
     told["without carol"] = stage(None)
     told["seen"] = watched.file("/run/watch.seen").content.decode(errors="replace")
@@ -79,6 +85,12 @@ def test_a_former_user_is_out(story):
         assert (state.read, state.upload) == (401, 401)
 
 
+def test_users_expire(story):
+    """A job's login ends by itself, on the day that was said and not before."""
+    for state in story["carol"][1].values():
+        assert state.of_others == [401, 200]
+
+
 def test_nothing_else_changes(story):
     """Only the accounts' own files are written, and nobody's download is cut off: Apache is not even reloaded."""
     before = story["before"][1]
@@ -97,7 +109,7 @@ def test_others_keep_their_hashes(story):
         before = story["before"][1][server].hashes
         assert before
         assert {name: state.hashes[name] for name in before} == before
-        assert set(state.hashes) == {*before, "carol"}
+        assert set(state.hashes) == {*before, "carol", "dora", "emil"}
         assert story["without carol"][1][server].hashes == before
 
 

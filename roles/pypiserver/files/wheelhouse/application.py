@@ -22,12 +22,12 @@ from wheelhouse.claims import Claims
 from wheelhouse.entrance import ATTEMPT, BODY, FORM, RECEIVED, Entrance
 from wheelhouse.gate import Gate
 from wheelhouse.incoming import Body, Form
+from wheelhouse.leftovers import clear_leftovers
 from wheelhouse.pages.site import Pages
 from wheelhouse.refusals import Denied, Refused, Stranger
 from wheelhouse.rights import RightsFile
 from wheelhouse.settings import Settings
 from wheelhouse.store import Store
-from wheelhouse.store.hidden import clear_leftovers
 from wheelhouse.tombstones import Tombstones
 
 UPLOADS = ("/", "/legacy", "/legacy/")
@@ -59,7 +59,7 @@ def create(settings_file: str) -> Callable[[dict, Callable], Iterable[bytes]]:
     # Whatever keeps them from being cleared, health and each upload will say.
     with suppress(OSError):
         if not health.absence(settings):
-            clear_leftovers(settings.packages)
+            clear_leftovers(settings)
 
     def application(environ: dict, start_response: Callable) -> Iterable[bytes]:
         environ = at_the_root(environ)

@@ -4,11 +4,11 @@ import argparse
 
 from wheelhouse.commands import audited, show
 from wheelhouse.distributions import normalise
+from wheelhouse.leftovers import clear_leftovers
 from wheelhouse.pages import yanks
 from wheelhouse.pages.folder import Folder
 from wheelhouse.pages.site import Pages
 from wheelhouse.settings import Settings
-from wheelhouse.store.hidden import clear_leftovers
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
@@ -35,7 +35,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 
 def rebuild(settings: Settings, arguments: argparse.Namespace) -> int:
     """Write pages anew; 1 if a file was left out. What uploads have left behind that were cut off is removed."""
-    clear_leftovers(settings.packages)
+    clear_leftovers(settings)
     folder = Folder(settings.places)
     if arguments.changed:
         return show(folder.catch_up())

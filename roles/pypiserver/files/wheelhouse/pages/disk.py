@@ -7,6 +7,10 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
+
+# How files are called that are being written, to take the place of others.
+UNFINISHED = ".new-"
 
 # So many lock files serve all projects: one for each would be left behind for ever.
 LOCKS = 64
@@ -23,18 +27,45 @@ def write_atomically(path: Path, content: bytes, lasting: bool = True) -> None:
             return
     except OSError:
         pass
-    descriptor, temporary = tempfile.mkstemp(prefix=".", dir=path.parent)
+    temporary, file = open_hidden(path.parent, UNFINISHED)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with file:
             file.write(content)
             file.flush()
             os.fchmod(file.fileno(), 0o640)
             if lasting:
                 os.fsync(file.fileno())
-        Path(temporary).replace(path)
+            temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
+
+
+def open_hidden(directory: Path, prefix: str) -> tuple[Path, BinaryIO]:
+    """Make a file of a new name. It is locked for as long as it is open, so that clear_hidden leaves it alone."""
+    while True:
+        descriptor, name = tempfile.mkstemp(prefix=prefix, dir=directory)
+        file = os.fdopen(descriptor, "w+b")
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        # Between the two, it could be taken for left over.
+        if os.fstat(descriptor).st_nlink:
+            return Path(name), file
+        file.close()
+
+
+def clear_hidden(directory: Path, prefix: str) -> list[str]:
+    """Remove what writers that are no more have left behind. Returns the names. Raises OSError."""
+    cleared = []
+    for path in directory.glob(f"{prefix}*"):
+        try:
+            with path.open("r+b") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Still locked: whoever has made it just now sees that it is gone, and makes another.
+                path.unlink()
+        except (BlockingIOError, FileNotFoundError):
+            continue
+        cleared.append(path.name)
+    return cleared
 
 
 def sync_directory(path: Path) -> None:

@@ -47,6 +47,11 @@ class Places:
     def locks(self) -> Path:
         return self.pages / "locks"
 
+    @property
+    def written(self) -> tuple[Path, ...]:
+        """The directories whose files are replaced by others."""
+        return (self.projects, self.root, self.metadata, self.records, self.names.parent)
+
 
 class Pages:
     """The pages of one index."""

@@ -1,14 +1,12 @@
 """Files on their way in: hidden in the packages directory, so that to appear is one step on one file system."""
 
-import fcntl
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from wheelhouse.pages.disk import remove
+from wheelhouse.pages.disk import open_hidden, remove
 from wheelhouse.refusals import Refused
 
 PREFIX = ".upload-"
@@ -23,7 +21,7 @@ DIGESTS: dict[str, Callable] = {
 
 
 class Hidden:
-    """A file that nobody sees yet. Its writer holds a lock on it for as long as it is open: see clear_leftovers."""
+    """A file that nobody sees yet. Its writer holds a lock on it for as long as it is open."""
 
     def __init__(self, directory: Path, has_room: Callable[[int], None] = lambda _size: None):
         """has_room: is asked before so many more bytes are written. Raises OSError."""
@@ -31,14 +29,7 @@ class Hidden:
         self._has_room = has_room
         self._digests = {field: new() for field, new in DIGESTS.items()}
         self.size = 0
-        while True:
-            descriptor, name = tempfile.mkstemp(prefix=PREFIX, dir=directory)
-            self.path, self.file = Path(name), os.fdopen(descriptor, "w+b")
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            # Between the two, it could be taken for left over.
-            if os.fstat(descriptor).st_nlink:
-                break
-            self.file.close()
+        self.path, self.file = open_hidden(directory, PREFIX)
 
     def write(self, chunk: bytes) -> None:
         """Add bytes. Raises OSError, and what has_room raises."""
@@ -82,22 +73,3 @@ class Hidden:
             remove(self.path)
         with suppress(OSError):
             self.file.close()
-
-
-def clear_leftovers(directory: Path) -> list[str]:
-    """Remove what writers that are no more have left behind. Returns the names. Raises OSError.
-
-    directory: of which it is known that it is the index's. What cannot be removed now is left for another time.
-    """
-    cleared = []
-    for path in directory.glob(f"{PREFIX}*"):
-        try:
-            with path.open("r+b") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # Still locked: whoever has made it just now sees that it is gone, and makes another.
-                path.unlink()
-        except OSError:
-            # Somebody is writing it, or took it away, or it is not ours.
-            continue
-        cleared.append(path.name)
-    return cleared
