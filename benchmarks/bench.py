@@ -35,7 +35,9 @@ etc/apache2/ports.conf etc/apache2/sites-available/pypi.conf etc/logrotate.d/pyp
 etc/pypi/groups etc/pypi/rights.json etc/pypi/settings.json etc/pypi/yanked.json
 etc/systemd/system/pypi-certificate.service etc/systemd/system/pypi-certificate.timer
 etc/systemd/system/pypi-pages.path etc/systemd/system/pypi-pages.service etc/systemd/system/pypi-pages.timer
-opt/pypi/current opt/pypi/*/requirements.txt opt/pypi/*/application srv/pypi/.wheelhouse
+opt/pypi/current opt/pypi/$(readlink opt/pypi/current)/requirements.txt
+opt/pypi/$(readlink opt/pypi/current)/application
+srv/pypi/.wheelhouse
 usr/local/bin/wheelhouse usr/local/lib/pypi usr/local/sbin/pypi-certificate usr/local/sbin/pypi-try-site
 usr/local/share/pypi
 """

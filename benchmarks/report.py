@@ -135,6 +135,12 @@ def target_rows(results: Results) -> list[tuple[str, float | None, str, Callable
         (f"upload of a small wheel at {most:,} files, to the same at {least:,}", ratio(*small), "", *at_most(1.5)),
         ("the same, of a project that is not there yet", ratio(*new), "", *at_most(1.5)),
         (
+            f"upload of 100 MB at {main:,} files, to dd with fsync and sha256sum of the same bytes",
+            ratio(results.uploads("kit", main, "large"), results.uploads("kit", main, "disk")),
+            "",
+            *at_most(2),
+        ),
+        (
             "first deploy, to the bare shell script",
             ratio(kit.get("deploy", []), kit.get("shell", [])),
             "",

@@ -68,7 +68,7 @@ class Plan:
     slowest_seconds: int = 20
     deploys: int = 2
     kit_rounds: int = 3
-    import_limit: int = 120
+    import_limit: int = 60
     uploads: int = 10
     large: int = 3
     clients: int = 500

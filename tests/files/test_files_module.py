@@ -52,6 +52,16 @@ def test_makes_what_is_missing(server: Server) -> None:
     assert (server.mode("a/b"), server.mode("a/b/c")) == (0o711, 0o640)
 
 
+def test_makes_the_way_to_a_file(server: Server) -> None:
+    """A file's directory needs no entry of its own, and is open to those who are to read the file."""
+    umask = os.umask(0o077)
+    try:
+        server.run([{"path": "a/b/c", "content": "1"}])
+    finally:
+        os.umask(umask)
+    assert (server.mode("a"), server.mode("a/b"), server.mode("a/b/c")) == (0o755, 0o755, 0o644)
+
+
 def test_second_run_changes_nothing(server: Server) -> None:
     """A second run is a proof that nothing has drifted, so it must report no change, and touch nothing."""
     entries = [{"path": "a/c", "content": "ä\n"}], [{"path": "a", "mode": "2750"}]

@@ -104,7 +104,10 @@ def written() -> dict[str, str]:
                 if not source.startswith("templates/"):
                     source = named(path.parents[1] / "templates" / source)
                 found[source] = str(arguments["dest"]).replace("{{ item }}", str(item))
-            for file in task.get("pypi_files", {}).get("files", []):
+            files = task.get("pypi_files", {}).get("files", [])
+            if isinstance(files, str):
+                files = kit.evaluate(files, __pypiserver_release_dir="/opt/pypi/release")
+            for file in files:
                 if "src" not in file and "keep" not in file:
                     found[f"templates{file.get('template', file['path'])}.j2"] = str(file["path"])
     return found

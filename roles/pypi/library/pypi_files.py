@@ -16,7 +16,7 @@ description:
   - All files are validated before the first of them is replaced.
 options:
   directories:
-    description: Directories, each after those it lies in.
+    description: Directories, each after those it lies in. One that only files need is made without being named here.
     type: list
     elements: dict
     default: []
@@ -113,12 +113,15 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    # Whatever root's own may be: others must get through directories that are made on the way.
+    os.umask(0o022)
     changed_paths = [entry["path"] for entry in module.params["directories"] if ensure_directory(module, entry)]
     files = module.params["files"]
     before = {entry["path"]: current(entry) for entry in files}
     differing = [entry for entry in files if before[entry["path"]] != entry["content"]]
     staged = {} if module.check_mode else {entry["path"]: stage(module, entry) for entry in differing}
     for path, temporary in staged.items():
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         module.atomic_move(temporary, path)
     for entry in files:
         changed = entry in differing
