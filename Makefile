@@ -4,16 +4,18 @@ SHELL := /bin/sh
 PORT ?=
 PYTHON ?=
 NAME ?=
-SCENARIOS := $(notdir $(patsubst %/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
+SEED ?=
+# All but the one that takes its time: make faults.
+SCENARIOS := $(filter-out faults,$(notdir $(patsubst %/molecule.yml,%,$(wildcard molecule/*/molecule.yml))))
 
 # Programs of the virtualenv first; Molecule's state and Ansible's in this folder.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_HOME := $(CURDIR)/.ansible
-export PORT PYTHON
+export PORT PYTHON SEED
 export MOLECULE_COMMAND_BORDERS := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit molecule $(SCENARIOS:%=molecule-%) bench password requirements clean
+.PHONY: help demo test lint unit molecule $(SCENARIOS:%=molecule-%) faults bench password requirements clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z%-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -40,6 +42,11 @@ $(SCENARIOS:%=molecule-%): molecule-%: .venv/made
 	@tools/engine
 	@tools/images/build clients
 	molecule test --scenario-name $*
+
+faults: .venv/made ## Break it on purpose, again and again; a table of what was lost; 20 minutes (SEED=1)
+	@tools/engine
+	@tools/images/build clients
+	@tools/faults
 
 bench: .venv/made ## Measure the kit beside other set-ups (QUICK=1: little of everything)
 	@tools/engine
