@@ -80,7 +80,7 @@ class Plan:
 
 FULL = Plan()
 QUICK = Plan(
-    sizes=(100, 1_000),
+    sizes=(1_000,),
     main=1_000,
     rounds=1,
     seconds=1,
@@ -92,7 +92,8 @@ QUICK = Plan(
     import_limit=30,
     uploads=3,
     large=1,
+    users=(10,),
     memory=("kit",),
-    also=("file", "big"),
+    also=("big",),
     many=("page",),
 )
