@@ -448,7 +448,7 @@ other sizes of its root list, {plan["clients"]} clients; all but its project pag
 ## The commands
 
     make bench
-    make bench QUICK=1      # little of everything, in three minutes; writes nothing here
+    make bench QUICK=1      # little of everything, in some minutes; writes nothing here
     make bench RENDER=1     # this file once more, from .cache/bench/full.json
 """
     return text, plot(results)
