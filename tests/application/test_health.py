@@ -1,13 +1,9 @@
 """Whether the index says so when it cannot work."""
 
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from support.web import Index
-from wheelhouse.health import problem
-from wheelhouse.settings import Settings
 
 
 def unmark(index: Index) -> None:
@@ -65,16 +61,3 @@ def test_a_full_disk(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("wheelhouse.health.tempfile.TemporaryFile", full)
     assert "No space left on device" in index.request("GET", "/-/health").body
-
-
-def test_not_a_mount(index: Index) -> None:
-    """Where the data has a file system of its own, the empty directory beneath it must not fill up in its stead."""
-    settings = Settings.load(index.home / "settings.json")
-    assert problem(settings) is None
-    assert problem(replace(settings, data_is_mount=True)) == "The data directory is not mounted."
-
-
-def test_a_mount(index: Index) -> None:
-    """A mounted file system passes that check, and only then is its mark looked for."""
-    settings = replace(Settings.load(index.home / "settings.json"), data_is_mount=True, data=Path("/"))
-    assert "mark" in problem(settings)

@@ -109,6 +109,13 @@ def test_taken_port(refused):
     assert "choose another port with pypi_http_port and pypi_https_port" in run.words
 
 
+def test_data_that_is_not_mounted(refused):
+    """What is put there would be below the mount, where nobody sees it again."""
+    run = refused({"pypi_data_is_mount": True})
+    assert "is no file system of its own, as pypi_data_is_mount says" in run.words
+    assert "Mount the one that belongs there" in run.words
+
+
 @pytest.mark.parametrize(
     ("directives", "reason"),
     [

@@ -4,8 +4,8 @@ import argparse
 import sys
 import traceback
 
-from wheelhouse import health
 from wheelhouse.commands import audit, names, pages
+from wheelhouse.held import Absent, Held
 from wheelhouse.settings import Settings
 
 SUBJECTS = (pages, names, audit)
@@ -24,12 +24,11 @@ def main(words: list[str] | None = None) -> int:
     arguments = parser.parse_args(words)
     # Python itself would end with 1, and whoever asked would take it for done.
     try:
-        settings = Settings.load(arguments.settings)
-        # What is not mounted would be taken for empty.
-        if absent := health.absence(settings):
-            print(f"wheelhouse: nothing was done. {absent}", file=sys.stderr)
-            return 2
-        return arguments.do(settings, arguments)
+        with Held(Settings.load(arguments.settings)).at_work() as settings:
+            return arguments.do(settings, arguments)
+    except Absent as reason:
+        print(f"wheelhouse: nothing was done. {reason}", file=sys.stderr)
+        return 2
     except Exception as error:  # noqa: BLE001  (it is shown whole, and ends the program)
         traceback.print_exc()
         print(f"wheelhouse: this could not be done: {error}", file=sys.stderr)

@@ -21,6 +21,7 @@ from wheelhouse.backend import Backend
 from wheelhouse.claims import Claims
 from wheelhouse.entrance import ATTEMPT, BODY, FORM, RECEIVED, Entrance
 from wheelhouse.gate import Gate
+from wheelhouse.held import Absent, Held
 from wheelhouse.incoming import Body, Form
 from wheelhouse.leftovers import clear_leftovers
 from wheelhouse.pages.site import Pages
@@ -36,7 +37,8 @@ HEALTH = "/-/health"
 
 def create(settings_file: str) -> Callable[[dict, Callable], Iterable[bytes]]:
     """Make the WSGI application (PEP 3333) from the kit's settings file."""
-    settings = Settings.load(settings_file)
+    held = Held(Settings.load(settings_file))
+    settings = held.settings
     places = settings.places
     audit = Audit(settings.audit, settings.audit_head)
     claims = Claims(settings.claims, places.locks / "claims")
@@ -57,22 +59,30 @@ def create(settings_file: str) -> Callable[[dict, Callable], Iterable[bytes]]:
     app.default_error_handler = plain_text
     app.add_hook("before_request", admit)
     # Whatever keeps them from being cleared, health and each upload will say.
-    with suppress(OSError):
-        if not health.absence(settings):
-            clear_leftovers(settings)
+    with suppress(OSError), held.at_work():
+        clear_leftovers(settings)
 
     def application(environ: dict, start_response: Callable) -> Iterable[bytes]:
         environ = at_the_root(environ)
-        # An upload to where the data is not mounted would be lost from sight.
-        if problem := (health.problem if environ["PATH_INFO"] == HEALTH else health.absence)(settings):
-            Body(environ).drain()
-            start_response("503 Service Unavailable", [("Content-Type", "text/plain"), ("Retry-After", "30")])
-            return [f"{problem}\n".encode()]
-        if environ["PATH_INFO"] == HEALTH:
-            return app(environ, start_response)
-        return attended(app, environ, start_response, audit)
+        try:
+            # Nothing of it ends up anywhere else, whatever is mounted meanwhile.
+            with held.at_work():
+                if environ["PATH_INFO"] != HEALTH:
+                    return attended(app, environ, start_response, audit)
+                if problem := health.problem(settings):
+                    return unable(environ, start_response, problem)
+                return app(environ, start_response)
+        except Absent as reason:
+            return unable(environ, start_response, str(reason))
 
     return application
+
+
+def unable(environ: dict, start_response: Callable, reason: str) -> Iterable[bytes]:
+    """Answer that the index cannot do its work just now."""
+    Body(environ).drain()
+    start_response("503 Service Unavailable", [("Content-Type", "text/plain"), ("Retry-After", "30")])
+    return [f"{reason}\n".encode()]
 
 
 def at_the_root(environ: dict) -> dict:

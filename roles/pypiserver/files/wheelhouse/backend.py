@@ -23,6 +23,8 @@ class Backend(SimpleFileBackend):
 
     def __init__(self, config, store: Store, current: Callable[[], tuple[Attempt, Form]]):
         super().__init__(config)
+        # Not resolved once for all: what the path leads to changes (held.py).
+        self.roots = [Path(root) for root in config.roots]
         self._store, self._current = store, current
 
     def find_version(self, name: str, version: str) -> list[PkgFile]:

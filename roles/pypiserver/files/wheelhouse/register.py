@@ -52,7 +52,9 @@ class Register:
     def _parse(self, text: str) -> Entries:
         found = json.loads(text)
         if not isinstance(found, dict) or not all(map(self._is_entry, found.values())):
-            raise ValueError(f"{self._path} is damaged: it does not say for each {', '.join(sorted(self._fields))}")
+            raise ValueError(
+                f"{self._path.name} is damaged: it does not say for each {', '.join(sorted(self._fields))}"
+            )
         return found
 
     def _is_entry(self, value: object) -> bool:

@@ -132,7 +132,7 @@ class Audit:
     def _compare(self, head: Line | None, last: bytes | None, file: int) -> tuple[Line | None, str | None]:
         """Compare the head with the log's last line, and see what _settle says."""
         if head is None:
-            return (None, None) if last is None else (_parsed(last), f"{self._head} was missing, or damaged")
+            return (None, None) if last is None else (_parsed(last), f"{self._head.name} was missing, or damaged")
         if last == head.raw:
             return head, None
         if head.previous == (NOTHING if last is None else digest_of(last)):

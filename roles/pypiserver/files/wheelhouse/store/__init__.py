@@ -138,6 +138,7 @@ class Store:
 
         def tell(_kind: type | None, error: BaseException | None, _trace: object) -> None:
             if attempt.told:
-                self._tell(attempt, "undone", str(error))
+                # Without the path, which says nothing to people: the directory is held by a number.
+                self._tell(attempt, "undone", getattr(error, "strerror", None) or str(error))
 
         undo.push(tell)

@@ -1,0 +1,270 @@
+"""Whether work on the data stays in one place, whatever is mounted there meanwhile.
+
+No file system is mounted here: directories are exchanged by renaming them, which looks the same to who uses their path.
+"""
+
+import io
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.archives import fitting
+from support.web import BOUNDARY, Answer, Index, multipart, upload_form
+from wheelhouse.held import Absent, Held
+from wheelhouse.settings import Settings
+
+WHEEL = "foo-1.0-py3-none-any.whl"
+# What is in the data directory of an index that has nothing.
+SKELETON = {"packages", "state", ".wheelhouse"}
+
+
+@pytest.fixture
+def settings(index: Index) -> Settings:
+    """The settings of an index whose data is there."""
+    return Settings.load(index.settings)
+
+
+@pytest.fixture
+def held(settings: Settings) -> Held:
+    """Its data directory, which nobody works on."""
+    return Held(settings)
+
+
+def elsewhere(data: Path) -> Path:
+    """Where the data is while something else is in its place."""
+    return data.with_name("elsewhere")
+
+
+def unmount(data: Path) -> None:
+    """Have an empty directory in the place of the data."""
+    data.rename(elsewhere(data))
+    data.mkdir()
+
+
+def mount_again(data: Path) -> None:
+    """Have the data where it was, in the place of an empty directory."""
+    data.rmdir()
+    elsewhere(data).rename(data)
+
+
+def exchange(data: Path) -> None:
+    """Have another index's data in its place."""
+    unmount(data)
+    for directory in ("packages", "state"):
+        (data / directory).mkdir()
+    (data / ".wheelhouse").write_text("mark\n")
+
+
+def open_files() -> list[str]:
+    """What this process has open."""
+    found = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        try:
+            found.append(str(descriptor.readlink()))
+        except FileNotFoundError:  # the one that this looks with
+            continue
+    return found
+
+
+# The way to it.
+
+
+def test_at_work(held: Held, settings: Settings) -> None:
+    """While somebody works, the settings' paths lead to the data."""
+    with held.at_work() as found:
+        (found.packages / "new").write_text("content")
+        assert found.mark.read_text() == "mark\n"
+    assert (settings.packages / "new").read_text() == "content"
+    assert replace(found, data=settings.data) == settings
+
+
+def test_at_rest(held: Held, settings: Settings) -> None:
+    """While nobody does, they lead nowhere, and nothing keeps the file system from being unmounted."""
+    assert not held.settings.packages.exists()
+    with held.at_work():
+        assert str(settings.data) in open_files()
+    assert not held.settings.packages.exists()
+    assert str(settings.data) not in open_files()
+    with pytest.raises(NotADirectoryError):
+        held.settings.mark.read_bytes()
+
+
+def test_work_that_fails(held: Held, settings: Settings) -> None:
+    """What goes wrong in the midst of it does not keep the data held, either."""
+    with pytest.raises(ZeroDivisionError), held.at_work():
+        raise ZeroDivisionError
+    assert str(settings.data) not in open_files()
+    with held.at_work() as found:
+        assert found.mark.exists()
+
+
+def test_several_at_work(held: Held, settings: Settings) -> None:
+    """It is held until the last of them has done."""
+    with held.at_work() as found:
+        with held.at_work():
+            assert open_files().count(str(settings.data)) == 1
+        assert found.mark.exists()
+    assert str(settings.data) not in open_files()
+
+
+def test_nothing_is_left_open(held: Held, settings: Settings) -> None:
+    """Neither by work, nor by what keeps it from beginning."""
+    before = len(open_files())
+    for _ in range(20):
+        with held.at_work():
+            pass
+    settings.mark.unlink()
+    for _ in range(20):
+        with pytest.raises(Absent), held.at_work():
+            pass
+    assert len(open_files()) == before
+
+
+# What is not the data.
+
+
+@pytest.mark.parametrize(
+    ("harm", "why"),
+    [
+        (lambda settings: settings.data.rename(elsewhere(settings.data)), "cannot be opened: No such file"),
+        (lambda settings: (unmount(settings.data), settings.data.rmdir(), settings.data.touch()), "Not a directory"),
+        (lambda settings: unmount(settings.data), "its mark cannot be read"),
+        (lambda settings: (settings.mark.unlink(), settings.mark.mkdir()), "its mark cannot be read"),
+    ],
+    ids=["no directory", "a file", "no mark", "a directory as the mark"],
+)
+def test_absent(held: Held, settings: Settings, harm: Callable[[Settings], None], why: str) -> None:
+    """No work begins on what is not the index's data, and whoever asks is told why."""
+    harm(settings)
+    with pytest.raises(Absent, match=why), held.at_work():
+        pytest.fail("it has begun")
+
+
+def test_not_a_mount(settings: Settings) -> None:
+    """Where the data has a file system of its own, the directory beneath it must not fill up in its stead."""
+    with pytest.raises(Absent, match="is not mounted"), Held(replace(settings, data_is_mount=True)).at_work():
+        pytest.fail("it has begun")
+
+
+def test_a_mount(settings: Settings) -> None:
+    """A mounted file system passes that check, and only then is its mark looked for."""
+    with pytest.raises(Absent, match="mark"), Held(replace(settings, data_is_mount=True, data=Path("/"))).at_work():
+        pytest.fail("it has begun")
+
+
+# What changes meanwhile.
+
+
+@pytest.mark.parametrize("change", [unmount, exchange])
+def test_work_goes_on_where_it_began(held: Held, settings: Settings, change: Callable[[Path], None]) -> None:
+    """All of it is in one place, and nobody else begins anything until it is done."""
+    with held.at_work() as found:
+        (found.packages / "before").touch()
+        change(settings.data)
+        (found.packages / "after").touch()
+        with pytest.raises(Absent), held.at_work():
+            pytest.fail("it has begun")
+        (found.packages / "later").touch()
+    assert {path.name for path in (elsewhere(settings.data) / "packages").iterdir()} == {"before", "after", "later"}
+    assert {path.name for path in settings.data.rglob("*")} <= SKELETON
+
+
+def test_work_begins_where_the_data_is(held: Held, settings: Settings) -> None:
+    """What is in the place of the data that was there counts from the next work on, without a start."""
+    with held.at_work():
+        pass
+    exchange(settings.data)
+    with held.at_work() as found:
+        (found.packages / "new").touch()
+    assert (settings.packages / "new").exists()
+
+
+def test_any_number_of_threads(held: Held, settings: Settings) -> None:
+    """Each of them finds the data, or is told that it is not there; none is at work on nothing."""
+
+    def work(number: int) -> bool:
+        try:
+            with held.at_work() as found:
+                (found.packages / str(number)).write_text(found.mark.read_text())
+        except Absent:
+            return False
+        return True
+
+    data, away = settings.data, elsewhere(settings.data)
+    with ThreadPoolExecutor(8) as threads:
+        done = [threads.submit(work, number) for number in range(800)]
+        for _ in range(100):
+            data.rename(away)
+            os.sched_yield()
+            away.rename(data)
+    worked = {str(number) for number, one in enumerate(done) if one.result()}
+    assert {path.name for path in settings.packages.iterdir()} == worked
+    assert worked
+
+
+# The whole index.
+
+
+class Interrupted(io.BytesIO):
+    """A body in the middle of which something happens to the server."""
+
+    def __init__(self, body: bytes, happens: Callable[[], None]):
+        super().__init__(body)
+        self._half, self._happens = len(body) // 2, happens
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Read no more than one half at once."""
+        if self.tell() >= self._half and self._happens:
+            # As somebody else, who may talk to the index, too.
+            with ThreadPoolExecutor(1) as other:
+                other.submit(self._happens).result()
+            self._happens = None
+        return super().read(min(self._half if size is None or size < 0 else size, self._half))
+
+
+def upload_while(index: Index, happens: Callable[[], None]) -> Answer:
+    """Upload a wheel, in the middle of which something happens."""
+    body = multipart(upload_form(WHEEL, fitting(WHEEL)))
+    kind = f"multipart/form-data; boundary={BOUNDARY}"
+    stream = {"wsgi.input": Interrupted(body, happens), "CONTENT_LENGTH": str(len(body))}
+    return index.request("POST", "/", "alice", CONTENT_TYPE=kind, **stream)
+
+
+@pytest.mark.parametrize("change", [unmount, exchange])
+def test_an_upload(index: Index, change: Callable[[Path], None]) -> None:
+    """It ends where it began, file, name, claim and log; nothing is where the data was."""
+    index.start(new_projects="first_uploader")
+    assert upload_while(index, lambda: change(index.data)).code == 200
+    there = elsewhere(index.data)
+    assert [path.name for path in (there / "packages").iterdir()] == [WHEEL]
+    assert {path.name for path in (there / "state").iterdir()} >= {"names.txt", "claims.json", "audit-head.json"}
+    assert index.page("foo").keys() == {WHEEL}
+    assert {path.name for path in index.data.rglob("*")} <= SKELETON
+
+
+def test_others_meanwhile(index: Index) -> None:
+    """They are told that the data is not there, and are served again when it is."""
+    answers = []
+
+    def happens() -> None:
+        unmount(index.data)
+        answers.extend([index.upload("bar-1.0.tar.gz"), index.request("GET", "/-/health")])
+        mount_again(index.data)
+        answers.append(index.upload("bar-1.0.tar.gz"))
+
+    assert upload_while(index, happens).code == 200
+    assert [answer.code for answer in answers] == [503, 503, 200]
+    assert answers[0].headers["Retry-After"] == "30"
+    assert index.stored().keys() == {WHEEL, "bar-1.0.tar.gz"}
+
+
+def test_a_start_without_data(index: Index) -> None:
+    """It is no error: the index says 503, and works when the data is there."""
+    unmount(index.data)
+    index.start()
+    assert index.upload().code == 503
+    mount_again(index.data)
+    assert index.upload().code == 200
