@@ -17,7 +17,7 @@ from wheelhouse.pages.disk import UNFINISHED, clear_hidden, write_atomically
 from wheelhouse.pages.folder import Folder
 from wheelhouse.refusals import Refused
 from wheelhouse.settings import Settings
-from wheelhouse.store.hidden import PREFIX, Hidden
+from wheelhouse.store.hidden import DIGESTS, PREFIX, Hidden
 
 CONTENT = b"what was built"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -25,10 +25,16 @@ BLAKE2 = hashlib.blake2b(CONTENT, digest_size=32).hexdigest()
 MD5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
 
 
+@pytest.fixture(params=[(), ("md5_digest", "name"), DIGESTS], ids=["none", "one", "all"])
+def announced(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """The form's fields that came before the file."""
+    return request.param
+
+
 @pytest.fixture
-def upload(tmp_path: Path) -> Hidden:
+def upload(tmp_path: Path, announced: tuple[str, ...]) -> Hidden:
     """A file on its way in, in two pieces."""
-    upload = Hidden(tmp_path)
+    upload = Hidden(tmp_path, announced=announced)
     upload.write(CONTENT[:5])
     upload.write(CONTENT[5:])
     return upload

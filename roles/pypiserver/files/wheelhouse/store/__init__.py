@@ -47,7 +47,7 @@ class Store:
         if said := form.get("sha256_digest", "").strip().lower():
             self.names.is_here(attempt.project, attempt.filename, said)
         self._room.expect(length)
-        return Hidden(self._packages, self._room.check_disk)
+        return Hidden(self._packages, self._room.check_disk, announced=form)
 
     def publish(self, attempt: Attempt, upload: Hidden, form: Mapping[str, str]) -> None:
         """Have a file appear under its name, on its page, and in the audit log, when all of it has arrived.

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,11 +23,18 @@ DIGESTS: dict[str, Callable] = {
 class Hidden:
     """A file that nobody sees yet. Its writer holds a lock on it for as long as it is open."""
 
-    def __init__(self, directory: Path, has_room: Callable[[int], None] = lambda _size: None):
-        """has_room: is asked before so many more bytes are written. Raises OSError."""
+    def __init__(
+        self, directory: Path, has_room: Callable[[int], None] = lambda _size: None, announced: Iterable[str] = ()
+    ):
+        """has_room: is asked before so many more bytes are written; announced: the digests that are asked for already.
+
+        Raises OSError.
+        """
         self._directory = directory
         self._has_room = has_room
-        self._digests = {field: new() for field, new in DIGESTS.items()}
+        # Each takes its time, so there is none that nobody has asked for.
+        wanted = DIGESTS.keys() & {"sha256_digest", *announced}
+        self._digests = {field: DIGESTS[field]() for field in sorted(wanted)}
         self.size = 0
         self.path, self.file = open_hidden(directory, PREFIX)
 
@@ -47,12 +54,20 @@ class Hidden:
     def check_digests(self, claimed: Mapping[str, str]) -> None:
         """Compare with the digests that came along. claimed: form fields by name; empty ones do not count.
 
-        Raises Refused.
+        Raises Refused, OSError.
         """
-        for field, digest in self._digests.items():
+        for field in DIGESTS:
             said = claimed.get(field, "").strip().lower()
-            if said and said != digest.hexdigest():
+            if said and said != self._digest(field):
                 raise Refused(f"The file is torn: what arrived is not what was sent, by its {field}. Send it again")
+
+    def _digest(self, field: str) -> str:
+        """The digest that a field has, in hexadecimal."""
+        if field not in self._digests:
+            # It was asked for after the file.
+            self.file.seek(0)
+            self._digests[field] = hashlib.file_digest(self.file, DIGESTS[field])
+        return self._digests[field].hexdigest()
 
     def settle(self) -> None:
         """Have it on the disk, as Apache may read it: its group is the directory's. Raises OSError."""
