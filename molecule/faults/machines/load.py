@@ -132,7 +132,7 @@ class Readers:
     def __init__(self, plan, server):
         self._plan, self._server = plan, server
         self.done = threading.Event()
-        self.read, self.unanswered, self.faults = 0, [], []
+        self.read, self.unanswered, self.refused, self.faults = 0, [], [], []
 
     def run(self):
         """Read, in one of several threads."""
@@ -166,7 +166,7 @@ class Readers:
             time.sleep(PATIENCE)
         elif status != 200:
             # What is listed is there.
-            self.faults.append(f"{path}: {status}")
+            self.refused.append(f"{path}: {status}")
         return status != 200
 
 
@@ -199,7 +199,7 @@ def main(path):
     for thread in reading:
         thread.join()
     told = {"files": list(publishers.files.values()), "read": readers.read, "unanswered": readers.unanswered[:50]}
-    told |= {"unanswered_count": len(readers.unanswered), "faults": readers.faults}
+    told |= {"unanswered_count": len(readers.unanswered), "refused": readers.refused, "faults": readers.faults}
     if plan["survey"]:
         told["listed"] = survey(plan, server)
     Path(plan["told"]).write_text(json.dumps(told))

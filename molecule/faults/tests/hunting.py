@@ -203,6 +203,9 @@ class Hunt:
         self.astray = []
         if reads_go_on:
             outcome.errors += told["unanswered"]
+        # Apache has found a file and cannot open it any more, at the very moment at which the disk goes away.
+        if reads_go_on or len(told["refused"]) > outcome.tried or not all(map(is_file, told["refused"])):
+            outcome.wrong += told["refused"]
         self._ask_the_server(outcome, accepted)
         return outcome
 
@@ -251,6 +254,11 @@ class Hunt:
         """Tell the container engine what to do with the server."""
         name = self.host.ansible.get_variables()["ansible_host"]
         subprocess.run(["docker", *words, name], check=True, stdout=subprocess.DEVNULL)
+
+
+def is_file(refused: str) -> bool:
+    """Whether a refusal is of a file, and not of a page."""
+    return refused.startswith("/packages/")
 
 
 @contextmanager
