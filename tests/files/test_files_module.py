@@ -1,4 +1,4 @@
-"""The module that writes a role's directories and files, run whole, as Ansible runs it."""
+"""The module that writes a role's directories, files and links, run whole, as Ansible runs it."""
 
 import grp
 import json
@@ -22,12 +22,21 @@ class Server:
         self.home = directory
         self._capsys = capsys
 
-    def run(self, files: list[dict] = (), directories: list[dict] = (), **how: Any) -> dict:
+    def run(
+        self,
+        files: list[dict] = (),
+        directories: list[dict] = (),
+        links: dict[str, str] | None = None,
+        absent: list[str] = (),
+        **how: Any,
+    ) -> dict:
         """Run the module once, paths being below the directory. Returns its result."""
         arguments = {
             name: [ME | entry | {"path": str(self.home / entry["path"])} for entry in entries]
             for name, entries in (("files", files), ("directories", directories))
         }
+        arguments["links"] = [{"path": str(self.home / path), "src": src} for path, src in (links or {}).items()]
+        arguments["absent"] = [str(self.home / path) for path in absent]
         with patch_module_args(arguments | how), pytest.raises(SystemExit):
             module.main()
         return json.loads(self._capsys.readouterr().out)
@@ -131,3 +140,68 @@ def test_validated_files_are_written(server: Server) -> None:
     files = [{"path": "site", "content": "1", "validate": "grep -q 1 %s"}]
     assert server.run(files)["changed"] is True
     assert server.run([files[0] | {"validate": "false"}])["changed"] is False
+
+
+def test_links(server: Server) -> None:
+    """A link says exactly what it is told to, leads elsewhere when told so, and is left alone otherwise."""
+    made = server.run([{"path": "a/1", "content": "1"}], links={"a/current": "1"})
+    assert made["changed_paths"] == [str(server.home / "a/1"), str(server.home / "a/current")]
+    assert (server.home / "a/current").read_text() == "1"
+    before = (server.home / "a/current").lstat()
+    again = server.run(links={"a/current": "1"})
+    assert (again["changed"], again["diff"]) == (False, [])
+    assert (server.home / "a/current").lstat() == before
+    other = server.run(links={"a/current": "../2"})
+    assert [(part["before"], part["after"]) for part in other["diff"]] == [("link to 1\n", "link to ../2\n")]
+    assert (server.home / "a/current").readlink() == Path("../2")
+    assert sorted(path.name for path in (server.home / "a").iterdir()) == ["1", "current"]
+
+
+def test_a_link_in_the_place_of_a_file(server: Server) -> None:
+    """A copy that somebody has put there is no longer what the file is that the link leads to."""
+    server.run([{"path": "site", "content": "a copy"}])
+    assert server.run(links={"site": "../site"})["diff"][0]["before"] == "file\n"
+    assert (server.home / "site").readlink() == Path("../site")
+
+
+def test_no_link_in_the_place_of_a_directory(server: Server) -> None:
+    """Whatever is in it is not this module's to throw away."""
+    server.run([{"path": "current/data", "content": "1"}])
+    result = server.run(links={"current": "1"})
+    assert result["failed"] is True
+    assert "current is a directory" in result["msg"]
+    assert (server.home / "current/data").read_text() == "1"
+
+
+def test_removes(server: Server) -> None:
+    """What is to be absent goes, be it a file, a directory, or a link; what a link leads to stays."""
+    server.run(
+        [{"path": "file", "content": "1"}, {"path": "wheels/a", "content": "1"}, {"path": "b/c", "content": "1"}]
+    )
+    server.run(links={"link": "b", "dangling": "nowhere"})
+    absent = ["file", "wheels", "link", "dangling", "never-there"]
+    result = server.run(absent=absent)
+    assert result["changed_paths"] == [str(server.home / name) for name in absent[:-1]]
+    assert [part["before"] for part in result["diff"]] == ["file\n", "directory\n", "link to b\n", "link to nowhere\n"]
+    assert [path.name for path in server.home.iterdir()] == ["b"]
+    assert (server.home / "b/c").exists()
+    assert server.run(absent=absent)["changed"] is False
+
+
+def test_links_and_removals_wait_for_what_is_validated(server: Server) -> None:
+    """A site that its program refuses is not turned on, and the one in its place not turned off."""
+    server.run([{"path": "default", "content": "1"}])
+    site = {"path": "site", "content": "2", "validate": "test x = %s"}
+    assert server.run([site], links={"on": "site"}, absent=["default"])["failed"] is True
+    assert [path.name for path in server.home.iterdir()] == ["default"]
+    assert server.run([site | {"validate": "test -s %s"}], links={"on": "site"}, absent=["default"])["changed"] is True
+    assert sorted(path.name for path in server.home.iterdir()) == ["on", "site"]
+
+
+def test_check_mode_only_tells_of_links(server: Server) -> None:
+    """A dry run neither links nor removes, also where what a link is to lead to is still to come."""
+    server.run([{"path": "old", "content": "1"}], links={"current": "1"})
+    result = server.run(links={"current": "2", "a/new": "3"}, absent=["old", "gone"], _ansible_check_mode=True)
+    assert result["changed_paths"] == [str(server.home / name) for name in ("old", "current", "a/new")]
+    assert (server.home / "current").readlink() == Path("1")
+    assert sorted(path.name for path in server.home.iterdir()) == ["current", "old"]

@@ -11,8 +11,8 @@ DEFAULTS = kit.DEFAULTS.read_text(encoding="utf-8")
 TYPES = {"str": str, "path": str, "int": int, "bool": bool, "list": list, "dict": dict, "raw": object}
 NAME = re.compile(r"(?<![\w.~/])pypi_[a-z0-9_]*[a-z0-9]\b(?!\()")
 
-# Names that begin like settings and are something else: modules, a group of hosts.
-OTHERS = {"pypi_files", "pypi_htpasswd", "pypi_servers"}
+# Names that begin like settings and are something else: modules, a filter, a group of hosts.
+OTHERS = {"pypi_files", "pypi_htpasswd", "pypi_present", "pypi_servers"}
 
 
 def users() -> list[Path]:

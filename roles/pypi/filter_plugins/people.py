@@ -16,6 +16,7 @@ USERS_FILE = "inventory/group_vars/pypi_servers/users.yml"
 
 
 def present(users: list[dict]) -> list[dict]:
+    """Those who may sign in."""
     return [user for user in users if user.get("state", "present") == "present"]
 
 
@@ -135,4 +136,4 @@ def people_problems(settings: dict) -> list[str]:
 
 class FilterModule:
     def filters(self) -> dict:
-        return {"pypi_people_problems": people_problems}
+        return {"pypi_people_problems": people_problems, "pypi_present": present}
