@@ -70,7 +70,7 @@ class Plan:
     kit_rounds: int = 3
     import_limit: int = 60
     uploads: int = 10
-    large: int = 3
+    large: int = 5
     clients: int = 500
     users: tuple[int, ...] = (10, 1_000)
     memory: tuple[str, ...] = tuple(name for name in SETUPS if name != "bare-tls")
@@ -91,7 +91,7 @@ QUICK = Plan(
     kit_rounds=1,
     import_limit=30,
     uploads=3,
-    large=1,
+    large=3,
     users=(10,),
     memory=("kit",),
     also=("big",),
