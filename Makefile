@@ -43,7 +43,7 @@ $(SCENARIOS:%=molecule-%): molecule-%: .venv/made
 	@tools/images/build clients
 	molecule test --scenario-name $*
 
-faults: .venv/made ## Break it on purpose, again and again; a table of what was lost; 20 minutes (SEED=1)
+faults: .venv/made ## Break it on purpose, again and again; a table of what was lost; 15 minutes (SEED=1)
 	@tools/engine
 	@tools/images/build clients
 	@tools/faults

@@ -32,7 +32,7 @@ class Outcome:
     tried: how often the fault was made; accepted: uploads that were answered with 200; the others are lists of what
     must not be. torn: files that nobody has sent like this; lost: accepted and not there; wrong: on a page with another
     hash than the file has, or not on it, or not there; blocked: could not be published afterwards; errors: readers who
-    did not get what there is; other: whatever else is wrong.
+    did not get what there is; other: whatever else is wrong; notes: what else was measured.
     """
 
     fault: str
@@ -45,6 +45,7 @@ class Outcome:
     litter: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     other: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     statuses: Counter = field(default_factory=Counter)
 
     @property

@@ -101,7 +101,7 @@ def dawdled(everywhere, put):
             finally:
                 hunt.stop()
         outcome.other += [f"{answer.status}" for talk in dawdling() for answer in talk if answer.status != 408]
-        told |= {"faults": reading()["faults"], "unanswered": reading()["unanswered"]}
+        told |= {kind: reading()[kind] for kind in ("faults", "refused", "unanswered")}
         if reading()["read"] < 100:
             outcome.errors.append("hardly anybody has read anything")
         return hunt.account(outcome, told, "dawdle", set(), reads_go_on=True)

@@ -1,0 +1,31 @@
+"""A wheel of any size, made on a client machine without ever being in memory.
+
+Runs with Python alone. Usage: large.py PATH SIZE, with so many bytes in one member. Prints its SHA-256, in hexadecimal.
+"""
+
+import hashlib
+import random
+import sys
+import zipfile
+from pathlib import Path
+
+BLOCK = 1 << 20
+
+
+def main(path, size):
+    """Make it."""
+    project, version, *_tags = path.name.split("-")
+    info = f"{project}-{version}.dist-info"
+    block = random.Random(path.name).randbytes(BLOCK)
+    with zipfile.ZipFile(path, "w") as archive:
+        with archive.open(f"{project}.dat", "w", force_zip64=True) as member:
+            for _ in range(size // BLOCK):
+                member.write(block)
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {project}\nVersion: {version}\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", f"{info}/RECORD,,\n")
+    with path.open("rb") as file:
+        print(hashlib.file_digest(file, "sha256").hexdigest())
+
+
+main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,79 @@
+"""What Apache and the application take of memory and disk, at most, while something goes on.
+
+Runs on a server as root, with Python alone. Usage: watch.py STOP DIRECTORY..., until the file STOP is there. Prints
+JSON: by how many bytes the memory and the disk's use went up from the first look, at most. Memory is what the processes
+have for themselves (RssAnon and RssShmem of proc(5)). The disk's use is that of the files below the directories, and of
+files that the processes hold open and that have no name any more.
+"""
+
+import json
+import os
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+PAUSE = 0.1
+KINDS = ("RssAnon:", "RssShmem:")
+BLOCK = 512  # stat(2): the unit of st_blocks
+
+
+def processes():
+    """The directories of Apache's processes, the application's among them."""
+    for directory in Path("/proc").iterdir():
+        if directory.name.isdigit():
+            with suppress(OSError):
+                if (directory / "cmdline").read_bytes().startswith((b"(wsgi:pypi)", b"/usr/sbin/apache2")):
+                    yield directory
+
+
+def memory(process):
+    """Bytes that a process has for itself."""
+    with suppress(OSError):
+        lines = (line.split() for line in (process / "status").read_text().splitlines())
+        return 1024 * sum(int(line[1]) for line in lines if line and line[0] in KINDS)
+    return 0
+
+
+def nameless(process):
+    """Open files without a name, and the bytes that each takes."""
+    found = {}
+    with suppress(OSError):
+        for descriptor in (process / "fd").iterdir():
+            with suppress(OSError):
+                status = descriptor.stat()
+                if not status.st_nlink:
+                    found[status.st_dev, status.st_ino] = status.st_blocks * BLOCK
+    return found
+
+
+def named(top):
+    """Bytes that the files below a directory take."""
+    total = 0
+    for directory, _names, names in os.walk(top):
+        for name in names:
+            with suppress(OSError):
+                total += os.lstat(Path(directory, name)).st_blocks * BLOCK
+    return total
+
+
+def look(directories):
+    """Memory and disk, in bytes."""
+    found, deleted = 0, {}
+    for process in processes():
+        found += memory(process)
+        deleted |= nameless(process)
+    return found, sum(map(named, directories)) + sum(deleted.values())
+
+
+def main(stop, *directories):
+    """Look until it is enough."""
+    first = most = look(directories)
+    print("ready", flush=True)
+    while not Path(stop).exists():
+        time.sleep(PAUSE)
+        most = tuple(map(max, most, look(directories)))
+    print(json.dumps({"memory": most[0] - first[0], "disk": most[1] - first[1]}))
+
+
+main(*sys.argv[1:])
