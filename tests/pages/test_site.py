@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -319,3 +320,24 @@ def test_a_write_that_fails_leaves_nothing(site: Site, monkeypatch: pytest.Monke
     monkeypatch.undo()
     assert site.leftovers() == []
     assert site.on_pages() == before
+
+
+@pytest.mark.parametrize("others", [[], ["foo-bar", "afoo", "foo2"]], ids=["alone", "beside others"])
+def test_a_root_list_that_lacks_a_project(site: Site, others: list[str]) -> None:
+    """A crash may have kept it from the list: the next upload puts it there. Part of another name is another name."""
+    for project in ["foo", *others]:
+        site.upload(f"{project.replace('-', '_')}-1.0.tar.gz", sdist(project))
+    for name in ("index.json", "index.html"):
+        path = site.places.root / name
+        path.write_bytes(re.sub(rb'(?m),?\{"name":"foo"\}|^<li><a href="foo/">foo</a></li>\n', b"", path.read_bytes()))
+    assert "foo" not in site.projects()
+    site.upload("foo-1.1.tar.gz", sdist("foo", "1.1"))
+    assert site.projects() == sorted(["foo", *others])
+
+
+def test_an_upload_leaves_the_root_list_alone(site: Site) -> None:
+    """Where the project is on it: else each upload would cost what the index is large."""
+    site.upload(SDIST, sdist())
+    (site.places.root / "index.html").unlink()
+    site.upload("foo-1.1.tar.gz", sdist("foo", "1.1"))
+    assert not (site.places.root / "index.html").exists()

@@ -133,6 +133,11 @@ def root_json(projects: Iterable[str]) -> bytes:
     return json.dumps(page, separators=(",", ":")).encode()
 
 
+def root_entry(project: str) -> bytes:
+    """What root_json has of a project, and of no other."""
+    return json.dumps({"name": project}, separators=(",", ":")).encode()
+
+
 def anchor(entry: Entry, yanked: Mapping[str, str]) -> str:
     """A file's link, with all that PEP 503 and those after it hang onto it."""
     attributes = {"href": f"{file_url(entry.filename)}#sha256={entry.sha256}"}

@@ -173,6 +173,18 @@ class Pages:
         except (FileNotFoundError, ValueError, TypeError, KeyError):
             return None
 
+    def _all_listed(self, projects: set[str]) -> bool:
+        """Whether the root list has these projects, as far as can be told without taking it apart.
+
+        That would be most of what an upload costs, where there are thousands, and nearly all are of a project that is
+        on it.
+        """
+        try:
+            page = (self._places.root / "index.json").read_bytes()
+        except FileNotFoundError:
+            return False
+        return all(render.root_entry(name) in page for name in projects)
+
     def files_of(self, project: str) -> dict[str, str]:
         """The SHA-256 by name of the files on a project's page; none if it is lost. Raises OSError."""
         try:
@@ -188,8 +200,10 @@ class Pages:
         """
         index = self._places.root / "index"
         with only_writer(self._places.locks / "root"):
-            listed = self.listed()
             there = {name for name in projects if self._page(name, "json").exists()}
+            if not anew and there == projects and self._all_listed(projects):
+                return
+            listed = self.listed()
             if listed is None:
                 wanted = {path.stem for path in self._places.projects.glob("*.json")}
             else:
