@@ -24,8 +24,7 @@ class Absent(OSError):
 class Held:
     """The data directory of one process, whose threads may work on it at the same time.
 
-    settings: those that were given, with a path to the data that leads to it, and for as long as somebody is at work,
-    only.
+    settings: those that were given, but for the path to the data, which leads there only while somebody is at work.
     """
 
     def __init__(self, settings: Settings):
