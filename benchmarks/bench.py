@@ -195,6 +195,11 @@ class Bench:
         given = json.dumps(asdict(setup) | {"accept": ACCEPT} | more).encode()
         return json.loads(on(HOST, "python3", "/opt/bench/host/web.py", what, limit=limit, given=given))
 
+    def rest(self) -> None:
+        """Wait until nothing goes on any more of what was started, written or copied before."""
+        waited = on(HOST, "python3", "/opt/bench/host/rest.py", "60", limit=90).strip()
+        self.say(f"  waited {waited} s for rest")
+
     def systemctl(self, action: str, *units: str) -> None:
         """Have systemd start or stop services."""
         on(HOST, "systemctl", action, *units, limit=120)
@@ -413,12 +418,14 @@ class Bench:
         self.prepare_host()
         for size in self.plan.sizes:
             names = self.fill(size)
+            self.rest()
             self.reads(size, names)
             if size == self.plan.main:
                 self.say("installs, clients, memory")
                 self.installs(size, names)
                 self.many_clients(size, names)
                 self.memory(size, names)
+            self.rest()
             self.say(f"{size:,} files: uploads")
             self.uploads(size, names)
             self.save()

@@ -367,7 +367,8 @@ def render(data: dict) -> tuple[str, str]:
 Written by `make bench` on {data["date"]} ({minutes}); do not edit.
 
 Machine: {machine["cores"]} cores ({machine["processor"]}), {machine["memory_bytes"] / 2**30:.0f} GiB of memory.
-Servers and load share it, in one container. Absolute figures are that machine's; the ratios are the point.
+Servers and load share it, in one container, which comes to rest before each size is read from and uploaded to. Absolute
+figures are that machine's; the ratios are the point.
 
 Versions: {", ".join(data["versions"])}.
 
