@@ -197,7 +197,7 @@ class Bench:
 
     def rest(self) -> None:
         """Wait until nothing goes on any more of what was started, written or copied before."""
-        waited = on(HOST, "python3", "/opt/bench/host/rest.py", "60", limit=90).strip()
+        waited = on(HOST, "python3", "/opt/bench/host/rest.py", str(self.plan.rest), limit=90).strip()
         self.say(f"  waited {waited} s for rest")
 
     def systemctl(self, action: str, *units: str) -> None:

@@ -55,8 +55,9 @@ MEASURES = {
 class Plan:
     """How much is measured. sizes: files in the index; main: the size at which everything is.
 
-    rounds, deploys, uploads, large are counts; seconds are those of one load. memory: the set-ups whose memory is
-    looked at; also: what is asked for at the main size alone; many: what is asked for with 256 connections.
+    rounds, deploys, uploads, large are counts; seconds are those of one load; rest: for how many seconds the machine
+    may come to rest before a measure; memory: the set-ups whose memory is looked at; also: what is asked for at the
+    main size alone; many: what is asked for with 256 connections.
     """
 
     sizes: tuple[int, ...] = (100, 1_000, 10_000, 100_000)
@@ -69,6 +70,7 @@ class Plan:
     deploys: int = 2
     kit_rounds: int = 3
     import_limit: int = 60
+    rest: int = 60
     uploads: int = 10
     large: int = 5
     clients: int = 500
@@ -90,6 +92,7 @@ QUICK = Plan(
     deploys=0,
     kit_rounds=1,
     import_limit=30,
+    rest=8,
     uploads=3,
     large=3,
     users=(10,),
