@@ -48,7 +48,7 @@ faults: .venv/made ## Break it on purpose, again and again; a table of what was 
 	@tools/images/build clients
 	@tools/faults
 
-bench: .venv/made ## Measure the kit beside other set-ups (QUICK=1: little of everything)
+bench: .venv/made ## Measure the kit beside other set-ups (QUICK=1: little of everything, 3 minutes)
 	@tools/engine
 	@tools/images/build
 	@QUICK='$(QUICK)' RENDER='$(RENDER)' benchmarks/run
