@@ -70,7 +70,16 @@ ODDITIES = [
     Oddity("cut in the headers", how={"length": 5000}, cuts=(30,), end="cut", status=None),
     Oddity("cut before the body", b"-", how={"length": 5000}, end="cut", status=None),
     Oddity("cut in the file", OPEN, how={"length": 5000}, end="cut", status=None),
-    Oddity("cut in a large file", OPEN + bytes(1 << 20), how={"length": 2 << 20}, end="cut", status=None),
+    # Only once the server has read of it: what it has not read is gone with the connection, the file's name too.
+    Oddity(
+        "cut in a large file",
+        OPEN + bytes(1 << 20),
+        how={"length": 2 << 20},
+        cuts=(1 << 20,),
+        pause=2,
+        end="cut",
+        status=None,
+    ),
     Oddity("cut before the form's end", WHOLE[:-4], how={"length": 5000}, end="cut", status=None),
     Oddity("closed half-way", OPEN, how={"length": 5000}, end="half", status=500),
     Oddity("Content-Length too short", WHOLE, how={"length": 250}, says="torn"),
