@@ -28,7 +28,7 @@ def load(*paths: Path) -> Yanks:
         except FileNotFoundError:
             continue
         if not isinstance(found, dict) or not all(isinstance(versions, dict) for versions in found.values()):
-            raise ValueError(f"{path.name} does not say which releases are yanked")
+            raise ValueError(f"{path.parent.name}/{path.name} does not say which releases are yanked")
         for project, versions in found.items():
             into = yanks.setdefault(canonicalize_name(project), {})
             into.update({same_for_all_spellings(version): reason for version, reason in versions.items()})
