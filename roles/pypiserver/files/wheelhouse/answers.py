@@ -16,15 +16,24 @@ bottle = sys.modules[pypiserver.Bottle.__module__]
 LONGEST_REASON = 300
 
 
-def answer_to(reason: Refused) -> Exception:
-    """An answer with its reason in the status line, where twine looks, and in the body, where uv does."""
+def status_line(reason: Refused) -> tuple[str, dict[str, str]]:
+    """The status line of a rejection, with its reason, where twine looks for it; and the headers that belong to it."""
     text = str(reason)
     printable = "".join(character if " " <= character <= "~" else "?" for character in text[:LONGEST_REASON])
-    answer = bottle.HTTPError(f"{reason.status} {printable}", printable)
+    headers = {}
     if isinstance(reason, Stranger):
-        answer.set_header("WWW-Authenticate", 'Basic realm="Python package index"')
+        headers["WWW-Authenticate"] = 'Basic realm="Python package index"'
     elif isinstance(reason, Unable):
-        answer.set_header("Retry-After", "60")
+        headers["Retry-After"] = str(reason.retry_after)
+    return f"{reason.status} {printable}", headers
+
+
+def answer_to(reason: Refused) -> Exception:
+    """A rejection as Bottle's answer. Its body has the reason as well, where uv looks for it."""
+    line, headers = status_line(reason)
+    answer = bottle.HTTPError(line, line.partition(" ")[2])
+    for name, value in headers.items():
+        answer.set_header(name, value)
     return answer
 
 

@@ -1,7 +1,7 @@
-"""The WSGI application: pypiserver, with Apache's word for who somebody is.
+"""The WSGI application: pypiserver, behind the Apache that has authenticated the user.
 
-Apache has checked network, password and URL before a request gets here. What is left is the
-person's rights and the upload itself; pypiserver does the rest.
+The front Apache has checked network, password and URL before it passes a request on. What is left are
+the user's rights and the upload itself; pypiserver does the rest.
 """
 
 import base64
@@ -14,7 +14,8 @@ from pypiserver.backend import BackendProxy
 from pypiserver.config import Config
 
 from wheelhouse import health
-from wheelhouse.answers import answer_to, bottle, plain_text
+from wheelhouse.admission import Admission
+from wheelhouse.answers import bottle, plain_text, status_line
 from wheelhouse.attempt import Attempt
 from wheelhouse.audit import Audit
 from wheelhouse.backend import Backend
@@ -25,7 +26,7 @@ from wheelhouse.held import Absent, Held
 from wheelhouse.incoming import Body, Form
 from wheelhouse.leftovers import clear_leftovers
 from wheelhouse.pages.site import Pages
-from wheelhouse.refusals import Denied, Refused, Stranger
+from wheelhouse.refusals import Denied, Refused, Stranger, Unable
 from wheelhouse.rights import RightsFile
 from wheelhouse.settings import Settings
 from wheelhouse.store import Store
@@ -57,37 +58,36 @@ def create(settings_file: str) -> Callable[[dict, Callable], Iterable[bytes]]:
     config.backend = BackendProxy(Backend(config, store, current))
     app = pypiserver.setup_routes_from_config(pypiserver.app_from_config(config), config)
     app.default_error_handler = plain_text
-    app.add_hook("before_request", admit)
+    admission = Admission(gate, settings.limits)
     # Whatever keeps them from being cleared, health and each upload will say.
     with suppress(OSError), held.at_work():
         clear_leftovers(settings)
 
     def application(environ: dict, start_response: Callable) -> Iterable[bytes]:
-        environ = at_the_root(environ)
         try:
             # Nothing of it ends up anywhere else, whatever is mounted meanwhile.
             with held.at_work():
                 if environ["PATH_INFO"] != HEALTH:
-                    return attended(app, environ, start_response, audit)
+                    return attended(app, environ, start_response, admission, audit)
                 if problem := health.problem(settings):
-                    return unable(environ, start_response, problem)
+                    return unable(start_response, problem)
                 return app(environ, start_response)
         except Absent as reason:
-            return unable(environ, start_response, str(reason))
+            return unable(start_response, str(reason))
 
     return application
 
 
-def unable(environ: dict, start_response: Callable, reason: str) -> Iterable[bytes]:
+def unable(start_response: Callable, reason: str) -> Iterable[bytes]:
     """Answer that the index cannot do its work just now."""
-    Body(environ).drain()
-    start_response("503 Service Unavailable", [("Content-Type", "text/plain"), ("Retry-After", "30")])
+    return rejected(start_response, Unable(reason))
+
+
+def rejected(start_response: Callable, reason: Refused) -> Iterable[bytes]:
+    """Answer a request that pypiserver does not get to see."""
+    line, headers = status_line(reason)
+    start_response(line, [("Content-Type", "text/plain; charset=utf-8"), *headers.items()])
     return [f"{reason}\n".encode()]
-
-
-def at_the_root(environ: dict) -> dict:
-    """The request with all of its path in PATH_INFO: of an alias with a pattern, Apache takes it for the script's."""
-    return environ | {"SCRIPT_NAME": "", "PATH_INFO": environ.get("SCRIPT_NAME", "") + environ["PATH_INFO"]}
 
 
 def current() -> tuple[Attempt, Form]:
@@ -95,19 +95,31 @@ def current() -> tuple[Attempt, Form]:
     return bottle.request.environ[ATTEMPT], bottle.request.environ[FORM]
 
 
-def attended(app: Callable, environ: dict, start_response: Callable, audit: Audit) -> Iterable[bytes]:
-    """Have a request answered, by whom Apache has signed in, and see to it that the audit log knows of each refusal."""
-    seen = trusting_apache(environ)
+def attended(
+    app: Callable, environ: dict, start_response: Callable, admission: Admission, audit: Audit
+) -> Iterable[bytes]:
+    """Answer a request of the user whom the front has authenticated. The audit log gets each rejection.
+
+    What is rejected before its end is not read to its end: Apache closes the connection.
+    """
+    seen = from_the_front(environ)
     attempt = seen[ATTEMPT] = Attempt(seen.get("REMOTE_USER", ""), seen.get("REMOTE_ADDR", ""))
     body = seen[BODY] = Body(environ)
-    started = []
+    started: list = []
+
+    def start(*answer: object) -> None:
+        started.append(answer)
+
     try:
-        chunks = app(seen, lambda *answer: started.append(answer))
+        if not attempt.user:
+            raise Stranger("Sign in with a user and a password of this index")
+        with admission.admit(attempt.user, attempt.address, body):
+            chunks = app(seen, start)
+    except Refused as reason:
+        chunks = rejected(start, reason)
     finally:
         if RECEIVED in seen:
             seen[RECEIVED].close()
-    # Who is cut off while sending does not see the answer.
-    body.drain()
     status = started[-1][0]
     if int(status[:3]) >= 400 and not attempt.told:
         tell_of_refusal(audit, attempt, status)
@@ -125,28 +137,18 @@ def tell_of_refusal(audit: Audit, attempt: Attempt, status: str) -> None:
         print(f"wheelhouse: a refusal is not in the audit log: {reason}: {error!r}", file=sys.stderr)
 
 
-def is_signed_in(environ: dict) -> bool:
-    """Whether Apache has checked a password: only Apache sets these variables, and no header becomes one of them."""
-    return bool(environ.get("REMOTE_USER")) and environ.get("AUTH_TYPE", "").lower() == "basic"
+def from_the_front(environ: dict) -> dict:
+    """The request as pypiserver shall see it.
 
-
-def admit() -> None:
-    """Refuse a request that did not come by way of Apache's password check. Bottle asks before each one."""
-    environ = bottle.request.environ
-    if environ["PATH_INFO"] != HEALTH and not is_signed_in(environ):
-        raise answer_to(Stranger("Sign in with a user and a password of this index"))
-
-
-def trusting_apache(environ: dict) -> dict:
-    """The request as pypiserver shall see it: who it is comes from Apache, and nothing from the client.
-
-    pypiserver takes no REMOTE_USER without a password, so it is given an empty one. Of the headers,
-    Bottle believes anybody's X-Forwarded-*.
+    Only the front can connect to this application, and it replaces X-Forwarded-User: that is the authenticated user.
+    pypiserver takes no REMOTE_USER without a password, so it is given an empty one. Bottle believes the other
+    X-Forwarded-* headers, so they are dropped.
     """
-    forged = ("HTTP_AUTHORIZATION", "HTTP_X_FORWARDED_", "HTTP_FORWARDED")
-    seen = {name: value for name, value in environ.items() if not name.startswith(forged)}
-    if is_signed_in(seen):
-        seen["HTTP_AUTHORIZATION"] = "Basic " + base64.b64encode(f"{seen['REMOTE_USER']}:".encode()).decode()
+    dropped = ("HTTP_AUTHORIZATION", "HTTP_X_FORWARDED_", "HTTP_FORWARDED", "REMOTE_USER", "AUTH_TYPE")
+    seen = {name: value for name, value in environ.items() if not name.startswith(dropped)}
+    if user := environ.get("HTTP_X_FORWARDED_USER", ""):
+        seen |= {"REMOTE_USER": user, "AUTH_TYPE": "Basic"}
+        seen["HTTP_AUTHORIZATION"] = "Basic " + base64.b64encode(f"{user}:".encode()).decode()
     if seen["PATH_INFO"] in UPLOADS:
         seen["PATH_INFO"] = "/"
     return seen

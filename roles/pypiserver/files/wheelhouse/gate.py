@@ -1,6 +1,8 @@
 """Who may do what, rights and claims together."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from wheelhouse.claims import Claims
 from wheelhouse.refusals import Denied, Unable
@@ -15,17 +17,19 @@ class Gate:
 
     def permit(self, user: str, action: str, project: str) -> None:
         """Raise Denied unless user may do action ("upload" or "remove") to project; Unable where nobody can tell."""
-        try:
+        with readable():
             owner = self._claims.owner_of(project) if self._first_uploader else None
             permitted = self._rights.current().permit(
                 user, action, project, owner=owner, first_uploader=self._first_uploader
             )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            print(f"wheelhouse: the rights cannot be read, so everything is refused: {error!r}", file=sys.stderr)
-            raise Unable("The rights cannot be read just now. Tell those who run this index") from None
         if not permitted:
             whose = f", which is {owner}'s" if owner not in (None, user) else ""
             raise Denied(f"{user} may not {action} {project or 'nameless projects'}{whose}")
+
+    def has_any_right(self, user: str) -> bool:
+        """Whether user may upload or remove any project at all. Raises Unable where nobody can tell."""
+        with readable():
+            return self._rights.current().names(user)
 
     def claim(self, user: str, project: str) -> bool:
         """Make a project without files the user's, where the settings say so. Returns whether it now is and was not.
@@ -37,3 +41,13 @@ class Gate:
     def unclaim(self, project: str) -> None:
         """Take that back. Raises OSError, ValueError."""
         self._claims.give(project, None)
+
+
+@contextmanager
+def readable() -> Iterator[None]:
+    """Raise Unable for whatever reading the rights and claims raises: without them, everything is rejected."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        print(f"wheelhouse: the rights cannot be read, so everything is rejected: {error!r}", file=sys.stderr)
+        raise Unable("The rights cannot be read just now. Tell those who run this index") from None

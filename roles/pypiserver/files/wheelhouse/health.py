@@ -14,6 +14,8 @@ def problem(settings: Settings) -> str | None:
             file.write(b"\0")
     except OSError as error:
         return f"The data directory cannot be written: {error.strerror}."
+    if not settings.places.complete.exists():
+        return "The pages are not complete, so Apache serves none. Run: wheelhouse rebuild"
     try:
         Audit(settings.audit, settings.audit_head).check()
     except OSError as error:

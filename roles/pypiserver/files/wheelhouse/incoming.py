@@ -5,7 +5,6 @@ others speak: multipart (RFC 7578), or urlencoded where there is no file.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
@@ -18,7 +17,7 @@ from multipart import (
     parse_options_header,
 )
 
-from wheelhouse.refusals import Refused
+from wheelhouse.refusals import Refused, RequestTimeout
 
 CHUNK = 1 << 18
 # A part for each requirement, classifier and link of a project: some have hundreds.
@@ -36,6 +35,9 @@ NOT_KEPT = {
     "attestations": "This index cannot verify attestations (PEP 740), and serves none that it has not verified. "
     "Upload without them",
 }
+TOO_SLOW = (
+    "The upload was too slow: it has a minimum average rate and a deadline (pypi_upload_min_rate, pypi_upload_deadline)"
+)
 TORN = "The upload is torn: it ends before its form does. Send it again"
 
 
@@ -80,6 +82,7 @@ class Body:
     def __init__(self, environ: Mapping[str, Any]):
         length = environ.get("CONTENT_LENGTH") or "0"
         self.left = self.length = int(length) if length.isascii() and length.isdigit() else 0
+        self.is_chunked = "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
         self._read = environ["wsgi.input"].read
 
     def read(self, size: int) -> bytes:
@@ -88,11 +91,14 @@ class Body:
         while size > len(chunk):
             try:
                 more = self._read(size - len(chunk))
+            except TimeoutError:
+                raise RequestTimeout(TOO_SLOW) from None
             except OSError as error:
-                self.left = 0
+                # mod_wsgi says so of the deadline, of the minimum rate, and of a connection that was cut.
+                if "timeout" in str(error).lower():
+                    raise RequestTimeout(TOO_SLOW) from None
                 raise Refused(f"The upload cannot be read: {error}") from None
             if not more:
-                self.left = 0
                 raise Refused(TORN)
             chunk = chunk + more if chunk else more
         self.left -= size
@@ -102,12 +108,6 @@ class Body:
         """All that is left. The last piece is no small one: the parser wants the form's end and what follows in one."""
         while self.left:
             yield self.read(CHUNK if self.left > 2 * CHUNK else self.left)
-
-    def drain(self) -> None:
-        """Read what is left, and drop it. A client that still sends would not read the answer."""
-        with suppress(Refused):
-            while self.left:
-                self.read(min(CHUNK, self.left))
 
 
 def read_form(content_type: str, body: Body, receive: Receive) -> Form:

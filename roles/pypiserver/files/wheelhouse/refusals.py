@@ -33,10 +33,35 @@ class Taken(Refused):
     status = 409
 
 
+class RequestTimeout(Refused):
+    """The body did not arrive in time, or too slowly (RFC 9110, section 15.5.9)."""
+
+    status = 408
+
+
+class LengthRequired(Refused):
+    """A body without a Content-Length (RFC 9110, section 15.5.12)."""
+
+    status = 411
+
+
+class TooLarge(Refused):
+    """A body that is longer than pypi_max_upload_size (RFC 9110, section 15.5.14)."""
+
+    status = 413
+
+
 class Unable(Refused):
     """The index cannot do it just now, through no fault of the sender's."""
 
     status = 503
+    retry_after = 60  # seconds
+
+
+class Busy(Unable):
+    """As many requests are in progress as the settings allow."""
+
+    retry_after = 5
 
 
 class Full(Unable):

@@ -39,10 +39,17 @@ class Rights:
         by_full_name_only = first_uploader and owner is not None and owner != user
         return any(
             action in right.may
-            and (user in right.users or any(user in self.members.get(group, ()) for group in right.groups))
+            and self._is_for(right, user)
             and any(covers(pattern, project, by_full_name_only) for pattern in right.projects)
             for right in self.entries
         )
+
+    def names(self, user: str) -> bool:
+        """Whether any entry is for the user."""
+        return any(self._is_for(right, user) for right in self.entries)
+
+    def _is_for(self, right: Right, user: str) -> bool:
+        return user in right.users or any(user in self.members.get(group, ()) for group in right.groups)
 
     @classmethod
     def parse(cls, text: str) -> "Rights":

@@ -11,11 +11,16 @@ from wheelhouse.pages.site import Places
 class Limits:
     """What the index takes, in bytes where it is a size.
 
+    max_upload_size: of a request's body; max_uploads: uploads in progress at a time, and max_uploads_per_client those
+    of one user or from one address;
     max_total_size: of all files together, or None; min_free_space: what an upload leaves free on the disk; of an
     archive, max_members: how many files it may hold, max_unpacked_size: what they may come to, max_unpacked_ratio: how
     many times the archive's own size that may be.
     """
 
+    max_upload_size: int
+    max_uploads: int
+    max_uploads_per_client: int
     max_total_size: int | None
     min_free_space: int
     max_members: int

@@ -102,6 +102,7 @@ class Folder:
         """Refresh projects and those that have changed, or, once again, all."""
         failures = []
         with only_writer(self._places.locks / "folder"):
+            again = again or not self._places.complete.exists()
             seen = State() if again else State.load(self._state)
             # Metadata comes after its file, so what is here without one was left behind.
             metadata = {name.removesuffix(".metadata") for name in listing(self._places.metadata)}
@@ -123,6 +124,8 @@ class Folder:
             # The pages before the note that they are written.
             os.sync()
             seen.save(self._state)
+            if not failures:
+                write_atomically(self._places.complete, b"")
         if failures:
             raise failures[0]
         faults = dict.fromkeys(strays, "not the file name of a wheel or sdist") | seen.broken

@@ -34,6 +34,11 @@ class Places:
         return self.pages / "projects"
 
     @property
+    def complete(self) -> Path:
+        """The marker of pages that are complete. Without it Apache serves none, and redirects nobody elsewhere."""
+        return self.projects / ".complete"
+
+    @property
     def root(self) -> Path:
         return self.pages / "root"
 
