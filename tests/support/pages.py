@@ -21,6 +21,7 @@ def make_directories(data: Path, pages: Path) -> None:
     for directory in (*(data / name for name in ("packages", "state")), *(pages / name for name in PAGES)):
         directory.mkdir(parents=True)
     (data / ".wheelhouse").write_text("mark\n")
+    (pages / "projects/.complete").write_text("")
 
 
 def write_settings(home: Path, data: Path, pages: Path) -> Path:
@@ -39,7 +40,14 @@ def write_settings(home: Path, data: Path, pages: Path) -> Path:
         "max_unpacked_size": 1 << 30,
         "max_unpacked_ratio": 200,
     }
-    others = {"data_is_mount": False, "new_projects": "by_rights", "limits": limits, "url": URL}
+    admission = {"max_upload_size": 1 << 30, "max_uploads": 128, "max_uploads_per_client": 64}
+    others = {
+        "data_is_mount": False,
+        "new_projects": "by_rights",
+        "admission": admission,
+        "limits": limits,
+        "url": URL,
+    }
     paths["audit"].parent.mkdir(parents=True, exist_ok=True)
     path = home / "settings.json"
     path.write_text(json.dumps({name: str(place) for name, place in paths.items()} | others))

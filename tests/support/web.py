@@ -1,4 +1,4 @@
-"""An index on a temporary directory, and a client that talks to it as Apache's mod_wsgi would."""
+"""An index on a temporary directory, and a client that talks to it as the front Apache would."""
 
 import hashlib
 import io
@@ -85,7 +85,8 @@ class Index:
         """Start the application anew. changed: settings; those of the limits by their own names."""
         settings = json.loads(self.settings.read_text())
         for name, value in changed.items():
-            (settings["limits"] if name in settings["limits"] else settings)[name] = value
+            group = next((settings[key] for key in ("limits", "admission") if name in settings[key]), settings)
+            group[name] = value
         self.settings.write_text(json.dumps(settings))
         self.application = create(str(self.settings))
 
@@ -133,9 +134,8 @@ class Index:
         """Send a request. user: who Apache says it is."""
         seen = {
             "REQUEST_METHOD": method,
-            # As Apache has it, of a WSGIScriptAliasMatch.
-            "SCRIPT_NAME": path,
-            "PATH_INFO": "",
+            "SCRIPT_NAME": "",
+            "PATH_INFO": path,
             "QUERY_STRING": "",
             "SERVER_NAME": "pypi.example.com",
             "SERVER_PORT": "443",
@@ -150,7 +150,7 @@ class Index:
             "wsgi.multiprocess": True,
             "wsgi.run_once": False,
         }
-        seen |= {"REMOTE_USER": user, "AUTH_TYPE": "Basic"} if user else {}
+        seen |= {"HTTP_X_FORWARDED_USER": user} if user else {}
         started: list = []
         chunks = self.application(
             seen | environ, lambda status, headers, _error=None: started.append((status, headers))

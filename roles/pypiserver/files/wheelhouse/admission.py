@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from wheelhouse.gate import Gate
 from wheelhouse.incoming import Body
 from wheelhouse.refusals import Busy, Denied, LengthRequired, TooLarge
-from wheelhouse.settings import Limits
+from wheelhouse.settings import AdmissionLimits
 
 
 class Admission:
     """Admits requests of authenticated users."""
 
-    def __init__(self, gate: Gate, limits: Limits):
+    def __init__(self, gate: Gate, limits: AdmissionLimits):
         self._gate, self._limits = gate, limits
         self._lock = threading.Lock()
         # Requests in progress, by what they count for: ("user", name), ("address", IP) and ("all", "").

@@ -58,7 +58,7 @@ def create(settings_file: str) -> Callable[[dict, Callable], Iterable[bytes]]:
     config.backend = BackendProxy(Backend(config, store, current))
     app = pypiserver.setup_routes_from_config(pypiserver.app_from_config(config), config)
     app.default_error_handler = plain_text
-    admission = Admission(gate, settings.limits)
+    admission = Admission(gate, settings.admission)
     # Whatever keeps them from being cleared, health and each upload will say.
     with suppress(OSError), held.at_work():
         clear_leftovers(settings)

@@ -8,19 +8,27 @@ from wheelhouse.pages.site import Places
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What the index takes, in bytes where it is a size.
+class AdmissionLimits:
+    """Which requests are admitted.
 
-    max_upload_size: of a request's body; max_uploads: uploads in progress at a time, and max_uploads_per_client those
-    of one user or from one address;
-    max_total_size: of all files together, or None; min_free_space: what an upload leaves free on the disk; of an
-    archive, max_members: how many files it may hold, max_unpacked_size: what they may come to, max_unpacked_ratio: how
-    many times the archive's own size that may be.
+    max_upload_size: bytes of a body; max_uploads: requests in progress at a time; max_uploads_per_client: those of one
+    user, and those from one address.
     """
 
     max_upload_size: int
     max_uploads: int
     max_uploads_per_client: int
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the index takes, in bytes where it is a size.
+
+    max_total_size: of all files together, or None; min_free_space: what an upload leaves free on the disk; of an
+    archive, max_members: how many files it may hold, max_unpacked_size: what they may come to, max_unpacked_ratio: how
+    many times the archive's own size that may be.
+    """
+
     max_total_size: int | None
     min_free_space: int
     max_members: int
@@ -45,6 +53,7 @@ class Settings:
     yanked: Path
     audit: Path
     new_projects: str
+    admission: AdmissionLimits
     limits: Limits
     url: str
 
@@ -93,6 +102,7 @@ class Settings:
             **paths,
             data_is_mount=bool(found["data_is_mount"]),
             new_projects=found["new_projects"],
+            admission=AdmissionLimits(**found["admission"]),
             limits=Limits(**found["limits"]),
             url=found["url"],
         )
