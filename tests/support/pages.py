@@ -32,6 +32,7 @@ def write_settings(home: Path, data: Path, pages: Path) -> Path:
         "rights": home / "rights.json",
         "yanked": home / "yanked.json",
         "audit": home / "log/audit/audit.log",
+        "early_answers": home / "answers",
     }
     limits = {
         "max_total_size": None,
@@ -49,6 +50,7 @@ def write_settings(home: Path, data: Path, pages: Path) -> Path:
         "url": URL,
     }
     paths["audit"].parent.mkdir(parents=True, exist_ok=True)
+    paths["early_answers"].mkdir(exist_ok=True)
     path = home / "settings.json"
     path.write_text(json.dumps({name: str(place) for name, place in paths.items()} | others))
     return path

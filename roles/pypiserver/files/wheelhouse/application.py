@@ -8,6 +8,7 @@ import base64
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 
 import pypiserver
 from pypiserver.backend import BackendProxy
@@ -20,6 +21,7 @@ from wheelhouse.attempt import Attempt
 from wheelhouse.audit import Audit
 from wheelhouse.backend import Backend
 from wheelhouse.claims import Claims
+from wheelhouse.early_answers import EarlyAnswers
 from wheelhouse.entrance import ATTEMPT, BODY, FORM, RECEIVED, Entrance
 from wheelhouse.gate import Gate
 from wheelhouse.held import Absent, Held
@@ -59,6 +61,7 @@ def create(settings_file: str) -> Callable[[dict, Callable], Iterable[bytes]]:
     app = pypiserver.setup_routes_from_config(pypiserver.app_from_config(config), config)
     app.default_error_handler = plain_text
     admission = Admission(gate, settings.admission)
+    early_answers = EarlyAnswers(settings.early_answers)
     # Whatever keeps them from being cleared, health and each upload will say.
     with suppress(OSError), held.at_work():
         clear_leftovers(settings)
@@ -68,7 +71,9 @@ def create(settings_file: str) -> Callable[[dict, Callable], Iterable[bytes]]:
             # Nothing of it ends up anywhere else, whatever is mounted meanwhile.
             with held.at_work():
                 if environ["PATH_INFO"] != HEALTH:
-                    return attended(app, environ, start_response, admission, audit)
+                    answer = attended(app, environ, admission, audit, early_answers)
+                    start_response(answer.status, answer.headers)
+                    return [answer.body]
                 if problem := health.problem(settings):
                     return unable(start_response, problem)
                 return app(environ, start_response)
@@ -78,16 +83,30 @@ def create(settings_file: str) -> Callable[[dict, Callable], Iterable[bytes]]:
     return application
 
 
+@dataclass(frozen=True)
+class Answer:
+    """A response. status: its status line, as in "403 bob may not"."""
+
+    status: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    @property
+    def code(self) -> int:
+        return int(self.status[:3])
+
+
 def unable(start_response: Callable, reason: str) -> Iterable[bytes]:
     """Answer that the index cannot do its work just now."""
-    return rejected(start_response, Unable(reason))
+    answer = rejected(Unable(reason))
+    start_response(answer.status, answer.headers)
+    return [answer.body]
 
 
-def rejected(start_response: Callable, reason: Refused) -> Iterable[bytes]:
-    """Answer a request that pypiserver does not get to see."""
+def rejected(reason: Refused) -> Answer:
+    """The answer to a request that pypiserver does not get to see."""
     line, headers = status_line(reason)
-    start_response(line, [("Content-Type", "text/plain; charset=utf-8"), *headers.items()])
-    return [f"{reason}\n".encode()]
+    return Answer(line, [("Content-Type", "text/plain; charset=utf-8"), *headers.items()], f"{reason}\n".encode())
 
 
 def current() -> tuple[Attempt, Form]:
@@ -96,8 +115,8 @@ def current() -> tuple[Attempt, Form]:
 
 
 def attended(
-    app: Callable, environ: dict, start_response: Callable, admission: Admission, audit: Audit
-) -> Iterable[bytes]:
+    app: Callable, environ: dict, admission: Admission, audit: Audit, early_answers: EarlyAnswers
+) -> Answer:
     """Answer a request of the user whom the front has authenticated. The audit log gets each rejection.
 
     What is rejected before its end is not read to its end: Apache closes the connection.
@@ -105,26 +124,32 @@ def attended(
     seen = from_the_front(environ)
     attempt = seen[ATTEMPT] = Attempt(seen.get("REMOTE_USER", ""), seen.get("REMOTE_ADDR", ""))
     body = seen[BODY] = Body(environ)
-    started: list = []
-
-    def start(*answer: object) -> None:
-        started.append(answer)
-
     try:
         if not attempt.user:
             raise Stranger("Sign in with a user and a password of this index")
         with admission.admit(attempt.user, attempt.address, body):
-            chunks = app(seen, start)
+            answer = answer_of(app, seen)
     except Refused as reason:
-        chunks = rejected(start, reason)
+        answer = rejected(reason)
     finally:
         if RECEIVED in seen:
             seen[RECEIVED].close()
-    status = started[-1][0]
-    if int(status[:3]) >= 400 and not attempt.told:
-        tell_of_refusal(audit, attempt, status)
-    start_response(*started[-1])
-    return chunks
+    if answer.code >= 400 and not attempt.told:
+        tell_of_refusal(audit, attempt, answer.status)
+    if body.is_read_in_part:
+        # Without it the client still learns that something went wrong.
+        with suppress(OSError):
+            request_id = environ.get("HTTP_X_REQUEST_ID", "")
+            early_answers.write(request_id, answer.status, answer.headers, answer.body)
+    return answer
+
+
+def answer_of(app: Callable, environ: dict) -> Answer:
+    """What a WSGI application answers, whole: answers to uploads and removals are a line long."""
+    started: list = []
+    body = b"".join(app(environ, lambda *answer: started.append(answer)))
+    status, headers, *_ = started[-1]
+    return Answer(status, headers, body)
 
 
 def tell_of_refusal(audit: Audit, attempt: Attempt, status: str) -> None:

@@ -84,9 +84,16 @@ class Body:
         self.left = self.length = int(length) if length.isascii() and length.isdigit() else 0
         self.is_chunked = "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
         self._read = environ["wsgi.input"].read
+        self._has_begun = False
+
+    @property
+    def is_read_in_part(self) -> bool:
+        """Whether some of it was read, and not all."""
+        return self._has_begun and self.left > 0
 
     def read(self, size: int) -> bytes:
         """The next bytes, as many as asked for. Raises Refused where they do not come."""
+        self._has_begun = True
         chunk = b""
         while size > len(chunk):
             try:

@@ -42,7 +42,7 @@ class Settings:
 
     data: the data directory; data_is_mount: whether it must be a file system of its own; pages: where the pages are
     written; rights: the file that says who may do what; yanked: the one that says which releases the settings yank;
-    audit: the audit log; new_projects: "by_rights" or "first_uploader"; url: the index's address, with a slash at its
+    audit: the audit log; early_answers: the directory of wheelhouse.early_answers; new_projects: "by_rights" or "first_uploader"; url: the index's address, with a slash at its
     end.
     """
 
@@ -52,6 +52,7 @@ class Settings:
     rights: Path
     yanked: Path
     audit: Path
+    early_answers: Path
     new_projects: str
     admission: AdmissionLimits
     limits: Limits
@@ -97,7 +98,7 @@ class Settings:
     def load(cls, path: str | Path) -> "Settings":
         """Read a JSON file. Raises OSError, ValueError or KeyError if it does not hold what it must."""
         found = json.loads(Path(path).read_text(encoding="utf-8"))
-        paths = {name: Path(found[name]) for name in ("data", "pages", "rights", "yanked", "audit")}
+        paths = {name: Path(found[name]) for name in ("data", "pages", "rights", "yanked", "audit", "early_answers")}
         return cls(
             **paths,
             data_is_mount=bool(found["data_is_mount"]),
