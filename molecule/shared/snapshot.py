@@ -1,9 +1,7 @@
 """What a server is like, so that a test can say that nothing has changed."""
 
 DIRECTORIES = "{pypi_config_dir} {pypi_program_dir} /etc/apache2 /etc/logrotate.d /etc/systemd/system"
-SERVICE = "systemctl show apache2 --property=MainPID,ExecMainStartTimestampMonotonic,ExecReload"
-# The application's; what writes the pages comes and goes, and so do others, which grep does not forgive.
-APPLICATION = "grep -ls '^(wsgi:pypi)' /proc/[0-9]*/cmdline || true"
+SERVICES = "systemctl show apache2 pypi-application --property=MainPID,ExecMainStartTimestampMonotonic,ExecReload"
 
 
 def files(host, settings: dict) -> dict[str, str]:
@@ -20,4 +18,4 @@ def files(host, settings: dict) -> dict[str, str]:
 
 def service(host) -> str:
     """Which processes serve, since when, and when they were last told to reload."""
-    return host.check_output(f"{SERVICE}; {APPLICATION}")
+    return host.check_output(SERVICES)

@@ -1,5 +1,7 @@
 """Reads never touch Python: with the application gone, everything is still installed."""
 
+import time
+
 import pytest
 from shared.wheels import installable
 
@@ -8,15 +10,15 @@ FILE = "acme_steady-1.0-py3-none-any.whl"
 
 @pytest.fixture
 def _no_application(host, settings, upload):
-    """The WSGI processes killed, and the virtualenv and all that is in it away."""
+    """The application killed, and the virtualenv and all that is in it away."""
     assert upload(FILE, installable("acme_steady", "1.0"), user="bob").status == 200
     current = f"{settings['pypi_program_dir']}/current"
     release = host.check_output(f"readlink -f {current}")
     host.check_output(f"mv {release} {release}.away")
-    host.run("pkill -9 -u pypi -f wsgi:pypi")
+    host.check_output("systemctl kill --signal=KILL pypi-application")
     yield
     host.check_output(f"mv {release}.away {release}")
-    host.run("pkill -9 -u pypi -f wsgi:pypi")
+    host.check_output("systemctl kill --signal=KILL pypi-application")
 
 
 @pytest.mark.usefixtures("_no_application")
@@ -34,6 +36,10 @@ def test_reads_go_on(ask, upload, workplace):
     assert ask("/-/health").status == 503
 
 
-def test_it_comes_back(upload):
+def test_it_comes_back(upload, ask):
     """Without anybody's help, once its files are there again."""
+    for _ in range(60):
+        if ask("/-/health").status == 200:
+            break
+        time.sleep(0.5)
     assert upload(FILE, installable("acme_steady", "1.0"), user="bob").status == 200

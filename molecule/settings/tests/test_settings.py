@@ -119,11 +119,11 @@ class TestLargestUpload:
 
     @pytest.mark.parametrize("server", ["group.test", "either.test", "anyone.test"])
     def test_too_large(self, request_from, body, server):
-        """Refused by its size, before the application sees it."""
+        """Rejected by its size, before its body is read."""
         options = ["--header", TYPE, "--data-binary", f"@{body(300)}"]
         answer = request_from("inside", server, "", *options, who="paul")
         assert answer.status == 413
-        assert "larger than this index accepts, which is 200K" in answer.body
+        assert "accepts at most 204800 (pypi_max_upload_size)" in answer.body
 
     def test_unknown_size(self, request_from, body):
         """Who does not say how much will come (no client we know) is asked to (RFC 9110, section 15.5.12)."""
@@ -141,8 +141,8 @@ class TestLargestUpload:
     @pytest.mark.parametrize(
         ("command", "words"),
         [
-            ("twine upload --non-interactive --repository-url {url} --username {user} *.whl", "413 Content Too Large"),
-            ("uv publish --publish-url {url} --username {user} *.whl", "accepts, which is 200K"),
+            ("twine upload --non-interactive --repository-url {url} --username {user} *.whl", "accepts at most 204800"),
+            ("uv publish --publish-url {url} --username {user} *.whl", "accepts at most 204800"),
         ],
         ids=["twine", "uv"],
     )

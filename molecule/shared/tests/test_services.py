@@ -1,12 +1,13 @@
 """What runs on the server, as whom, and since when."""
 
 import re
-from pathlib import Path
 
 import pytest
-from shared.snapshot import APPLICATION
 
-MODULES_ON = ["auth_basic", "authz_groupfile", "headers", "http2", "mpm_event", "remoteip", "reqtimeout", "wsgi"]
+MODULES_ON = [
+    "asis", "auth_basic", "authz_groupfile", "headers", "http2", "mpm_event", "proxy_http", "remoteip", "reqtimeout",
+    "unique_id", "wsgi",
+]  # fmt: skip
 MODULES_OFF = [
     "access_compat", "autoindex", "cgi", "cgid", "dav", "dav_fs", "deflate", "include", "info", "mpm_prefork",
     "mpm_worker",
@@ -30,13 +31,45 @@ def test_ports(host, settings):
     assert {int(fields[3].rpartition(":")[2]) for fields in listening} == expected
 
 
-def test_the_application_runs_as_its_own_user(host, settings):
-    """A hole in pypiserver must not open Apache's passwords or key: mod_wsgi's processes are the user pypi's."""
-    processes = host.check_output(APPLICATION).split()
-    assert len(processes) == int(settings["pypi_processes"])
-    assert {host.file(str(Path(process).parent)).user for process in processes} == {"pypi"}
-    shell = host.user("pypi").shell
-    assert shell == "/usr/sbin/nologin"
+UNITS = ["pypi-application", "pypi-application-proxy", "pypi-pages", "pypi-certificate"]
+
+
+def properties(host, unit: str, *names: str) -> dict[str, str]:
+    """What systemd says of a unit."""
+    return dict(
+        line.split("=", 1)
+        for line in host.check_output(f"systemctl show {unit} --property={','.join(names)}").splitlines()
+    )
+
+
+def test_application_runs_as_its_own_user(host):
+    """A takeover of pypiserver must not open Apache's passwords or key."""
+    application = properties(host, "pypi-application.service", "MainPID", "ActiveState", "UnitFileState")
+    assert (application["ActiveState"], application["UnitFileState"]) == ("active", "enabled")
+    users = host.check_output("ps -o user= --pid %s --ppid %s", application["MainPID"], application["MainPID"])
+    assert set(users.split()) == {"pypi"}
+    assert host.user("pypi").shell == "/usr/sbin/nologin"
+
+
+def test_application_has_no_network(host):
+    """Only the proxy in its network namespace reaches it, and it reaches nothing: no port of the host is its."""
+    assert "127.0.0.1:8080" not in host.check_output("ss -Hltn")
+    assert host.socket("unix:///run/pypi-application.sock").is_listening
+    socket = host.file("/run/pypi-application.sock")
+    assert (socket.user, socket.group, oct(socket.mode)) == ("root", "www-data", "0o660")
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_unit_is_sandboxed(host, settings, unit):
+    """Each unit has an exposure of at most 3.0 by systemd's own measure, and bounded memory and tasks."""
+    if unit == "pypi-certificate" and settings["pypi_tls"] != "self_signed":
+        assert not host.file(f"/etc/systemd/system/{unit}.service").exists
+        return
+    report = host.check_output(f"systemd-analyze security {unit}.service")
+    exposure = float(re.search(r"Overall exposure level for \S+: ([0-9.]+)", report)[1])
+    assert exposure <= 3.0, report
+    limits = properties(host, f"{unit}.service", "MemoryMax", "TasksMax")
+    assert all(limit.isdigit() for limit in limits.values()), limits
 
 
 def test_certificate_timer(host, settings):

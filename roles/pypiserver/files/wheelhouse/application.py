@@ -114,9 +114,7 @@ def current() -> tuple[Attempt, Form]:
     return bottle.request.environ[ATTEMPT], bottle.request.environ[FORM]
 
 
-def attended(
-    app: Callable, environ: dict, admission: Admission, audit: Audit, early_answers: EarlyAnswers
-) -> Answer:
+def attended(app: Callable, environ: dict, admission: Admission, audit: Audit, early_answers: EarlyAnswers) -> Answer:
     """Answer a request of the user whom the front has authenticated. The audit log gets each rejection.
 
     What is rejected before its end is not read to its end: Apache closes the connection.
