@@ -92,7 +92,7 @@ ODDITIES = [
     Oddity("two Content-Lengths", WHOLE, ("Content-Length: 10",)),
     Oddity("beyond all limits", WHOLE, how={"length": 10**30}, status=400),
     Oddity("more than is taken", WHOLE, how={"length": 2 << 30}, status=413, says="this index accepts at most"),
-    Oddity("in chunks", b"", ("Transfer-Encoding: chunked",), {"length": None}, status=411, says="takes no chunked bodies"),
+    Oddity("in chunks", b"", ("Transfer-Encoding: chunked",), {"length": None}, status=411, says="no chunked bodies"),
     Oddity("in chunks, with a length", WHOLE, ("Transfer-Encoding: chunked",), status=411),
     Oddity("in chunks of another kind", WHOLE, ("Transfer-Encoding: gzip, chunked",), status=501),
     Oddity("expecting the impossible", WHOLE, ("Expect: miracles",), status=417),

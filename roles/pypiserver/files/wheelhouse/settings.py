@@ -42,8 +42,8 @@ class Settings:
 
     data: the data directory; data_is_mount: whether it must be a file system of its own; pages: where the pages are
     written; rights: the file that says who may do what; yanked: the one that says which releases the settings yank;
-    audit: the audit log; early_answers: the directory of wheelhouse.early_answers; new_projects: "by_rights" or "first_uploader"; url: the index's address, with a slash at its
-    end.
+    audit: the audit log; early_answers: the directory of wheelhouse.early_answers; new_projects: "by_rights" or
+    "first_uploader"; url: the index's address, with a slash at its end.
     """
 
     data: Path
