@@ -1,0 +1,88 @@
+"""Answers that the application gives before the end of a body."""
+
+import os
+from pathlib import Path
+
+import pytest
+from support.archives import fitting
+from support.web import BOUNDARY, Index, multipart, upload_form
+from wheelhouse import early_answers
+from wheelhouse.early_answers import EarlyAnswers
+
+HEADERS = [("Content-Type", "text/plain; charset=utf-8"), ("Retry-After", "5")]
+
+
+@pytest.fixture
+def answers(tmp_path: Path) -> EarlyAnswers:
+    """Answers in a directory of their own."""
+    return EarlyAnswers(tmp_path)
+
+
+def test_writes_the_format_of_mod_asis(answers: EarlyAnswers, tmp_path: Path) -> None:
+    """Status and headers, an empty line, the body; for Apache's group to read, and for nobody else."""
+    answers.write("Zx-9_@a", "403 bob may not", HEADERS, b"bob may not\n")
+    (path,) = tmp_path.iterdir()
+    assert path.name == "Zx-9_@a.asis"
+    assert path.read_bytes() == (
+        b"Status: 403 bob may not\nContent-Type: text/plain; charset=utf-8\nRetry-After: 5\n\nbob may not\n"
+    )
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("request_id", ["", "../x", "a/b", "a.b", "x" * 65, "a\nb", "%2e"])
+def test_ignores_invalid_request_ids(answers: EarlyAnswers, tmp_path: Path, request_id: str) -> None:
+    """The ID becomes a file name: nothing but mod_unique_id's alphabet does."""
+    answers.write(request_id, "403 no", HEADERS, b"no\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_removes_old_answers(answers: EarlyAnswers, tmp_path: Path) -> None:
+    """Answers that were not needed do not pile up."""
+    answers.write("old", "403 no", HEADERS, b"no\n")
+    os.utime(tmp_path / "old.asis", (1, 1))
+    answers.write("new", "403 no", HEADERS, b"no\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["new.asis"]
+
+
+def test_number_of_answers_is_bounded(answers: EarlyAnswers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flood of rejected uploads does not fill the memory that the directory lies in."""
+    monkeypatch.setattr(early_answers, "MOST_FILES", 3)
+    for number in range(10):
+        answers.write(str(number), "403 no", HEADERS, b"no\n")
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def rejected_early(index: Index, **environ: str) -> list[str]:
+    """Send an upload without the right to its project, and return the names of the answers written for it."""
+    body = multipart(upload_form("other-1.0.tar.gz", fitting("other-1.0.tar.gz") + bytes(1 << 20)))
+    kind = {"CONTENT_TYPE": f"multipart/form-data; boundary={BOUNDARY}"}
+    assert index.request("POST", "/", "bob", body, **kind | environ).code == 403
+    return [path.name for path in (index.home / "answers").iterdir()]
+
+
+def test_application_writes_an_answer_for_a_body_read_in_part(index: Index) -> None:
+    """The front would drop the answer itself."""
+    assert rejected_early(index, HTTP_X_REQUEST_ID="abc") == ["abc.asis"]
+    assert "bob may not upload other" in (index.home / "answers/abc.asis").read_text()
+
+
+def test_no_answer_is_written_without_a_request_id(index: Index) -> None:
+    """Without the front there is nobody to read it."""
+    assert rejected_early(index) == []
+
+
+def test_no_answer_is_written_for_a_whole_body(index: Index) -> None:
+    """What was read to its end is answered directly, rejected or not."""
+    content = fitting("other-1.0.tar.gz")
+    body = multipart(upload_form("other-1.0.tar.gz", content))
+    kind = {"CONTENT_TYPE": f"multipart/form-data; boundary={BOUNDARY}", "HTTP_X_REQUEST_ID": "abc"}
+    assert index.request("POST", "/", "bob", body, **kind).code == 403
+    assert list((index.home / "answers").iterdir()) == []
+
+
+def test_missing_directory_does_not_change_the_answer(index: Index) -> None:
+    """The client then learns that something went wrong, if not what."""
+    (index.home / "answers").rmdir()
+    body = multipart(upload_form("other-1.0.tar.gz", bytes(1 << 20)))
+    kind = {"CONTENT_TYPE": f"multipart/form-data; boundary={BOUNDARY}", "HTTP_X_REQUEST_ID": "abc"}
+    assert index.request("POST", "/", "bob", body, **kind).code == 403
