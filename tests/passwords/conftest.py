@@ -4,7 +4,7 @@ from pathlib import Path
 
 import bcrypt
 import pytest
-from support.passwords import ALICE, BOB, Clock, Runs, passwords
+from support.passwords import ALICE, BOB, Checker, Clock, Runs, passwords
 
 
 @pytest.fixture
@@ -30,6 +30,6 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def checker(htpasswd: Path, clock: Clock, runs: Runs) -> passwords.Checker:  # noqa: ARG001  (it must count from the start)
+def checker(htpasswd: Path, clock: Clock, runs: Runs) -> Checker:  # noqa: ARG001  (it must count from the start)
     """A checker that has seen nobody yet."""
-    return passwords.Checker(passwords.HtpasswdFile(htpasswd), clock, clock.today)
+    return Checker(passwords.HtpasswdFile(htpasswd), clock=clock, today=clock.today)

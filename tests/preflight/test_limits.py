@@ -25,6 +25,7 @@ WRONG = [
     ({"pypi_max_members": "-5"}, ["pypi_max_members", "-5 files", "from 1 on"]),
     ({"pypi_max_unpacked_ratio": 0}, ["pypi_max_unpacked_ratio", "from 1 on"]),
     ({"pypi_audit_months": 0}, ["pypi_audit_months", "0 months", "from 1 on"]),
+    ({"pypi_max_failed_logins": 0}, ["pypi_max_failed_logins", "0 wrong passwords", "from 1 on"]),
 ]
 
 RIGHT = [
@@ -37,6 +38,7 @@ RIGHT = [
     {"pypi_min_free_space": "100K"},
     {"pypi_max_unpacked_size": "1"},
     {"pypi_max_members": 1, "pypi_max_unpacked_ratio": "1", "pypi_audit_months": 1},
+    {"pypi_max_failed_logins": 1},
 ]
 
 

@@ -21,6 +21,13 @@ def hashed(password: str, cost: int = 4) -> str:
 ALICE, BOB = hashed("right"), hashed("word", 5)
 
 
+class Checker(passwords.Checker):
+    """A checker whose clients have one address unless the test gives another."""
+
+    def check(self, user: str, password: str, address: str = "192.0.2.1") -> bool | None:
+        return super().check(user, password, address)
+
+
 class Clock:
     """A clock that is set by hand, in seconds, and a calendar."""
 

@@ -244,11 +244,31 @@ def test_entry_point_of_passwords(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     line = bcrypt.hashpw(b"right", bcrypt.gensalt(4)).decode()
     (tmp_path / "htpasswd").write_text(f"alice:{line}\nci:{line}:9999-12-31\nold:{line}:2001-01-01\n")
     check_password = check_password_of(tmp_path)
+    checker = check_password.__globals__["checker"]
+    assert checker._max_failures == 20
     assert check_password({}, "alice", "right") is True
     assert check_password({}, "alice", "wrong") is False
     assert check_password({}, "bob", "right") is None
     assert check_password({}, "ci", "right") is True
     assert check_password({}, "old", "right") is False
+    checks = []
+    monkeypatch.setattr(checker, "check", lambda *request: checks.append(request))
+    check_password({"REMOTE_ADDR": "192.0.2.7"}, "alice", "right")
+    assert checks == [("alice", "right", "192.0.2.7")]
+
+
+def test_an_entry_point_that_cannot_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """Nobody gets in, and one line says why: what mod_wsgi itself would log is hidden by the site's LogLevel."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setitem(sys.modules, "bcrypt", None)
+    check_password = check_password_of(tmp_path)
+    with pytest.raises(Exception, match="check"):
+        check_password({}, "alice", "right")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "nobody can sign in" in line
+    assert "bcrypt" in line
 
 
 def test_units_run_what_is_there() -> None:

@@ -17,6 +17,7 @@ NO_LIMIT = {"pypi_max_total_size": "", "pypi_min_free_space": "0"}
 COUNTS = {
     "pypi_max_members": "files",
     "pypi_max_unpacked_ratio": "times its own size",
+    "pypi_max_failed_logins": "wrong passwords",
     "pypi_audit_months": "months",
 }
 
