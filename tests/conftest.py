@@ -29,6 +29,9 @@ def quick_disk(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     asked: list[str] = []
     monkeypatch.setattr(os, "fsync", lambda _descriptor: asked.append("fsync"))
     monkeypatch.setattr(os, "sync", lambda: asked.append("sync"))
+    # Each test has logs of its own, and pytest keeps them.
+    monkeypatch.setattr("wheelhouse.audit.log.LOG_RESERVE", 1 << 14)
+    monkeypatch.setattr("wheelhouse.audit.log.HEAD_RESERVE", 1 << 13)
     return asked
 
 

@@ -162,6 +162,13 @@ FILENAMES = st.none() | st.sampled_from(
 PARTS = st.lists(st.builds(Part, NAMES, VALUES | st.just(sdist()), FILENAMES), max_size=6)
 
 
+@pytest.fixture
+def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every refusal has a line of its own, however many there are."""
+    monkeypatch.setattr("wheelhouse.audit.limit.ONE_BY_ONE", 1 << 30)
+
+
+@pytest.mark.usefixtures("one_by_one")
 @given(PARTS, st.sampled_from(USERS), st.integers(0, 3), st.data())
 def test_any_form(index: Index, parts: list[Part], user: str | None, damages: int, data: st.DataObject) -> None:
     """Whatever body is sent: an answer in words, its line in the log, and never half a file or a temporary one."""

@@ -127,7 +127,7 @@ def contents(log: Log) -> dict[str, bytes]:
     """Return what all files hold, uncompressed."""
     return {
         path.name: gzip.decompress(path.read_bytes()) if files.is_compressed(path) else path.read_bytes()
-        for path in log.path.parent.iterdir()
+        for path in log.path.parent.glob("audit.log*")
     }
 
 

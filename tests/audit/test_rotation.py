@@ -12,7 +12,7 @@ from wheelhouse.audit import log as log_module
 
 def names(log: Log) -> list[str]:
     """Return the names of the log's files."""
-    return sorted(path.name for path in log.path.parent.iterdir())
+    return sorted(path.name for path in log.path.parent.glob("audit.log*"))
 
 
 def test_months(log: Log) -> None:

@@ -2,6 +2,9 @@
 
 The head is a file on the data's disk with the newest line. It is written before the log is, so that a line which a
 crash has kept from the log gets there later, and one that somebody has taken out of it is missed.
+
+Refusals are limited, and what the disks have in reserve is not for them: see wheelhouse.audit.limit and reserve. So
+whoever is refused, again and again, neither fills the log nor keeps others from their work.
 """
 
 import errno
@@ -15,8 +18,18 @@ from typing import Any
 
 from wheelhouse.audit import files
 from wheelhouse.audit.files import Part
+from wheelhouse.audit.limit import REFUSALS, RefusalLimit
 from wheelhouse.audit.line import BROKEN, EVENTS, NOTHING, OPENED, Line, digest_of
+from wheelhouse.audit.reserve import FULL, Reserve
 from wheelhouse.pages.disk import only_writer, remove, sync_directory, write_atomically
+
+# Bytes in reserve beside the log, for about 2,000 lines; and beside the head, which each line replaces by way of a
+# temporary file: that one's block and inode are all that it needs.
+LOG_RESERVE = 1 << 20
+HEAD_RESERVE = 1 << 16
+
+# So many counts are written with a line at the most: whoever has sent that one waits for them.
+COUNTS_AT_ONCE = 20
 
 
 class Audit:
@@ -31,6 +44,11 @@ class Audit:
         self._log = log
         self._head = head
         self._lock = head.with_suffix(".lock")
+        self._limit = RefusalLimit()
+        self._reserves = [
+            Reserve(log.with_suffix(".reserve"), LOG_RESERVE),
+            Reserve(head.with_suffix(".reserve"), HEAD_RESERVE),
+        ]
 
     def write(
         self,
@@ -45,7 +63,7 @@ class Audit:
         sha256: str | None = None,
         reason: str | None = None,
     ) -> None:
-        """Write a line. It is on the disk when this returns.
+        """Write a line. It is on the disk when this returns, unless it is a refusal that is only counted.
 
         event: one of EVENTS; address: the client's IP, or "local"; project: its normalised name; size: bytes.
         Raises OSError or ValueError if it cannot be written; what it tells of must not be done then.
@@ -63,7 +81,57 @@ class Audit:
             "sha256": sha256,
             "reason": reason,
         }
-        with only_writer(self._lock), self._opened() as log:
+        if event not in REFUSALS:
+            with only_writer(self._lock):
+                self._write_counts(facts)
+                try:
+                    self._write(facts)
+                    self._keep_reserves()
+                    return
+                except OSError as error:
+                    if error.errno not in FULL or not self._give_up_reserves():
+                        raise
+                self._write(facts)
+        elif self._limit.admits(facts):
+            try:
+                with only_writer(self._lock):
+                    self._write_counts(facts)
+                    self._write_refusal(facts)
+            except OSError:
+                self._limit.failed(facts)
+                raise
+
+    def _write_counts(self, facts: Mapping[str, Any]) -> None:
+        """Write the counts that belong before a line. Those that cannot be written come later."""
+        counts = self._limit.due(facts)
+        try:
+            for _ in range(min(len(counts), COUNTS_AT_ONCE)):
+                self._write_refusal(counts[0].facts())
+                del counts[0]
+        except OSError:
+            pass  # who writes the line itself learns what is wrong, or has a reserve
+        finally:
+            self._limit.put_back(counts)
+
+    def _write_refusal(self, facts: Mapping[str, Any]) -> None:
+        """Write a line as long as nothing of the reserves is used. Raises OSError."""
+        if not self._keep_reserves():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._write(facts)
+
+    def _keep_reserves(self) -> bool:
+        """Make the reserves that are missing. Return whether all are there."""
+        kept = [reserve.keep() for reserve in self._reserves]
+        return all(kept)
+
+    def _give_up_reserves(self) -> bool:
+        """Free the reserves: which of the disks is full, nobody knows. Return whether there were any."""
+        freed = [reserve.give_up() for reserve in self._reserves]
+        return any(freed)
+
+    def _write(self, facts: Mapping[str, Any]) -> None:
+        """Write a line to head and log, after what the log has to say of itself. Raises OSError."""
+        with self._opened() as log:
             before, broken = self._settle(log)
             if broken:
                 before = self._add(log, before, _of_the_log(BROKEN, broken))
@@ -72,11 +140,15 @@ class Audit:
             self._add(log, before, facts)
 
     def check(self) -> None:
-        """Raise OSError if a line could not be written just now."""
-        for directory in (self._log.parent, self._head.parent):
-            # Without a name, so that nothing is left behind whatever happens.
-            with tempfile.TemporaryFile(dir=directory) as file:
-                file.write(b"\0")
+        """Raise OSError if a line could not be written just now, not even with the reserve."""
+        for directory, reserve in zip((self._log.parent, self._head.parent), self._reserves, strict=True):
+            try:
+                # Without a name, so that nothing is left behind whatever happens.
+                with tempfile.TemporaryFile(dir=directory) as file:
+                    file.write(b"\0")
+            except OSError as error:
+                if error.errno not in FULL or not reserve.is_there():
+                    raise
         if self._log.exists():
             os.close(os.open(self._log, os.O_WRONLY | os.O_APPEND))
 

@@ -1,0 +1,167 @@
+"""Space in reserve: with a full disk, what was done can be written, and refusals take nothing of it."""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from support.audit import Log
+from wheelhouse.audit import log as log_module
+from wheelhouse.audit.reserve import Reserve
+
+
+class Disk:
+    """A disk on which there is room, or as much as the reserve has given up, in lines."""
+
+    def __init__(self, log: Log, place: str):
+        self.full = False
+        self.reserve = {"log": log.path, "head": log.head}[place].with_suffix(".reserve")
+        self._place = place
+        self._append, self._write_atomically = log_module._append, log_module.write_atomically
+
+    def _check(self) -> None:
+        if self.full and self.reserve.exists():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def append(self, *arguments: object) -> None:
+        if self._place == "log":
+            self._check()
+        self._append(*arguments)
+
+    def write_atomically(self, *arguments: object) -> None:
+        if self._place == "head":
+            self._check()
+        self._write_atomically(*arguments)
+
+    def statvfs(self, path: Path) -> object:
+        free = 0 if self.full and path == self.reserve.parent else 1 << 30
+        return SimpleNamespace(f_bavail=free, f_frsize=1)
+
+
+@pytest.fixture(params=["log", "head"])
+def disk(request: pytest.FixtureRequest, log: Log, monkeypatch: pytest.MonkeyPatch) -> Disk:
+    """The logs' disk, or the data's, on which the head is; with room on it."""
+    found = Disk(log, request.param)
+    monkeypatch.setattr(log_module, "_append", found.append)
+    monkeypatch.setattr(log_module, "write_atomically", found.write_atomically)
+    monkeypatch.setattr(os, "statvfs", found.statvfs)
+    return found
+
+
+def refuse(log: Log) -> None:
+    """Refuse a request."""
+    log.audit.write("refused", user="bob", address="192.0.2.1", reason="it is torn")
+
+
+def test_kept_from_the_first_line_on(log: Log) -> None:
+    """It is really allocated, and nobody else's business."""
+    log.write()
+    for path, size in ((log.path, log_module.LOG_RESERVE), (log.head, log_module.HEAD_RESERVE)):
+        status = path.with_suffix(".reserve").stat()
+        assert status.st_size == size
+        assert status.st_blocks * 512 >= size
+        assert status.st_mode & 0o777 == 0o600
+
+
+def test_a_full_disk(log: Log, disk: Disk) -> None:
+    """What is done is written, what is refused is not; and when there is room again, all is as before."""
+    log.write()
+    disk.full = True
+    with pytest.raises(OSError, match="No space left"):
+        refuse(log)
+    assert disk.reserve.exists()
+    log.write(3)
+    assert not disk.reserve.exists()
+    with pytest.raises(OSError, match="No space left"):
+        refuse(log)
+    log.write()
+    assert not disk.reserve.exists()
+    disk.full = False
+    refuse(log)
+    assert disk.reserve.stat().st_size > 0
+    assert log.told() == log.wanted()
+    assert [line["user"] for line in log.all()].count("bob") == 1
+    assert log.faults() == []
+
+
+def test_refusals_that_were_not_written_are_counted(log: Log, disk: Disk) -> None:
+    """The log tells of them when there is room."""
+    log.write()
+    disk.full = True
+    log.write()
+    for _ in range(3):
+        with pytest.raises(OSError, match="No space left"):
+            refuse(log)
+    disk.full = False
+    log.audit.write("upload", user="bob", address="192.0.2.1")
+    assert log.all()[-2]["reason"].startswith("and 3 more requests of this user were refused between ")
+
+
+def test_a_line_that_a_crash_kept_from_the_log(log: Log, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before a new line can be written, that one is: the reserve is for it, too."""
+    log.write()
+
+    def crash(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(log_module, "_append", crash)
+        with pytest.raises(KeyboardInterrupt):
+            log.write()
+    log.written += 1
+    disk.full = True
+    log.write()
+    assert log.told() == log.wanted()
+    assert log.faults() == []
+
+
+def test_health(log: Log, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log can be written as long as there is space in reserve, and a look at it says so."""
+    log.write()
+    disk.full = True
+
+    def full(dir: Path) -> None:  # noqa: A002, ARG001  (tempfile calls it so)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("wheelhouse.audit.log.tempfile.TemporaryFile", full)
+    log.audit.check()
+    log.write()
+    with pytest.raises(OSError, match="No space left"):
+        log.audit.check()
+
+
+def test_half_a_reserve_is_none(tmp_path: Path) -> None:
+    """A crash may leave an empty file."""
+    path = tmp_path / "reserve"
+    path.touch()
+    reserve = Reserve(path, 4096)
+    assert not reserve.is_there()
+    assert reserve.keep() is True
+    assert path.stat().st_size == 4096
+    assert reserve.give_up() is True
+    assert reserve.give_up() is False
+
+
+@pytest.mark.parametrize(("error", "kept"), [(errno.ENOSPC, False), (errno.EDQUOT, False), (errno.EOPNOTSUPP, True)])
+def test_a_file_system_without_room_or_reserve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int, kept: bool
+) -> None:
+    """Nothing is left behind; and where no space can be reserved at all, refusals are written all the same."""
+
+    def fail(*_arguments: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "posix_fallocate", fail)
+    assert Reserve(tmp_path / "reserve", 4096).keep() is kept
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("harm", [lambda path: path.mkdir(), lambda path: path.symlink_to("elsewhere")])
+def test_something_else_in_its_place(log: Log, harm: Callable[[Path], None]) -> None:
+    """The log is written all the same."""
+    harm(log.path.with_suffix(".reserve"))
+    log.write(2)
+    refuse(log)
+    assert len(log.lines()) == 3
