@@ -1,11 +1,7 @@
-"""What the host's own programs do for the audit log: who called, and what logrotate is told."""
+"""What the host's own programs do for the audit log: what logrotate is told."""
 
-import os
 import re
-import subprocess
-from pathlib import Path
 
-import pytest
 from support import kit
 
 LOGROTATE = "templates/etc/logrotate.d/pypi.j2"
@@ -47,26 +43,3 @@ def test_apaches_logs_are_none_of_it() -> None:
     assert sorted(found) == [f"/var/log/pypi/{name}" for name in ("access.log", "audit/audit.log", "error.log")]
     assert found["/var/log/pypi/access.log"]["rotate"] == "9"
     assert "postrotate" in found["/var/log/pypi/access.log"]
-
-
-@pytest.mark.parametrize(
-    ("user", "sudo_user", "called"),
-    [("root", "alice", "alice"), ("root", None, "root"), ("pypi", None, "pypi"), ("pypi", "alice", "alice")],
-)
-def test_who_called(tmp_path: Path, user: str, sudo_user: str | None, called: str) -> None:
-    """The log names the person, and not the user whom the wrapper becomes."""
-    program = tmp_path / "opt/current/bin/python"
-    program.parent.mkdir(parents=True)
-    program.write_text('#!/bin/sh\necho "$WHEELHOUSE_USER" "$@"\n')
-    for name, text in (("id", f"echo {user}"), ("runuser", 'shift 3; exec "$@"')):
-        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
-        (tmp_path / name).chmod(0o755)
-    program.chmod(0o755)
-    wrapper = tmp_path / "wheelhouse"
-    wrapper.write_text(kit.render("templates/usr/local/bin/wheelhouse.j2", pypi_program_dir=str(tmp_path / "opt")))
-    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "WHEELHOUSE_USER": "mallory"}
-    environment |= {"SUDO_USER": sudo_user} if sudo_user else {}
-    done = subprocess.run(
-        ["sh", wrapper, "audit", "who", "a b"], env=environment, check=True, capture_output=True, text=True, timeout=30
-    )
-    assert done.stdout == f"{called} -m wheelhouse --settings /etc/pypi/settings.json audit who a b\n"

@@ -58,6 +58,27 @@ VARIANTS = {
 }
 
 
+@pytest.mark.parametrize(
+    "name", ["templates/usr/local/bin/wheelhouse.j2", "templates/usr/local/lib/pypi/passwords.wsgi.j2"]
+)
+def test_python_scripts(name: str) -> None:
+    """A mistake in one would be found by whoever needs it."""
+    text = kit.render(name, pypi_program_dir="/a/b", pypi_config_dir="/a/c")
+    compile(text, name, "exec")
+    assert "/a/c/" in text
+
+
+def test_scripts_that_root_runs() -> None:
+    """They find their programs and modules where the system has them, wherever and however they are called."""
+    texts = {name: kit.render(name) for name in programs()}
+    texts["pypi-try-site"] = (ROOT / "roles/apache/files/pypi-try-site").read_text(encoding="utf-8")
+    for text in texts.values():
+        assert "export PATH=/usr/sbin:/usr/bin:/sbin:/bin" in text.splitlines()
+        for call in re.findall(r"python3? .*", text):
+            assert call.split()[1] == "-I"
+        assert re.search(r"^cd /", text, re.MULTILINE)
+
+
 def programs() -> list[str]:
     """Return the templates of shell scripts."""
     return [name for name in kit.TEMPLATES if (ROOT / name).read_text(encoding="utf-8").startswith("#!/bin/sh")]
@@ -106,7 +127,9 @@ def written() -> dict[str, str]:
                 found[source] = str(arguments["dest"]).replace("{{ item }}", str(item))
             files = task.get("pypi_files", {}).get("files", [])
             if isinstance(files, str):
-                files = kit.evaluate(files, __pypiserver_release_dir="/opt/pypi/release")
+                files = kit.evaluate(
+                    files, __pypiserver_release_dir="/opt/pypi/release", __pypiserver_site_packages="/"
+                )
             for file in files:
                 if "src" not in file and "keep" not in file:
                     found[f"templates{file.get('template', file['path'])}.j2"] = str(file["path"])

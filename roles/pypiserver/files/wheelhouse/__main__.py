@@ -1,6 +1,8 @@
 """The command line. What it can do is in wheelhouse.commands."""
 
 import argparse
+import os
+import signal
 import sys
 import traceback
 
@@ -9,6 +11,9 @@ from wheelhouse.held import Absent, Held
 from wheelhouse.settings import Settings
 
 SUBJECTS = (pages, names, audit)
+
+# The exit status of programs that end by SIGPIPE, as the shell tells it.
+OUTPUT_CLOSED = 128 + signal.SIGPIPE
 
 
 def main(words: list[str] | None = None) -> int:
@@ -26,6 +31,8 @@ def main(words: list[str] | None = None) -> int:
     try:
         with Held(Settings.load(arguments.settings)).at_work() as settings:
             return arguments.do(settings, arguments)
+    except BrokenPipeError:
+        raise
     except Absent as reason:
         print(f"wheelhouse: nothing was done. {reason}", file=sys.stderr)
         return 2
@@ -35,5 +42,17 @@ def main(words: list[str] | None = None) -> int:
         return 2
 
 
+def run() -> int:
+    """Do what the command line says, and end quietly if nobody reads the output any more, as `| head` does."""
+    try:
+        status = main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still to be written would raise it again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OUTPUT_CLOSED
+    return status
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())
