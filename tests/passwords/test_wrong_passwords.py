@@ -12,7 +12,7 @@ from support.processes import PATIENCE
 from test_checker import Crowd, following, wait_until, waiting
 
 HtpasswdFile, Busy, TooManyFailures = passwords.HtpasswdFile, passwords.Busy, passwords.TooManyFailures
-SITE = "templates/etc/apache2/sites-available/pypi.conf.j2"
+PROCESSES = "templates/etc/apache2/conf-available/pypi-processes.conf.j2"
 
 
 def guesses(checker: Checker, count: int, address: str, name: str = "guess") -> None:
@@ -145,8 +145,8 @@ def test_threads_that_unknown_pairs_hold(checker: Checker, runs: Runs) -> None:
     assert checker.check("bob", "word") is True
     runs.hold.clear()
     crowd = Crowd(checker)
-    crowd.comes(*[("alice", "wrong")] * passwords.HELD)
-    wait_until(lambda: following(checker) == passwords.HELD - 1)
+    crowd.comes(("alice", "guess"), *[("alice", "wrong")] * (passwords.HELD - 1))
+    wait_until(lambda: following(checker) == passwords.HELD - 2)
     with pytest.raises(Busy, match="HELD"):
         checker.check("alice", "wrong")
     assert checker.check("bob", "word") is True
@@ -154,6 +154,17 @@ def test_threads_that_unknown_pairs_hold(checker: Checker, runs: Runs) -> None:
     assert crowd.goes() == {False: passwords.HELD}
     assert checker._held == 0
     assert checker._waiting == 0
+
+
+def test_one_new_user_may_wait_on_all_threads(checker: Checker, runs: Runs) -> None:
+    """A farm of clients with one login starts at once, when no password is remembered: all are served by one run."""
+    runs.hold.clear()
+    crowd = Crowd(checker)
+    crowd.comes(*[("alice", "right")] * (2 * passwords.HELD))
+    wait_until(lambda: following(checker) == 2 * passwords.HELD - 1)
+    runs.hold.set()
+    assert crowd.goes() == {True: 2 * passwords.HELD}
+    assert len(runs.asked) == 1
 
 
 def test_a_recent_pair_is_neither_limited_nor_waits(htpasswd: Path, clock: Clock, runs: Runs) -> None:
@@ -197,7 +208,7 @@ def test_recent_is_not_for_ever(htpasswd: Path, clock: Clock) -> None:
 
 def threads_of_a_process() -> int:
     """Return how many requests one of Apache's processes handles at a time."""
-    return int(re.search(r"^ThreadsPerChild (\d+)$", kit.render(SITE), re.MULTILINE)[1])
+    return int(re.search(r"^ThreadsPerChild (\d+)$", kit.render(PROCESSES), re.MULTILINE)[1])
 
 
 def test_a_flood_on_all_processes(htpasswd: Path, tmp_path: Path, clock: Clock, runs: Runs) -> None:

@@ -45,7 +45,8 @@ WAITING = 16
 WAITING_PER_ADDRESS = WAITING // 4
 # Per process: requests that unknown pairs may hold, with those that wait for another request's run of the same pair (a
 # client that opens all its connections at once). The other threads are for pairs that are remembered, or were recently.
-HELD = 56
+# While one pair alone is checked, all may wait for it: that is one run of bcrypt.
+HELD = 96
 
 # Seconds over which the failures of an address are counted.
 FAILURES_SECONDS = 60
@@ -352,7 +353,8 @@ class Checker:
         if until + RECENT_SECONDS > now:
             return self._run_once(pair, None, password, password_hash)
         with self._lock:
-            if self._held >= HELD:
+            others = len(self._running) - (pair in self._running)
+            if others and self._held >= HELD:
                 raise Busy(f"{HELD} requests wait for passwords to be checked, which is the most (HELD)")
             self._held += 1
         try:
