@@ -1,4 +1,4 @@
-"""The memory of all of Apache, Python, nginx on a host, as PSS: what is shared is counted once.
+"""The memory of Apache, Python, nginx and systemd's socket proxy on a host, as PSS: shared memory is counted once.
 
 Runs beside the host, in a container that sees its processes and may look at them.
 
@@ -18,7 +18,7 @@ def pss() -> int:
     for process in Path("/proc").glob("[0-9]*"):
         try:
             program = (process / "exe").readlink().name
-            if program.startswith(("apache2", "python", "nginx")) and process.name != str(os.getpid()):
+            if program.startswith(("apache2", "python", "nginx", "systemd-socket-proxyd")) and process.name != str(os.getpid()):
                 lines = (process / "smaps_rollup").read_text().splitlines()
                 total += 1024 * sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
         except (FileNotFoundError, ProcessLookupError):
