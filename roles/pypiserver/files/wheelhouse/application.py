@@ -28,7 +28,7 @@ from wheelhouse.held import Absent, Held
 from wheelhouse.incoming import Body, Form
 from wheelhouse.leftovers import clear_leftovers
 from wheelhouse.pages.site import Pages
-from wheelhouse.refusals import Denied, Refused, Stranger, Unable
+from wheelhouse.refusals import Denied, Refused, Stranger, Unhealthy
 from wheelhouse.rights import RightsFile
 from wheelhouse.settings import Settings
 from wheelhouse.store import Store
@@ -98,7 +98,7 @@ class Answer:
 
 def unable(start_response: Callable, reason: str) -> Iterable[bytes]:
     """Answer that the index cannot do its work just now."""
-    answer = rejected(Unable(reason))
+    answer = rejected(Unhealthy(reason))
     start_response(answer.status, answer.headers)
     return [answer.body]
 
@@ -106,7 +106,9 @@ def unable(start_response: Callable, reason: str) -> Iterable[bytes]:
 def rejected(reason: Refused) -> Answer:
     """The answer to a request that pypiserver does not get to see."""
     line, headers = status_line(reason)
-    return Answer(line, [("Content-Type", "text/plain; charset=utf-8"), *headers.items()], f"{reason}\n".encode())
+    body = f"{line.partition(' ')[2]}
+".encode()
+    return Answer(line, [("Content-Type", "text/plain; charset=utf-8"), *headers.items()], body)
 
 
 def current() -> tuple[Attempt, Form]:

@@ -58,6 +58,12 @@ class Unable(Refused):
     retry_after = 60  # seconds
 
 
+class Unhealthy(Unable):
+    """The index as a whole cannot work: its data is absent, or its health check fails."""
+
+    retry_after = 30
+
+
 class Busy(Unable):
     """As many requests are in progress as the settings allow."""
 
