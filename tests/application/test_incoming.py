@@ -229,8 +229,8 @@ def test_longer_than_it_says() -> None:
         read_form(MULTIPART, body_of(whole, str(len(whole) - 10)), Received())
 
 
-def test_drained() -> None:
-    """What a refusal leaves unread is read: who is cut off while sending does not see the answer."""
+def test_stops_reading_at_a_rejection() -> None:
+    """The rest of a rejected body would hold a thread for nothing."""
     whole = upload(content=b"x" * (3 * CHUNK))
     stream = io.BytesIO(whole + b"next")
     body = Body({"CONTENT_LENGTH": str(len(whole)), "wsgi.input": stream})
@@ -240,19 +240,43 @@ def test_drained() -> None:
 
     with pytest.raises(Refused, match="not this one"):
         read_form(MULTIPART, body, refuse)
-    assert stream.tell() < len(whole)
-    body.drain()
-    assert stream.read() == b"next"
+    assert stream.tell() == CHUNK
+    assert body.left == len(whole) - CHUNK
 
 
-def test_draining_what_has_gone() -> None:
-    """A client that is gone needs no answer."""
+TIMED_OUT = "Apache/mod_wsgi request data read error: The timeout specified has expired."
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (OSError(TIMED_OUT), 408, "pypi_upload_min_rate, pypi_upload_deadline"),
+        (TimeoutError("timed out"), 408, "pypi_upload_min_rate, pypi_upload_deadline"),
+        (OSError("Apache/mod_wsgi request data read error: Partial results are valid."), 400, "cannot be read"),
+        (ConnectionResetError(104, "Connection reset by peer"), 400, "Connection reset by peer"),
+    ],
+    ids=short,
+)
+def test_distinguishes_timeouts_from_broken_connections(error: OSError, status: int, said: str) -> None:
+    """mod_wsgi raises OSError for both; 408 tells the client that it was too slow."""
 
     class Broken(io.BytesIO):
         def read(self, _size: int = -1) -> bytes:
-            raise OSError("request data read error")
+            raise error
 
-    Body({"CONTENT_LENGTH": "10", "wsgi.input": Broken()}).drain()
+    with pytest.raises(Refused) as raised:
+        Body({"CONTENT_LENGTH": "10", "wsgi.input": Broken()}).read(10)
+    assert raised.value.status == status
+    assert said in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("header", "chunked"),
+    [("", False), ("identity", False), ("chunked", True), ("Chunked", True), ("gzip, chunked", True)],
+)
+def test_recognises_chunked_bodies(header: str, chunked: bool) -> None:
+    """Their length is not known before they end (RFC 9112, section 7.1)."""
+    assert Body({"HTTP_TRANSFER_ENCODING": header, "wsgi.input": io.BytesIO()}).is_chunked is chunked
 
 
 class Endless(io.RawIOBase):

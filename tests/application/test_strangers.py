@@ -1,4 +1,4 @@
-"""Requests that have come by another way than Apache's password check."""
+"""Requests without an authenticated user: the front Apache sends the user in X-Forwarded-User."""
 
 import pytest
 from support import short
@@ -17,6 +17,9 @@ FORM = upload_form("foo-1.0.tar.gz", sdist())
         {"REMOTE_USER": "alice", "AUTH_TYPE": ""},
         {"REMOTE_USER": "alice", "AUTH_TYPE": "Digest"},
         {"REMOTE_USER": "", "AUTH_TYPE": "Basic"},
+        {"REMOTE_USER": "alice", "AUTH_TYPE": "Basic"},
+        {"REMOTE_USER": "alice", "AUTH_TYPE": "Basic", "HTTP_X_FORWARDED_USER": ""},
+        {"HTTP_X_FORWARDED_FOR": "alice", "HTTP_X_FORWARDED_USERNAME": "alice"},
         {"AUTH_TYPE": "Basic"},
         {"HTTP_REMOTE_USER": "alice", "HTTP_AUTH_TYPE": "Basic"},
         {"HTTP_AUTHORIZATION": "Basic YWxpY2U6eA==", "AUTH_TYPE": "Basic"},
@@ -25,8 +28,8 @@ FORM = upload_form("foo-1.0.tar.gz", sdist())
     ids=short,
 )
 @pytest.mark.parametrize("path", ["/", "/legacy/", "/simple/", "/RPC2", "/packages/foo-1.0.tar.gz", "/elsewhere"])
-def test_refused(index: Index, path: str, variables: dict[str, str]) -> None:
-    """Nobody is believed whom Apache has not signed in, whatever is asked, and whatever its headers say."""
+def test_rejects_requests_without_a_user(index: Index, path: str, variables: dict[str, str]) -> None:
+    """No other variable or header names the user, for any path and method."""
     for answer in (index.post(FORM, None, path, **variables), index.request("GET", path, **variables)):
         assert answer.code == 401
         assert "Sign in" in answer.body
@@ -47,6 +50,18 @@ def test_health(index: Index) -> None:
     assert index.request("POST", "/-/health").code == 405
 
 
-def test_signed_in(index: Index) -> None:
-    """The other way round: Apache's word is enough."""
-    assert index.post(FORM, None, REMOTE_USER="alice", AUTH_TYPE="Basic").code == 200
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"REMOTE_USER": "bob", "AUTH_TYPE": "Basic"},
+        {"HTTP_AUTHORIZATION": "Basic Ym9iOng="},  # bob:x
+        {"HTTP_AUTHORIZATION": "Bearer x"},
+    ],
+    ids=short,
+)
+def test_takes_the_user_from_the_front(index: Index, variables: dict[str, str]) -> None:
+    """X-Forwarded-User is enough, and nothing else replaces it."""
+    form = upload_form("bar-1.0.tar.gz", sdist("bar"))
+    assert index.post(form, "alice", **variables).code == 200
+    assert [line["user"] for line in index.audit()] == ["alice"]

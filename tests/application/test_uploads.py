@@ -45,11 +45,11 @@ def test_nobody(index: Index) -> None:
     [
         ("bob", "bar-1.0-py3-none-any.whl", "bob may not upload bar"),
         ("bob", "Foo.Bar-1.0.tar.gz", "bob may not upload foo-bar"),
-        ("carol", WHEEL, "carol may not upload foo"),
-        ("Alice", WHEEL, "Alice may not upload foo"),
+        ("carol", WHEEL, "carol may not upload or remove anything here (pypi_rights)"),
+        ("Alice", WHEEL, "Alice may not upload or remove anything here (pypi_rights)"),
     ],
 )
-def test_without_the_right(index: Index, user: str, filename: str, reason: str) -> None:
+def test_rejects_users_without_the_right(index: Index, user: str, filename: str, reason: str) -> None:
     """The reason is in the status line, which twine shows, and in the body, which uv shows, as plain text."""
     answer = index.upload(filename, user=user)
     assert answer.status == f"403 {reason}"
@@ -73,12 +73,15 @@ def test_project_is_the_files_not_the_forms(index: Index, claimed: str) -> None:
         {"HTTP_AUTHORIZATION": "Basic YWxpY2U6eA=="},  # alice:x
         {"HTTP_REMOTE_USER": "alice"},
         {"HTTP_X_REMOTE_USER": "alice"},
-        {"HTTP_X_FORWARDED_USER": "alice"},
+        {"HTTP_X_FORWARDED_USERNAME": "alice"},
+        {"HTTP_X_FORWARDED_PREFERRED_USERNAME": "alice"},
+        {"HTTP_FORWARDED": "for=alice"},
+        {"REMOTE_USER": "alice", "AUTH_TYPE": "Basic"},
     ],
     ids=short,
 )
-def test_forged_users(index: Index, header: dict) -> None:
-    """Who somebody is comes from Apache alone, whatever the client's headers say."""
+def test_ignores_users_in_other_variables(index: Index, header: dict) -> None:
+    """Only X-Forwarded-User names the user: the front Apache removes the client's (tests/templates/test_apache.py)."""
     form = upload_form("bar-1.0.tar.gz", sdist())
     assert index.post(form, None, **header).code == 401
     assert index.post(form, "bob", **header).status == "403 bob may not upload bar"
@@ -203,8 +206,10 @@ def test_same_name_again(index: Index) -> None:
     ["", "{", "[]", '{"groups": {}, "rights": [{"users": ["alice"]}]}', None],
     ids=["", "{", "[]", "key", "gone"],
 )
-def test_broken_rights(index: Index, text: str | None, capsys: pytest.CaptureFixture) -> None:
-    """Where nobody can tell who may, nobody may; the reader is not told the details, and the log is."""
+def test_rejects_everything_without_readable_rights(
+    index: Index, text: str | None, capsys: pytest.CaptureFixture
+) -> None:
+    """The response does not have the details, the error log does, and the audit log has the rejection."""
     if text is None:
         index.rights.unlink()
     else:
@@ -212,8 +217,11 @@ def test_broken_rights(index: Index, text: str | None, capsys: pytest.CaptureFix
     for answer in (index.upload(), index.remove("foo", "1.0")):
         assert answer.code == 503
         assert "cannot be read just now" in answer.body
+        assert answer.headers["Retry-After"] == "60"
+        assert (index.audit()[-1]["event"], index.audit()[-1]["reason"]) == ("refused", answer.reason)
     assert index.stored() == {}
-    assert "everything is refused" in capsys.readouterr().err
+    assert index.events() == ["refused", "refused"]
+    assert "everything is rejected" in capsys.readouterr().err
 
     index.rights.write_text(json.dumps(RIGHTS))
     assert index.upload().code == 200

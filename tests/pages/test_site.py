@@ -294,6 +294,7 @@ def test_no_directories_are_made(site: Site) -> None:
 @pytest.mark.parametrize("name", ["projects", "root", "records", "metadata", "locks"])
 def test_a_directory_that_is_missing(site: Site, name: str) -> None:
     """It is for the role to make; here it is an error that names it."""
+    site.places.complete.unlink()
     (site.places.pages / name).rmdir()
     with pytest.raises(FileNotFoundError, match=name):
         site.upload(WHEEL, wheel())

@@ -9,6 +9,7 @@ from html import unescape
 from pathlib import Path
 
 from wheelhouse.distributions import project_of
+from wheelhouse.pages.disk import write_atomically
 from wheelhouse.pages.folder import Folder
 from wheelhouse.pages.site import Pages, Places
 
@@ -17,11 +18,11 @@ PAGES = ("projects", "root", "metadata", "records", "locks")
 
 
 def make_directories(data: Path, pages: Path) -> None:
-    """Make what the role makes: the code makes none."""
+    """Make the directories that the role makes, and the marker of the first rebuild."""
     for directory in (*(data / name for name in ("packages", "state")), *(pages / name for name in PAGES)):
         directory.mkdir(parents=True)
     (data / ".wheelhouse").write_text("mark\n")
-    (pages / "projects/.complete").write_text("")
+    write_atomically(pages / "projects/.complete", b"")
 
 
 def write_settings(home: Path, data: Path, pages: Path) -> Path:
@@ -147,4 +148,4 @@ class Site:
 
     def leftovers(self) -> list[str]:
         """Return the temporary files that lie about."""
-        return [path.name for path in self.places.pages.rglob(".*") if path.name != ".state"]
+        return [path.name for path in self.places.pages.rglob(".*") if path.name not in (".state", ".complete")]
