@@ -16,6 +16,11 @@ def lose(directory: str) -> Callable[[Index], None]:
     return lambda index: (index.data / directory).rmdir()
 
 
+def lose_marker(index: Index) -> None:
+    """Remove the marker of complete pages."""
+    (index.pages / "projects/.complete").unlink()
+
+
 def block(directory: str) -> Callable[[Index], None]:
     """Return what puts a file in a directory's place."""
 
@@ -40,15 +45,17 @@ def test_fine(index: Index) -> None:
         (unmark, "its mark cannot be read"),
         (lose("packages"), "cannot be written"),
         (block("packages"), "cannot be written"),
+        (lose_marker, "The pages are not complete, so Apache serves none. Run: wheelhouse rebuild"),
     ],
-    ids=["no mark", "no packages", "packages a file"],
+    ids=["no mark", "no packages", "packages a file", "pages not complete"],
 )
-def test_ill(index: Index, harm: Callable[[Index], None], said: str) -> None:
-    """Whoever watches the server learns what is wrong before the next upload does."""
+def test_reports_what_is_wrong(index: Index, harm: Callable[[Index], None], said: str) -> None:
+    """Monitoring gets the reason before the next upload fails."""
     harm(index)
     answer = index.request("GET", "/-/health")
     assert answer.code == 503
     assert said in answer.body
+    assert answer.body == f"{answer.reason}\n"
     assert answer.headers["Retry-After"] == "30"
     assert answer.headers["Content-Type"].startswith("text/plain")
 

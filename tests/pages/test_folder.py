@@ -245,6 +245,63 @@ def test_a_disk_that_fails_on_one_file(full: Site, monkeypatch: pytest.MonkeyPat
     assert full.on_pages() == full.on_disk()
 
 
+@pytest.mark.parametrize("work", ["catch_up", "rebuild", "rebuild foo"])
+def test_rebuilds_everything_without_the_marker(full: Site, work: str) -> None:
+    """Pages that were lost together with the marker are all written again, whatever the saved state says."""
+    before = full.on_pages()
+    full.places.complete.unlink()
+    for path in full.places.projects.iterdir():
+        path.unlink()
+    name, _, project = work.partition(" ")
+    assert getattr(full.folder, name)(*[project] if project else []) == []
+    assert full.on_pages() == before
+    assert full.places.complete.read_bytes() == b""
+    assert full.places.complete.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_marks_the_pages_only_when_all_are_written(full: Site, monkeypatch: pytest.MonkeyPatch, marked: bool) -> None:
+    """Incomplete pages get no marker; pages that were complete keep it, since all others are still served."""
+    full.put("new-1.0.tar.gz", sdist("new"))
+    if not marked:
+        full.places.complete.unlink()
+    sha256_of = record.sha256_of
+
+    def fail(path: Path) -> str:
+        if path.name == "new-1.0.tar.gz":
+            raise OSError(5, "Input/output error")
+        return sha256_of(path)
+
+    monkeypatch.setattr(record, "sha256_of", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        full.folder.catch_up()
+    assert full.places.complete.exists() is marked
+    monkeypatch.undo()
+    assert full.folder.catch_up() == []
+    assert full.places.complete.exists()
+
+
+def test_writes_the_marker_last(full: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pages are durable before the marker says so: after a crash in between, they are written again."""
+    full.places.complete.unlink()
+
+    def crash() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "sync", crash)
+    with pytest.raises(KeyboardInterrupt):
+        full.folder.rebuild()
+    assert not full.places.complete.exists()
+    assert full.on_pages() == full.on_disk()
+
+
+def test_uploads_do_not_mark_the_pages(site: Site) -> None:
+    """One project's pages are not all pages."""
+    site.places.complete.unlink()
+    site.upload(WHEEL, wheel())
+    assert not site.places.complete.exists()
+
+
 def test_a_packages_directory_that_cannot_be_read(full: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not an empty one: nothing is taken off any page."""
     before = full.on_pages()
