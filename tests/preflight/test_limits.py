@@ -5,6 +5,8 @@ from support import kit, load, short
 
 problems = load("roles/pypi/filter_plugins/limits.py").limit_problems
 
+WHERE = "Change it in inventory/group_vars/pypi_servers/settings.yml"
+
 # What is given, and what the message must say: which setting, what is wrong, what to write.
 WRONG = [
     ({"pypi_max_upload_size": "1GB"}, ["pypi_max_upload_size", "'1GB'", "such as 300M"]),
@@ -21,6 +23,28 @@ WRONG = [
     ({"pypi_max_unpacked_size": "0"}, ["pypi_max_unpacked_size", "'0'", "such as 10G"]),
     ({"pypi_max_unpacked_size": ""}, ["pypi_max_unpacked_size", "''"]),
     ({"pypi_max_unpacked_size": "10G\n"}, ["pypi_max_unpacked_size", "no size"]),
+    ({"pypi_timeout": 0}, ["pypi_timeout", "0 seconds", "from 1 on"]),
+    ({"pypi_timeout": "-1"}, ["pypi_timeout", "-1 seconds", "from 1 on"]),
+    ({"pypi_upload_min_rate": "0"}, ["pypi_upload_min_rate", "'0'", "such as 16K"]),
+    ({"pypi_upload_min_rate": "16KB"}, ["pypi_upload_min_rate", "'16KB'", "such as 16K"]),
+    ({"pypi_max_application_memory": ""}, ["pypi_max_application_memory", "''", "such as 1G"]),
+    ({"pypi_max_application_memory": "50%"}, ["pypi_max_application_memory", "'50%'", "such as 1G"]),
+    ({"pypi_max_application_memory": "infinity"}, ["pypi_max_application_memory", "'infinity'"]),
+    ({"pypi_max_uploads": 1001}, ["pypi_max_uploads: 1001", "from 1 to 1000", WHERE]),
+    ({"pypi_max_uploads": 0}, ["pypi_max_uploads: 0", "from 1 to 1000", WHERE]),
+    ({"pypi_max_uploads": "-3"}, ["pypi_max_uploads: -3", "from 1 to 1000", WHERE]),
+    ({"pypi_max_uploads": 63}, ["pypi_max_uploads_per_client: 64", "from 1 to 63", "at most pypi_max_uploads", WHERE]),
+    ({"pypi_max_uploads_per_client": 0}, ["pypi_max_uploads_per_client: 0", "from 1 to 128", WHERE]),
+    ({"pypi_max_uploads_per_client": "129"}, ["pypi_max_uploads_per_client: 129", "from 1 to 128", WHERE]),
+    ({"pypi_upload_deadline": 60}, ["pypi_upload_deadline: 60", "at least 61", "more than pypi_timeout", WHERE]),
+    ({"pypi_upload_deadline": "0"}, ["pypi_upload_deadline: 0", "at least 61", WHERE]),
+    ({"pypi_timeout": 7200}, ["pypi_upload_deadline: 7200", "at least 7201", "more than pypi_timeout", WHERE]),
+    ({"pypi_tls_days": 398}, ["pypi_tls_days: 398", "from 2 to 397", "clients reject more than 398 days", WHERE]),
+    ({"pypi_tls_days": "820"}, ["pypi_tls_days: 820", "from 2 to 397", WHERE]),
+    ({"pypi_tls_days": 0}, ["pypi_tls_days: 0", "from 2 to 397", WHERE]),
+    ({"pypi_tls_days": 90}, ["pypi_tls_renew_days: 90", "from 1 to 89", "less than pypi_tls_days", WHERE]),
+    ({"pypi_tls_renew_days": "365"}, ["pypi_tls_renew_days: 365", "from 1 to 364", WHERE]),
+    ({"pypi_tls_renew_days": 0}, ["pypi_tls_renew_days: 0", "from 1 to 364", WHERE]),
     ({"pypi_max_members": 0}, ["pypi_max_members", "0 files", "from 1 on"]),
     ({"pypi_max_members": "-5"}, ["pypi_max_members", "-5 files", "from 1 on"]),
     ({"pypi_max_unpacked_ratio": 0}, ["pypi_max_unpacked_ratio", "from 1 on"]),
@@ -30,6 +54,17 @@ WRONG = [
 
 RIGHT = [
     {},
+    {"pypi_timeout": 1, "pypi_upload_deadline": 2},
+    {"pypi_timeout": "120", "pypi_upload_deadline": "121"},
+    {"pypi_upload_min_rate": "1"},
+    {"pypi_upload_min_rate": "2M", "pypi_max_application_memory": "300M"},
+    {"pypi_max_uploads": 1, "pypi_max_uploads_per_client": 1},
+    {"pypi_max_uploads": "1000", "pypi_max_uploads_per_client": "1000"},
+    {"pypi_tls_days": 397, "pypi_tls_renew_days": 396},
+    {"pypi_tls_days": "2", "pypi_tls_renew_days": "1"},
+    # The kit issues no certificate then.
+    {"pypi_tls": "provided", "pypi_tls_days": 820},
+    {"pypi_tls": "none", "pypi_tls_days": 0, "pypi_tls_renew_days": 900},
     {"pypi_max_upload_size": "300M"},
     {"pypi_max_upload_size": "1048576"},
     {"pypi_max_total_size": ""},
@@ -43,8 +78,8 @@ RIGHT = [
 
 
 @pytest.mark.parametrize(("given", "said"), WRONG, ids=short)
-def test_refused(given: dict, said: list[str]) -> None:
-    """One look at the message is enough to mend the setting: it says which, why, and what to write."""
+def test_rejects_values_that_cannot_work(given: dict, said: list[str]) -> None:
+    """The message names the setting, the value, and what is allowed."""
     (problem,) = problems(kit.settings(**given))
     assert [words for words in said if words not in problem] == []
 

@@ -10,16 +10,24 @@ SIZES = {
     "pypi_max_total_size": "such as 500G, or leave it empty for no limit",
     "pypi_min_free_space": "such as 512M, or 0 to let the disk run full",
     "pypi_max_unpacked_size": "such as 10G",
+    "pypi_upload_min_rate": "such as 16K",
+    "pypi_max_application_memory": "such as 1G",
 }
 # What says that there is no limit.
 NO_LIMIT = {"pypi_max_total_size": "", "pypi_min_free_space": "0"}
 # Of these there must be one at least.
 COUNTS = {
+    "pypi_timeout": "seconds",
     "pypi_max_members": "files",
     "pypi_max_unpacked_ratio": "times its own size",
     "pypi_max_failed_logins": "wrong passwords",
     "pypi_audit_months": "months",
 }
+SETTINGS_FILE = "inventory/group_vars/pypi_servers/settings.yml"
+# Each takes two threads and its share of the memory.
+MAX_UPLOADS = 1000
+# Browsers and operating systems reject certificates that are valid for more than 398 days.
+MAX_TLS_DAYS = 397
 
 
 def size_problems(settings: dict) -> list[str]:
@@ -39,12 +47,34 @@ def count_problems(settings: dict) -> list[str]:
     ]
 
 
+def range_problems(settings: dict) -> list[str]:
+    """Return one line for each number that is outside its range, which may depend on another setting."""
+
+    def outside(name: str, low: int, high: int | None, why: str) -> list[str]:
+        value = int(settings[name])
+        if low <= value and (high is None or value <= high):
+            return []
+        allowed = f"at least {low}" if high is None else f"from {low} to {high}"
+        if high is not None and high < low:
+            return []  # the other setting is reported
+        return [f"{name}: {value} is outside its range: {allowed} ({why}). Change it in {SETTINGS_FILE}."]
+
+    uploads, days = int(settings["pypi_max_uploads"]), int(settings["pypi_tls_days"])
+    problems = outside("pypi_max_uploads", 1, MAX_UPLOADS, "each takes threads and memory")
+    problems += outside("pypi_max_uploads_per_client", 1, uploads, "at most pypi_max_uploads")
+    problems += outside("pypi_upload_deadline", int(settings["pypi_timeout"]) + 1, None, "more than pypi_timeout")
+    if settings["pypi_tls"] == "self_signed":
+        problems += outside("pypi_tls_days", 2, MAX_TLS_DAYS, "clients reject more than 398 days")
+        problems += outside("pypi_tls_renew_days", 1, days - 1, "less than pypi_tls_days")
+    return problems
+
+
 def limit_problems(settings: dict) -> list[str]:
     """One line for each thing that is wrong: which setting, why, and what to write.
 
     settings: all of the kit's settings by name, of the types in meta/argument_specs.yml.
     """
-    return size_problems(settings) + count_problems(settings)
+    return size_problems(settings) + count_problems(settings) + range_problems(settings)
 
 
 class FilterModule:
