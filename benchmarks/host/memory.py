@@ -12,13 +12,16 @@ import time
 from pathlib import Path
 
 
+COUNTED = ("apache2", "python", "nginx", "systemd-socket-proxyd")
+
+
 def pss() -> int:
     """The sum over all processes but this one, in bytes."""
     total = 0
     for process in Path("/proc").glob("[0-9]*"):
         try:
             program = (process / "exe").readlink().name
-            if program.startswith(("apache2", "python", "nginx", "systemd-socket-proxyd")) and process.name != str(os.getpid()):
+            if program.startswith(COUNTED) and process.name != str(os.getpid()):
                 lines = (process / "smaps_rollup").read_text().splitlines()
                 total += 1024 * sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
         except (FileNotFoundError, ProcessLookupError):

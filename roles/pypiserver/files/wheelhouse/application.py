@@ -106,8 +106,7 @@ def unable(start_response: Callable, reason: str) -> Iterable[bytes]:
 def rejected(reason: Refused) -> Answer:
     """The answer to a request that pypiserver does not get to see."""
     line, headers = status_line(reason)
-    body = f"{line.partition(' ')[2]}
-".encode()
+    body = line.partition(" ")[2].encode() + b"\n"
     return Answer(line, [("Content-Type", "text/plain; charset=utf-8"), *headers.items()], body)
 
 
