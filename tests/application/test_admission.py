@@ -11,6 +11,7 @@ from support.archives import fitting
 from support.processes import PATIENCE
 from support.web import ADDRESS, BOUNDARY, Answer, Index, multipart, upload_form
 from wheelhouse.admission import Admission
+from wheelhouse.audit.limit import ONE_BY_ONE
 from wheelhouse.incoming import Body
 from wheelhouse.refusals import Busy, Full
 
@@ -313,8 +314,10 @@ def test_many_uploads_at_once(index: Index, uploads: Uploads) -> None:
     uploads.release()
     assert [future.result().code for future in running] == [200] * 24
     assert index.stored().keys() == set(FILES[:24])
-    assert index.events().count("refused") == 40
+    assert index.events().count("refused") == ONE_BY_ONE
     assert upload(index, FILES[30], "dave", "192.0.2.4").code == 200
+    *_, last = [line for line in index.audit() if line["event"] == "refused"]
+    assert last["reason"].startswith(f"and {40 - ONE_BY_ONE} more requests of this user were refused")
 
 
 class Everybody:
