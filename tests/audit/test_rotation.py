@@ -83,6 +83,28 @@ def test_a_crash_and_then_a_rotation(log: Log, monkeypatch: pytest.MonkeyPatch, 
     assert [line["event"] for line in log.all()][-2:] == ["opened", "upload"]
 
 
+@pytest.mark.parametrize("length", [1, 20])
+def test_a_crash_in_a_new_file_and_then_a_rotation(log: Log, monkeypatch: pytest.MonkeyPatch, length: int) -> None:
+    """Half of the file's first line is all that it had: the newest whole line is in the file before."""
+    log.write(2)
+    log.rotate(5)
+    stopped = pytest.fail.Exception("the power is gone")
+
+    def torn(file: int, content: bytes) -> None:
+        os.write(file, content[:length])
+        raise stopped
+
+    monkeypatch.setattr(log_module, "_append", torn)
+    with pytest.raises(pytest.fail.Exception):
+        log.write()
+    monkeypatch.undo()
+    log.rotate(5)
+    assert log.faults() == []
+    log.write()
+    assert log.told() == log.wanted()
+    assert log.faults() == []
+
+
 def test_a_rotation_while_a_line_is_written(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     """A line gets into the file that was just put away, and the next one into the new one."""
     log.write(2)

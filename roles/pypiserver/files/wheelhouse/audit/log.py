@@ -188,18 +188,19 @@ class Audit:
     def _settle(self, log: int) -> tuple[Line | None, str | None]:
         """Finish what was cut short. Returns the line to go on from, and what cannot be mended, if anything."""
         head = self._newest()
-        last = _mended(log, head)
-        put_away = files.rotated(self._log) if last is None else []
-        if not put_away:
-            return self._compare(head, last, log)
-        # Just rotated: the newest lines are in the file before.
-        if files.is_compressed(put_away[-1]):
-            return self._compare(head, files.last_line(put_away[-1]), log)
-        file = os.open(put_away[-1], os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW)
-        try:
-            return self._compare(head, _mended(file, head), file)
-        finally:
-            os.close(file)
+        last, file = _mended(log, head), log
+        with ExitStack() as opened:
+            # Just rotated: the newest line is in a file before, and the one right before may have had half a line only.
+            for path in reversed(files.rotated(self._log)) if last is None else ():
+                if files.is_compressed(path):
+                    last = files.last_line(path)
+                else:
+                    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW)
+                    opened.callback(os.close, file)
+                    last = _mended(file, head)
+                if last is not None:
+                    break
+            return self._compare(head, last, file)
 
     def _compare(self, head: Line | None, last: bytes | None, file: int) -> tuple[Line | None, str | None]:
         """Compare the head with the log's last line, and see what _settle says."""
