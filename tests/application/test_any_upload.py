@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from support.archives import fitting, sdist, tarred, wheel
+from support.archives import escaped, fitting, sdist, sdist_members, tarred, wheel, zipped
 from support.web import BOUNDARY, Answer, Index, Part, multipart, upload_form
 from wheelhouse.__main__ import main
 from wheelhouse.backend import is_release
-from wheelhouse.distributions import canonical_filename, normalise, project_of
+from wheelhouse.distributions import canonical_filename, normalise, project_of, release_of
 from wheelhouse.pages.folder import Folder
+from wheelhouse.refusals import Refused
 from wheelhouse.settings import Settings
 
 FILES = [
@@ -30,7 +31,26 @@ FILES = [
 NO_FILES = ["", "foo.tar.gz", "../foo-1.0.tar.gz", ".htaccess", "foo-1.0.exe", "föö-1.0.tar.gz", "a" * 300 + "-1.0.zip"]
 USERS = ["alice", "bob", "carol", None]
 VARIANTS = [lambda name: fitting(name), lambda name: fitting(name, "Summary: another\n")]
+
+
+def spoilt(filename: str) -> bytes:
+    """Return an archive whose name, metadata and form are right, and of whose other files one byte is another."""
+    try:
+        name, version = release_of(filename)
+    except Refused:
+        return b""
+    if filename.endswith(".whl"):
+        return wheel(name, str(version)).replace(b"answer = 42", b"answer = 43")
+    members = sdist_members(name, str(version)) | {f"{escaped(name)}-{version}/setup.py": "answer = 42\n"}
+    if filename.endswith(".zip"):
+        return zipped(members).replace(b"answer = 42", b"answer = 43")
+    content = bytearray(tarred(members))
+    content[-12] ^= 1
+    return bytes(content)
+
+
 FAULTY = [
+    spoilt,
     lambda _name: b"",
     lambda name: fitting(name)[:-30],
     lambda _name: sdist("other"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from support.archives import sdist, tarred, wheel, with_entry
 from support.pages import Site, sha256
+from wheelhouse.core_metadata import MAX_METADATA_SIZE
 from wheelhouse.pages import metadata, record
 from wheelhouse.pages import site as site_module
 
@@ -486,10 +487,10 @@ def test_a_removed_file_on_a_page(full: Site) -> None:
 
 def test_core_metadata_too_large(full: Site) -> None:
     """Nobody's metadata fills the server's memory: such a wheel is left out."""
-    size = (metadata.LARGEST + 1).to_bytes(4, "little")
+    size = (MAX_METADATA_SIZE + 1).to_bytes(4, "little")
     full.put("foo-2.0-py3-none-any.whl", with_entry(wheel(), "foo-1.0.dist-info/METADATA", 24, size))
     (line,) = full.folder.catch_up()
-    assert "larger than 10 MiB" in line
+    assert "its metadata is larger than 1048576 bytes" in line
 
 
 def test_an_sdist_with_reliable_metadata(full: Site) -> None:

@@ -1,7 +1,8 @@
 """What a distribution says of itself, and that nothing it says, or fails to say, is more than an answer."""
 
 import gzip
-import io
+import tarfile
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import short
 from support.archives import METADATA, fitting, tarred, wheel, with_entry, zipped
+from wheelhouse.core_metadata import MAX_HEADER_LINES, MAX_METADATA_SIZE, MAX_REQUIRES_PYTHON
 from wheelhouse.pages import metadata
 from wheelhouse.pages.metadata import Broken, Metadata
 
@@ -117,15 +119,33 @@ def test_requires_python(tmp_path: Path, lines: str, found: str | None) -> None:
     assert read(tmp_path, WHEEL, wheel(more=lines)).requires_python == found
 
 
-def test_requires_python_of_any_bytes(tmp_path: Path) -> None:
-    """A field in a wrong encoding must not make a text that no page can be encoded with."""
-    raw = b"Metadata-Version: 2.1\nRequires-Python: >=3.8 \xff\xfe\n"
-    members = {"foo-1.0.dist-info/METADATA": raw}
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    assert read(tmp_path, WHEEL, buffer.getvalue()).requires_python.encode()
+REQUIRES_PYTHON_REFUSED = {
+    "other bytes": (b">=3.8 \xff\xfe", "which is not a version specifier"),
+    "a legacy specifier": (b">=3.6.*", "'>=3.6.*', which is not a version specifier"),
+    "no specifier": (b"3", "'3', which is not a version specifier"),
+    "too long": (b">=3.8" + b",!=3.9" * 200, "1205 characters; at most 1000 are allowed"),
+}
+
+
+@pytest.mark.parametrize(("value", "said"), REQUIRES_PYTHON_REFUSED.values(), ids=REQUIRES_PYTHON_REFUSED.keys())
+def test_requires_python_that_is_not_valid(tmp_path: Path, value: bytes, said: str) -> None:
+    """It would be on the page as it is, once for each file, and some installers give up on the page."""
+    raw = b"Metadata-Version: 2.2\nRequires-Python: " + value + b"\n"
+    for filename, content in (
+        (WHEEL, zipped({INSIDE: raw})),
+        (SDIST, tarred({"foo-1.0/PKG-INFO": raw})),
+        (ZIP, zipped({"foo-1.0/PKG-INFO": raw})),
+    ):
+        with pytest.raises(Broken) as raised:
+            read(tmp_path, filename, content)
+        assert said in str(raised.value)
+
+
+def test_the_longest_requires_python(tmp_path: Path) -> None:
+    """1,000 characters are allowed."""
+    longest = ">=3" + ",!=3.99" * 142 + "," * 3
+    assert len(longest) == MAX_REQUIRES_PYTHON
+    assert read(tmp_path, WHEEL, wheel(more=f"Requires-Python: {longest}\n")).requires_python == longest
 
 
 def deflated() -> bytearray:
@@ -171,10 +191,10 @@ BROKEN = {
     "unknown compression": (WHEEL, with_flag(10, 99)),
     "a later zip": (WHEEL, with_flag(6, 255)),
     "a member beyond the end": (WHEEL, with_flag(44, 255)),
-    "METADATA too large": (WHEEL, claiming(metadata.LARGEST + 1)),
+    "METADATA too large": (WHEEL, claiming(MAX_METADATA_SIZE + 1)),
     "METADATA really too large": (
         WHEEL,
-        zipped({"foo-1.0.dist-info/METADATA": "x" * (metadata.LARGEST + 1)}, zipfile.ZIP_DEFLATED),
+        zipped({"foo-1.0.dist-info/METADATA": "x" * (MAX_METADATA_SIZE + 1)}, zipfile.ZIP_DEFLATED),
     ),
     "a wrong place of the directory": (WHEEL, wheel()[:-6] + b"\xff\xff\xff\x7f\0\0"),
 }
@@ -189,10 +209,47 @@ def test_broken(tmp_path: Path, filename: str, content: bytes) -> None:
 
 
 def test_an_sdists_metadata_too_large(tmp_path: Path) -> None:
-    """It is not served; the sdist itself can be installed all the same."""
-    text = pkg_info() + "x" * metadata.LARGEST
+    """The sdist is left out with a reason: whoever installs it would have to parse that, too."""
+    text = pkg_info() + "x" * MAX_METADATA_SIZE
     for filename, content in sdists(text):
-        assert read(tmp_path, filename, content) == Metadata(None, None)
+        with pytest.raises(Broken, match=f"its metadata is larger than {MAX_METADATA_SIZE} bytes"):
+            read(tmp_path, filename, content)
+
+
+def test_too_many_headers(tmp_path: Path) -> None:
+    """The parser would make an object of each line."""
+    text = pkg_info(more="Classifier: x\n" * MAX_HEADER_LINES)
+    for filename, content in [*sdists(text), (WHEEL, zipped({INSIDE: text}))]:
+        with pytest.raises(Broken, match=f"more than {MAX_HEADER_LINES} header lines"):
+            read(tmp_path, filename, content)
+
+
+def bombs() -> list[tuple[str, bytes]]:
+    """Return files of some kB that would fill a memory: what they declare is little, and what is there is not."""
+    zeros = bytes(40 << 20)
+    found = [
+        (WHEEL, with_entry(zipped({INSIDE: zeros}, method), INSIDE, 24, (10).to_bytes(4, "little")))
+        for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+    ]
+    name = tarfile.TarInfo("x")
+    name.type, name.size = tarfile.GNUTYPE_LONGNAME, len(zeros)
+    tar = name.tobuf(tarfile.GNU_FORMAT) + zeros + bytes(1024)
+    return [*found, (SDIST, gzip.compress(tar, 1))]
+
+
+def test_bombs(tmp_path: Path) -> None:
+    """A file that was copied by hand does not fill the memory of the program that writes the pages."""
+    for filename, content in bombs():
+        path = tmp_path / filename
+        path.write_bytes(content)
+        tracemalloc.start()
+        try:
+            with pytest.raises(Broken):
+                metadata.read(path)
+            _now, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 20 << 20, filename
 
 
 @pytest.mark.parametrize("filename", [WHEEL, SDIST, ZIP])
@@ -216,12 +273,16 @@ def test_any_damage(filename: str, tmp_path: Path, data: st.DataObject) -> None:
 @pytest.mark.parametrize("filename", [WHEEL, SDIST, ZIP])
 @given(st.binary(max_size=300))
 def test_any_metadata(filename: str, tmp_path: Path, raw: bytes) -> None:
-    """Whatever an archive that is whole says of itself can be put on a page."""
+    """Whatever an archive that is whole says of itself can be put on a page, or is left out with a reason."""
     member = "foo-1.0.dist-info/METADATA" if filename == WHEEL else "foo-1.0/PKG-INFO"
     text = (b"Metadata-Version: 2.2\nRequires-Python: " + raw).decode("latin-1")
     content = tarred({member: text}) if filename == SDIST else zipped({member: text})
-    found = read(tmp_path, filename, content)
-    assert (found.requires_python or "").encode() is not None
+    try:
+        found = read(tmp_path, filename, content)
+    except Broken as reason:
+        assert "Requires-Python" in str(reason)
+    else:
+        assert (found.requires_python or "").encode() is not None
 
 
 @pytest.mark.parametrize("error", [OSError(5, "Input/output error"), OSError(24, "Too many open files")], ids=str)

@@ -1,6 +1,7 @@
 """Distributions to upload, made on the spot: a few hundred bytes each."""
 
 import base64
+import csv
 import gzip
 import hashlib
 import io
@@ -56,7 +57,9 @@ def record_line(name: str, content: str | bytes) -> str:
     """One line of RECORD (PEP 376, PEP 427): path, urlsafe base64 of the SHA-256 without padding, size in bytes."""
     content = content.encode() if isinstance(content, str) else content
     digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
-    return f"{name},sha256={digest},{len(content)}\n"
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerow((name, f"sha256={digest}", len(content)))
+    return buffer.getvalue()
 
 
 def wheel_members(
@@ -66,8 +69,15 @@ def wheel_members(
     info = f"{escaped(name)}-{version}.dist-info"
     members = dict(files or {f"{escaped(name)}.py": "answer = 42\n"})
     members |= {f"{info}/METADATA": METADATA.format(name=name, version=version) + more, f"{info}/WHEEL": WHEEL}
-    lines = [record_line(*item) for item in members.items()]
-    return members | {f"{info}/RECORD": "".join(lines) + f"{info}/RECORD,,\n"}
+    return recorded(members, info)
+
+
+def recorded(members: Mapping[str, str | bytes], info: str = "foo-1.0.dist-info") -> dict[str, str | bytes]:
+    """Return members of a wheel with a RECORD of all that are files. info: the name of its .dist-info directory."""
+    record = f"{info}/RECORD"
+    files = {name: content for name, content in members.items() if not name.endswith("/") and name != record}
+    lines = [record_line(*item) for item in files.items()]
+    return dict(members) | {record: "".join(lines) + f"{record},,\n"}
 
 
 def wheel(

@@ -75,10 +75,10 @@ class Store:
 
     def _checked(self, filename: str, upload: Hidden, form: Mapping[str, str]) -> Known:
         """Look at what has arrived."""
-        raw = look_inside(filename, upload.file, self._limits)
-        identity.check_metadata(filename, raw)
-        identity.check_form(filename, form, raw)
-        return Known(upload.sha256, metadata.told(filename, raw))
+        found = look_inside(filename, upload.file, self._limits)
+        identity.check_metadata(filename, found)
+        identity.check_form(filename, form, found)
+        return Known(upload.sha256, metadata.of(filename, found))
 
     def _add(self, attempt: Attempt, upload: Hidden, known: Known) -> None:
         """Do all of it, or nothing."""
