@@ -5,7 +5,7 @@ import shutil
 from collections import namedtuple
 
 import pytest
-from support.archives import fitting, wheel
+from support.archives import METADATA, fitting, wheel
 from support.web import Index, multipart, upload_form
 from wheelhouse.store import room
 from wheelhouse.store.hidden import Hidden
@@ -84,6 +84,38 @@ def test_all_files_together(index: Index) -> None:
     assert index.remove("foo", "1.0").code == 200
     assert index.remove("bar", "1.0").code == 200
     assert index.upload("foo-1.1.tar.gz").code == 200
+
+
+def test_metadata_counts(index: Index) -> None:
+    """What is served beside a wheel takes room, too: to the byte."""
+    names = [f"foo-1.{number}-py3-none-any.whl" for number in (0, 1)]
+    description = "\n" + "x" * 5000
+    wheels = {name: fitting(name, description) for name in names}
+    served = len(METADATA.format(name="foo", version="1.0")) + len(description)
+    room_for_both = sum(map(len, wheels.values())) + 2 * served
+    first, second = wheels
+    index.start(max_total_size=room_for_both - 1)
+    assert index.upload(first, wheels[first]).code == 200
+    assert (index.pages / f"metadata/{first}.metadata").stat().st_size == served
+    answer = index.upload(second, wheels[second])
+    assert answer.code == 507
+    assert "pypi_max_total_size" in answer.body
+    assert list(index.stored()) == [first]
+    index.start(max_total_size=room_for_both)
+    assert index.upload(second, wheels[second]).code == 200
+
+
+@pytest.mark.parametrize("left", [999, 1000 + 44])
+def test_a_full_disk_of_the_pages(index: Index, monkeypatch: pytest.MonkeyPatch, left: int) -> None:
+    """Where the pages are on another file system, it needs room for them, and for the metadata."""
+    index.start(min_free_space=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, left if path.name == "metadata" else 1 << 30))
+    answer = index.upload("foo-1.0-py3-none-any.whl")
+    assert answer.code == 507
+    assert "The disk that holds the pages of this index is full" in answer.body
+    assert "pypi_min_free_space" in answer.body
+    assert index.stored() == {}
+    assert index.page("foo") is None
 
 
 def test_announced(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:

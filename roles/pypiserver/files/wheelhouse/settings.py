@@ -24,9 +24,9 @@ class AdmissionLimits:
 class Limits:
     """What the index takes, in bytes where it is a size.
 
-    max_total_size: of all files together, or None; min_free_space: what an upload leaves free on the disk; of an
-    archive, max_members: how many files it may hold, max_unpacked_size: what they may come to, max_unpacked_ratio: how
-    many times the archive's own size that may be.
+    max_total_size: of all files and the metadata served beside them, or None; min_free_space: what an upload leaves
+    free on the disks of the packages and of the pages; of an archive, max_members: how many files it may hold,
+    max_unpacked_size: what they may come to, max_unpacked_ratio: how many times the archive's own size that may be.
     """
 
     max_total_size: int | None

@@ -34,7 +34,8 @@ class Store:
     def __init__(self, settings: Settings, gate: Gate, audit: Audit, tombstones: Tombstones, pages: Pages):
         self._packages, self._locks, self._limits = settings.packages, settings.places.locks, settings.limits
         self._gate, self._audit, self._tombstones, self._pages = gate, audit, tombstones, pages
-        self._room = Room(settings.packages, settings.limits, settings.places.locks / "total")
+        places = settings.places
+        self._room = Room(settings.packages, places.metadata, settings.limits, places.locks / "total")
         self.names = Names(settings.packages, pages, tombstones)
 
     def expect(self, attempt: Attempt, length: int, form: Mapping[str, str]) -> Hidden:
@@ -70,7 +71,7 @@ class Store:
             self._gate.permit(attempt.user, "upload", project)
             if known is None:
                 raise Unable(f"{filename} was here when the upload began, and is gone. Send it again")
-            with self._room.reserved(upload.size):
+            with self._room.reserved(upload.size, len(known.metadata.core or b"")):
                 self._add(attempt, upload, known)
 
     def _checked(self, filename: str, upload: Hidden, form: Mapping[str, str]) -> Known:
