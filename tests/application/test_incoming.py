@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from support import short
 from support.web import BOUNDARY, Part, multipart
 from wheelhouse import incoming
-from wheelhouse.incoming import CHUNK, LONGEST_FIELD, LONGEST_VALUE, MOST_PARTS, Body, Form, read_form
+from wheelhouse.core_metadata import MAX_METADATA_SIZE
+from wheelhouse.incoming import CHUNK, LONGEST_FIELD, LONGEST_FIELDS, LONGEST_VALUE, MOST_PARTS, Body, Form, read_form
 from wheelhouse.refusals import Refused
 
 MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
@@ -58,6 +59,16 @@ def test_an_upload() -> None:
     assert (form.filename, form.file) == ("foo-1.0.tar.gz", received)
     assert bytes(received.content) == b"bytes"
     assert received.fields == form.fields
+
+
+def test_the_longest_fields() -> None:
+    """A description of all that metadata may have, with other line ends, beside the fields of a large project."""
+    description = b"x\r\n" * (MAX_METADATA_SIZE // 2)
+    fields = [Part("description", description), *[Part("requires_dist", b"y" * 200)] * 4000]
+    assert len(description) > MAX_METADATA_SIZE
+    assert bytes(read(upload(*fields))[1].content) == b"bytes"
+    with pytest.raises(Refused, match=f"description is longer than {2 * MAX_METADATA_SIZE} bytes"):
+        read(upload(Part("description", b"x" * (2 * MAX_METADATA_SIZE + 1))))
 
 
 def test_fields_after_the_file() -> None:
@@ -142,6 +153,10 @@ REFUSED = {
     "latin-1": (parts_of(Part("name", b"f\xf6\xf6")), "name is not UTF-8"),
     "long value": (parts_of(Part("name", b"x" * (LONGEST_VALUE + 1))), f"name is longer than {LONGEST_VALUE}"),
     "long field": (parts_of(Part("description", b"x" * (LONGEST_FIELD + 1))), f"longer than {LONGEST_FIELD}"),
+    "long fields": (
+        parts_of(*[Part("description", b"x" * LONGEST_FIELD)] * 3),
+        f"fields are longer than {LONGEST_FIELDS} bytes together",
+    ),
     "many fields": (parts_of(*[Part("classifiers", b"x")] * MOST_PARTS), "larger than any upload's"),
     "no name": (parts_of(header=b"Content-Disposition: form-data"), "Missing name"),
     "no disposition": (parts_of(header=b"Content-Type: text/plain"), "Missing Content-Disposition"),

@@ -17,13 +17,17 @@ from multipart import (
     parse_options_header,
 )
 
+from wheelhouse.core_metadata import MAX_METADATA_SIZE
 from wheelhouse.refusals import Refused, RequestTimeout
 
 CHUNK = 1 << 18
 # A part for each requirement, classifier and link of a project: some have hundreds.
 MOST_PARTS = 5000
-# Fields are copies of what the archive says, so none is longer than its metadata may be.
-LONGEST_FIELD = 10 << 20
+# Bytes. Fields are copies of what the metadata says. A form may end each line of the description with CR LF, and the
+# metadata with LF, so a field may be twice as long as the metadata.
+LONGEST_FIELD = 2 * MAX_METADATA_SIZE
+# Bytes of all fields together: the description is most of it.
+LONGEST_FIELDS = 2 * LONGEST_FIELD
 # Of those that are looked at, which are a word or two.
 LONGEST_VALUE = 4096
 LONGEST_URLENCODED = 1 << 16
@@ -145,6 +149,7 @@ def read_urlencoded(body: Body) -> Form:
 def read_multipart(boundary: str, body: Body, receive: Receive) -> Form:
     """Read a form of parts, one of which may be a file."""
     form, write, value = Form(), None, None
+    fields_left = LONGEST_FIELDS
     try:
         parser = PushMultipartParser(
             boundary,
@@ -158,6 +163,10 @@ def read_multipart(boundary: str, body: Body, receive: Receive) -> Form:
                 part, value = event, bytearray()
                 write = open_part(form, part, value, receive)
             elif event is not None:
+                if part.filename is None:
+                    fields_left -= len(event)
+                if fields_left < 0:
+                    raise Refused(f"The form's fields are longer than {LONGEST_FIELDS} bytes together")
                 write(event)
             elif part.filename is None:
                 form.put(part.name, bytes(value))
