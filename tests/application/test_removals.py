@@ -37,12 +37,20 @@ def test_removed(full: Index, name: str, version: str) -> None:
         ("", "1.0", 400),
         ("../my-proj", "1.0", 404),
         ("my-proj\r\nx", "1.0", 404),
+        ("x" * 241, "1.0", 404),
+        ("x" * 255, "1.0", 404),
+        ("x" * 4096, "1.0", 404),
+        ("é" * 130, "1.0", 404),
+        ("my-proj\0", "1.0", 404),
+        ("my-proj", "1" * 255, 404),
+        ("my-proj", "1" * 4096, 404),
+        ("x" * 240, "1" * 240, 404),
     ],
 )
 def test_nothing_to_remove(full: Index, name: str, version: str, code: int) -> None:
     """What does not name a release removes nothing, and says so."""
     answer = full.remove(name, version)
-    assert answer.code == code
+    assert answer.code == code, answer
     assert "nothing was removed" in answer.reason.lower()
     assert answer.status.isprintable()
     assert full.stored().keys() == RELEASE | OTHERS

@@ -98,7 +98,6 @@ def test_yanks_last(site: Site, settings: Path) -> None:
         ("Foo", "1.0.1", "There is no foo 1.0.1 here. There are: 1.0."),
         ("foo", "nonsense", "There is no foo nonsense here. There are: 1.0."),
         ("Nobody.s", "1.0", "There is no nobody-s 1.0 here. There are: none."),
-        ("../foo", "1.0", "There is no -/foo 1.0 here. There are: none."),
     ],
 )
 @pytest.mark.parametrize("command", ["yank", "unyank"])
@@ -129,6 +128,37 @@ def test_a_wrong_call(settings: Path, capsys: pytest.CaptureFixture, words: list
         run(settings, *words)
     assert left.value.code == 2
     assert "usage: wheelhouse" in capsys.readouterr().err
+
+
+LONG = "x" * 241
+NAMES = {
+    "rebuild": (["rebuild", LONG], "is not a valid project name"),
+    "rebuild, in bytes": (["rebuild", "é" * 130], "is not a valid project name"),
+    "yank": (["yank", LONG, "1.0"], "is not a valid project name"),
+    "yank elsewhere": (["yank", "../foo", "1.0"], "'../foo' is not a valid project name"),
+    "unyank": (["unyank", LONG, "1.0"], "at most 240 of them"),
+    "version": (["yank", "foo", "1" * 5000], "the version has 5000 characters; at most 240 are allowed"),
+    "claim": (["claim", LONG, "alice"], "is not a valid project name"),
+    "unclaim": (["unclaim", LONG], "is not a valid project name"),
+    "removed": (["removed", LONG], "is not a valid project name"),
+}
+
+
+@pytest.mark.parametrize(("words", "said"), NAMES.values(), ids=NAMES.keys())
+def test_names_that_no_file_has(settings: Path, capsys: pytest.CaptureFixture, words: list[str], said: str) -> None:
+    """A name is part of the names of files. One that is too long is a wrong call, and no failure of the disk."""
+    with pytest.raises(SystemExit) as left:
+        run(settings, *words)
+    assert left.value.code == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert "Traceback" not in error
+
+
+def test_the_longest_name(settings: Path, capsys: pytest.CaptureFixture) -> None:
+    """It is looked up, and there is none."""
+    assert run(settings, "yank", "x" * 240, "1" * 240) == 1
+    assert capsys.readouterr().out.startswith("There is no xxx")
 
 
 @pytest.mark.parametrize("error", [OSError(5, "Input/output error"), ValueError("no JSON"), TypeError("a mistake")])

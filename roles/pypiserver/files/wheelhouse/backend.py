@@ -7,8 +7,9 @@ from packaging.version import InvalidVersion, Version
 from pypiserver.backend import PkgFile, SimpleFileBackend
 
 from wheelhouse.answers import answering
+from wheelhouse.archives.members import shown
 from wheelhouse.attempt import Attempt
-from wheelhouse.distributions import normalise, release_of
+from wheelhouse.distributions import LONGEST, is_project_name, normalise, release_of
 from wheelhouse.incoming import Form
 from wheelhouse.refusals import Missing, Refused
 from wheelhouse.store import Store
@@ -33,10 +34,11 @@ class Backend(SimpleFileBackend):
         Raises an answer, also where there are none.
         """
         project, root = normalise(name), self.roots[0]
-        with answering(f"{project} cannot be looked up"):
+        with answering(f"{shown(project)} cannot be looked up"):
+            check_release(project, version)
             filenames = [one for one in self._store.names.of(project) if is_release(one, project, version)]
             if not filenames:
-                raise Missing(f"There is no {project} {version} here, so nothing was removed")
+                raise Missing(f"There is no {project[:80]} {version[:80]} here, so nothing was removed")
         return [PkgFile(project, version, str(root / filename), str(root), filename) for filename in filenames]
 
     def exists(self, _filename: str) -> bool:
@@ -55,6 +57,17 @@ class Backend(SimpleFileBackend):
         filename = Path(pkg.fn).name
         with answering(f"{filename} was not removed, or is still on its page"):
             self._store.remove(attempt, filename)
+
+
+def check_release(project: str, version: str) -> None:
+    """Raise Missing for a project name or version that no file here can have, so that it never becomes a path."""
+    if not is_project_name(project):
+        raise Missing(
+            f"Nothing was removed: a project name has letters, digits and ._-, at most {LONGEST} of them, "
+            f"and this is {shown(project)}"
+        )
+    if len(version) > LONGEST:
+        raise Missing(f"Nothing was removed: the version has {len(version)} characters; at most {LONGEST} are allowed")
 
 
 def is_release(filename: str, project: str, version: str) -> bool:

@@ -13,7 +13,8 @@ from packaging.version import Version
 
 from wheelhouse.refusals import Refused
 
-# What file systems take, less what a suffix such as .metadata needs.
+# Characters of a file name, a project name, and a version. File systems take 255 bytes, and a suffix such as .metadata
+# needs some of them.
 LONGEST = 240
 
 
@@ -62,6 +63,11 @@ def canonical_filename(filename: str) -> str:
     parts = [{tag.interpreter for tag in tags}, {tag.abi for tag in tags}, {tag.platform for tag in tags}]
     number = ["".join(map(str, build))] if build else []
     return "-".join([start, *number, *(".".join(sorted(part)) for part in parts)]) + ".whl"
+
+
+def is_project_name(name: str) -> bool:
+    """Whether a normalised name is one that a project can have (PEP 503), and a file of its pages."""
+    return is_normalized_name(name) and len(name) <= LONGEST
 
 
 def normalise(name: str) -> str:

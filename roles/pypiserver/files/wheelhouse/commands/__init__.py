@@ -4,13 +4,33 @@ Each has add_to(commands), which says what can be asked for, and functions that 
 was asked, and return the exit status, 0 (all is well) or 1 (something was found).
 """
 
+import argparse
 import getpass
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+from wheelhouse.archives.members import shown
 from wheelhouse.audit import Audit
+from wheelhouse.distributions import LONGEST, is_project_name, normalise
 from wheelhouse.settings import Settings
+
+
+def project_name(text: str) -> str:
+    """Return a project name from the command line, normalised (PEP 503). Raises ArgumentTypeError."""
+    name = normalise(text)
+    if not is_project_name(name):
+        raise argparse.ArgumentTypeError(
+            f"{shown(text)} is not a valid project name: letters, digits and ._- are allowed, at most {LONGEST} of them"
+        )
+    return name
+
+
+def version_number(text: str) -> str:
+    """Return a version from the command line, in any spelling. Raises ArgumentTypeError."""
+    if len(text) > LONGEST:
+        raise argparse.ArgumentTypeError(f"the version has {len(text)} characters; at most {LONGEST} are allowed")
+    return text
 
 
 def show(lines: list[str]) -> int:

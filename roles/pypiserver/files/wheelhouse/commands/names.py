@@ -2,11 +2,9 @@
 
 import argparse
 
-from packaging.utils import is_normalized_name
-
 from wheelhouse.claims import Claims
-from wheelhouse.commands import audited, show_table
-from wheelhouse.distributions import Refused, normalise, release_of
+from wheelhouse.commands import audited, project_name, show_table
+from wheelhouse.distributions import Refused, release_of
 from wheelhouse.rights import RightsFile
 from wheelhouse.settings import Settings
 from wheelhouse.tombstones import Tombstones
@@ -18,28 +16,21 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     command.set_defaults(do=claims)
 
     command = commands.add_parser("claim", help="give a project to a user")
-    command.add_argument("project", metavar="PROJECT", type=a_project)
+    command.add_argument("project", metavar="PROJECT", type=project_name)
     command.add_argument("user", metavar="USER")
     command.set_defaults(do=claim)
 
     command = commands.add_parser("unclaim", help="have a project be nobody's: the rights alone decide on it then")
-    command.add_argument("project", metavar="PROJECT", type=a_project)
+    command.add_argument("project", metavar="PROJECT", type=project_name)
     command.set_defaults(do=unclaim)
 
     command = commands.add_parser("removed", help="list the files that were removed, whose names are not for others")
-    command.add_argument("project", nargs="?", metavar="PROJECT", type=a_project, help="of this project alone")
+    command.add_argument("project", nargs="?", metavar="PROJECT", type=project_name, help="of this project alone")
     command.set_defaults(do=removed)
 
     command = commands.add_parser("release-name", help="have the name of a removed file be free for other bytes")
     command.add_argument("filename", metavar="FILENAME")
     command.set_defaults(do=release_name)
-
-
-def a_project(text: str) -> str:
-    """A project's name, normalised (PEP 503)."""
-    if not is_normalized_name(normalise(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is no project's name")
-    return normalise(text)
 
 
 def claims_of(settings: Settings) -> Claims:

@@ -2,8 +2,7 @@
 
 import argparse
 
-from wheelhouse.commands import audited, show
-from wheelhouse.distributions import normalise
+from wheelhouse.commands import audited, project_name, show, version_number
 from wheelhouse.leftovers import clear_leftovers
 from wheelhouse.pages import yanks
 from wheelhouse.pages.folder import Folder
@@ -14,7 +13,7 @@ from wheelhouse.settings import Settings
 def add_to(commands: argparse._SubParsersAction) -> None:
     """Say what can be asked for."""
     command = commands.add_parser("rebuild", help="write the pages anew, from the packages directory")
-    command.add_argument("project", nargs="?", metavar="PROJECT", help="of this project alone")
+    command.add_argument("project", nargs="?", metavar="PROJECT", type=project_name, help="of this project alone")
     command.add_argument("--changed", action="store_true", help="of those whose files have changed")
     command.set_defaults(do=rebuild)
 
@@ -22,14 +21,14 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     command.set_defaults(do=check)
 
     command = commands.add_parser("yank", help="have installers pass a release over (PEP 592)")
-    command.add_argument("project", metavar="PROJECT")
-    command.add_argument("version", metavar="VERSION")
+    command.add_argument("project", metavar="PROJECT", type=project_name)
+    command.add_argument("version", metavar="VERSION", type=version_number)
     command.add_argument("--reason", default="", help="shown to people who have pinned it")
     command.set_defaults(do=yank)
 
     command = commands.add_parser("unyank", help="take that back")
-    command.add_argument("project", metavar="PROJECT")
-    command.add_argument("version", metavar="VERSION")
+    command.add_argument("project", metavar="PROJECT", type=project_name)
+    command.add_argument("version", metavar="VERSION", type=version_number)
     command.set_defaults(do=yank, reason=None)
 
 
@@ -39,7 +38,7 @@ def rebuild(settings: Settings, arguments: argparse.Namespace) -> int:
     folder = Folder(settings.places)
     if arguments.changed:
         return show(folder.catch_up())
-    return show(folder.rebuild(normalise(arguments.project) if arguments.project else None))
+    return show(folder.rebuild(arguments.project))
 
 
 def check(settings: Settings, _arguments: argparse.Namespace) -> int:
@@ -50,7 +49,7 @@ def check(settings: Settings, _arguments: argparse.Namespace) -> int:
 def yank(settings: Settings, arguments: argparse.Namespace) -> int:
     """Yank a release, or take that back; 1 if there is none."""
     places = settings.places
-    project, version = normalise(arguments.project), yanks.same_for_all_spellings(arguments.version)
+    project, version = arguments.project, yanks.same_for_all_spellings(arguments.version)
     versions = {entry.version for entry in Pages(places).refresh(project)}
     if version not in map(yanks.same_for_all_spellings, versions):
         print(f"There is no {project} {arguments.version} here. There are: {', '.join(sorted(versions)) or 'none'}.")
