@@ -19,6 +19,7 @@ from wheelhouse.audit import Audit
 from wheelhouse.backend import is_release
 from wheelhouse.incoming import CHUNK
 from wheelhouse.pages.folder import Folder
+from wheelhouse.pages.site import Pages
 from wheelhouse.settings import Settings
 
 WHEEL = "foo-1.0-py3-none-any.whl"
@@ -59,6 +60,53 @@ def test_the_same_again(index: Index) -> None:
     before = (path.stat(), index.page("foo"))
     assert index.upload(SDIST).code == 200
     assert (path.stat(), index.page("foo")) == before
+    assert index.events() == ["upload", "same"]
+
+
+@pytest.mark.parametrize("filename", [SDIST, WHEEL])
+def test_the_answer_is_lost(index: Index, filename: str) -> None:
+    """A proxy that gave up, or a connection that broke, after the file was published: sending it again tells."""
+    published = index.application
+
+    def cut_off(environ: dict, _start_response: Callable) -> None:
+        """Answer as the application does, to nobody."""
+        list(published(environ, lambda *_answer: None))
+        raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+
+    index.application = cut_off
+    with pytest.raises(ConnectionResetError):
+        index.upload(filename)
+    index.application = published
+    before = (index.stored(), index.page("foo"))
+    assert before == ({filename: fitting(filename)}, {filename: sha256(fitting(filename))})
+    for _ in range(2):
+        assert index.upload(filename).status == "200 OK"
+    # A client that sends no digest is answered after the file has arrived.
+    form = [part for part in upload_form(filename, fitting(filename)) if part.name != "sha256_digest"]
+    assert index.post(form).status == "200 OK"
+    assert index.upload(filename, fitting(filename, "Summary: another\n")).code == 409
+    assert (index.stored(), index.page("foo")) == before
+    assert index.events() == ["upload", "same", "same", "same", "refused"]
+
+
+def test_a_failure_after_the_file_was_published(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that is killed when the page is there, before it answers: the client gets 500, and sends it again."""
+    refresh = Pages.refresh
+
+    def killed(*arguments: object, **more: object) -> None:
+        refresh(*arguments, **more)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Pages, "refresh", killed)
+    monkeypatch.setattr("wheelhouse.store.Store._take_back", lambda *_arguments: None)
+    monkeypatch.setattr("wheelhouse.store.Store._tell_if_undone", lambda *_arguments: None)
+    with pytest.raises(KeyboardInterrupt):
+        index.upload(SDIST)
+    monkeypatch.undo()
+    assert list(index.stored()) == [SDIST]
+    assert index.upload(SDIST).status == "200 OK"
+    assert index.stored() == {SDIST: fitting(SDIST)}
+    assert index.page("foo") == {SDIST: sha256(fitting(SDIST))}
     assert index.events() == ["upload", "same"]
 
 
