@@ -3,7 +3,7 @@
 import bz2
 import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO, Protocol
 from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZIP_LZMA, ZIP_STORED, BadZipFile
 
@@ -19,11 +19,19 @@ CORRUPT = (zlib.error, lzma.LZMAError, EOFError, ValueError)
 class Decompressor(Protocol):
     """What the standard library's decompressors have in common."""
 
-    eof: bool
-    needs_input: bool
-    unused_data: bytes
+    @property
+    def eof(self) -> bool:
+        """Whether the end of the compressed data was reached."""
 
-    def decompress(self, data: bytes, max_length: int) -> bytes:
+    @property
+    def needs_input(self) -> bool:
+        """Whether it can do nothing more without further bytes."""
+
+    @property
+    def unused_data(self) -> bytes:
+        """Bytes after the end of the compressed data."""
+
+    def decompress(self, data: bytes, /, max_length: int) -> bytes:
         """Take compressed bytes, and return at most max_length bytes."""
 
 
@@ -56,7 +64,7 @@ class Stored:
 
     eof, needs_input, unused_data = False, True, b""
 
-    def decompress(self, data: bytes, _max_length: int) -> bytes:
+    def decompress(self, data: bytes, /, max_length: int) -> bytes:  # noqa: ARG002
         """Return the bytes."""
         return data
 
@@ -121,4 +129,6 @@ def decompressor_for(file: BinaryIO, method: int, packed: int) -> tuple[Decompre
     if method == ZIP_LZMA:
         decompressor, used = lzma_decompressor(file, packed)
         return decompressor, packed - used
-    return {ZIP_STORED: Stored, ZIP_DEFLATED: Deflate, ZIP_BZIP2: bz2.BZ2Decompressor}[method](), packed
+    kinds: dict[int, Callable[[], Decompressor]]
+    kinds = {ZIP_STORED: Stored, ZIP_DEFLATED: Deflate, ZIP_BZIP2: bz2.BZ2Decompressor}
+    return kinds[method](), packed

@@ -21,7 +21,8 @@ class GzipStream:
     def __init__(self, file: BinaryIO, unpacked: Unpacked):
         self._file, self._unpacked = file, unpacked
         self._stream = zlib.decompressobj(GZIP)
-        self._buffer = b""
+        # The last piece, and how much of it was read. It is not cut: a header is 512 bytes, and a piece much more.
+        self._buffer, self._position = b"", 0
 
     def _piece(self) -> bytes:
         """Return more bytes, b"" at the end. Raises EOFError, zlib.error, BadZipFile; what Unpacked raises."""
@@ -39,13 +40,16 @@ class GzipStream:
 
     def read(self, size: int) -> bytes:
         """Return so many bytes, fewer at the end."""
-        pieces, left = [], size
-        while left:
-            self._buffer = self._buffer or self._piece()
-            if not self._buffer:
-                break
-            pieces.append(self._buffer[:left])
-            self._buffer = self._buffer[left:]
+        end = self._position + size
+        if end <= len(self._buffer):
+            content, self._position = self._buffer[self._position : end], end
+            return content
+        pieces, left = [self._buffer[self._position :]], end - len(self._buffer)
+        self._buffer, self._position = b"", 0
+        while left and (piece := self._piece()):
+            pieces.append(piece[:left])
+            if left < len(piece):
+                self._buffer, self._position = piece, left
             left -= len(pieces[-1])
         return b"".join(pieces)
 

@@ -39,7 +39,7 @@ class Members:
     programs that unpack an archive there agree on it.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._names: set[str] = set()
         self._directories: set[str] = set()
         self._links: set[str] = set()

@@ -186,7 +186,7 @@ def pax_fields(content: bytes) -> dict[str, str]:
         found = PAX_RECORD.match(content, position)
         end = position + int(found[1]) if found else 0
         if found is None or end > len(content) or end <= found.end() or content[end - 1] != ord("\n"):
-            raise tarfile.InvalidHeaderError("invalid pax header")
+            raise tarfile.ReadError("invalid pax header")
         key, value = decoded(found[2]), content[found.end() : end - 1]
         if key in fields or key.startswith("GNU.sparse"):
             raise Refused(f"a pax header has two records {shown(key)}, or describes a sparse file. Build it again")

@@ -8,7 +8,7 @@ import csv
 import hashlib
 import io
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from wheelhouse.archives.members import normal, shown
 from wheelhouse.refusals import Refused
@@ -51,7 +51,7 @@ class Pieces(io.RawIOBase):
         """It is."""
         return True
 
-    def readinto(self, buffer: memoryview) -> int:
+    def readinto(self, buffer: Any) -> int:
         """Fill a buffer. Returns the number of bytes, 0 at the end."""
         while not self._rest:
             piece = next(self._pieces, None)

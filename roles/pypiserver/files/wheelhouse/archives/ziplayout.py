@@ -72,9 +72,9 @@ class Member(NamedTuple):
 
 
 class Directory(NamedTuple):
-    """Where the central directory is. count: its entries; size and offset in bytes; end: the offset behind it."""
+    """Where the central directory is. entries: how many; size and offset in bytes; end: the offset behind it."""
 
-    count: int
+    entries: int
     size: int
     offset: int
     end: int
@@ -87,7 +87,7 @@ class ZipLayout:
         """Read all headers, and decompress nothing. Raises BadZipFile, Refused."""
         self._file = file
         directory = find_directory(file, size_of(file))
-        if directory.count > limits.max_members:
+        if directory.entries > limits.max_members:
             raise Refused(f"it has more than {limits.max_members} members (pypi_max_members)")
         if directory.size > LARGEST_DIRECTORY:
             raise Refused(f"its directory is larger than {LARGEST_DIRECTORY} bytes")
@@ -149,7 +149,7 @@ def find_directory(file: BinaryIO, size: int) -> Directory:
             raise BadZipFile("its ZIP64 end record is missing")
         found = Directory(count, length, offset, position)
     for short, long, mark in (
-        (count, found.count, MARK16),
+        (count, found.entries, MARK16),
         (length, found.size, MARK32),
         (offset, found.offset, MARK32),
     ):
@@ -183,7 +183,7 @@ def read_directory(file: BinaryIO, directory: Directory) -> Iterator[Member]:
     """Yield the central directory's entries. Raises BadZipFile, Refused."""
     file.seek(directory.offset)
     left = directory.size
-    for _number in range(directory.count):
+    for _number in range(directory.entries):
         member, used = read_entry(file)
         left -= used
         if left < 0:
