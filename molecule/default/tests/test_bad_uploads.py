@@ -3,7 +3,7 @@
 import uuid
 
 import pytest
-from shared.uploads import form
+from shared.uploads import TYPE, form
 from support.archives import sdist, tarred, wheel
 
 # File name, content, the form's fields, status, and what the answer says. * is new each time.
@@ -60,7 +60,8 @@ def test_broken_connection(client, put, settings, password_of, server, on_disk):
     # Content-Length promises more than is sent before the client closes.
     file = put(client, "/root/body", form(f"{new}-1.0.tar.gz", sdist(new))[:-40])
     options = (
-        f"--user bob:{password_of(server, 'bob')} --max-time 2 --header Content-Length:100000 --data-binary @{file}"
+        f"--user bob:{password_of(server, 'bob')} --max-time 2 --header Content-Length:100000 --header '{TYPE}' "
+        f"--data-binary @{file}"
     )
     assert client.run(f"curl --http1.1 --silent {options} {settings['pypi_url']}").rc == 28
     assert on_disk(new) == []
