@@ -96,7 +96,7 @@ TAKEN: dict[str, Callable[[], bytes]] = {
     "numbers without NUL": lambda: (
         START + block(at124=b"00000000000 ") + block("foo-1.0/b", at124=b"          0\0") + END
     ),
-    "an owner below zero": lambda: START + block(at108=b"\xff" * 8) + END,
+    "a time before 1970": lambda: START + block(at136=b"\xff" * 12) + END,
     "binary size": lambda: START + block(at124=b"\x80" + bytes(11)) + END,
     "both long names": lambda: (
         START
@@ -207,6 +207,7 @@ TORN = {
     "a sign in a number": START + block(at124=b"-0000000000\0") + END,
     "a decimal number": START + block(at124=b"00000000009\0") + END,
     "a time that is not one": START + block(at136=b"\1") + END,
+    "an owner below zero": START + block(at108=b"\xff" * 8) + END,
     "an owner that is not one": START + block(at108=b"x") + END,
     "bytes after a number": START + block(at124=b"0\0" + b"7" * 10) + END,
     "a negative binary number": START + block(at124=b"\xff" * 12) + END,

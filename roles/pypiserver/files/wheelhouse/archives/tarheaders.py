@@ -27,6 +27,7 @@ EXTENDED = (*LONG, tarfile.XHDTYPE)
 USTAR, GNU, V7 = b"ustar\x0000", b"ustar  \0", bytes(8)
 # Mode, owner, group, time, and device numbers. tarfile takes a header for the end of the archive if one is not valid.
 OTHER_NUMBERS = ((100, 108), (108, 116), (116, 124), (136, 148), (329, 337), (337, 345))
+TIME = 136
 NUMBER = re.compile(rb" *([0-7]*)[ \0]*")
 PAX_RECORD = re.compile(rb"([1-9][0-9]{0,9}) ([^=\n]+)=")
 # The fields of a pax header that decide what is unpacked. hdrcharset says how the others are encoded.
@@ -124,8 +125,8 @@ def checked_size(block: bytes) -> int:
         # tarfile takes it for the beginning of the name, and GNU tar for times.
         raise Refused("it has a member with bytes where another tar format has a part of the name. Build it again")
     for start, end in OTHER_NUMBERS:
-        # Times and owners may be negative in GNU's binary form.
-        if block[start] != 0xFF:
+        # In GNU's binary form a time may be before 1970.
+        if start != TIME or block[start] != 0xFF:
             number(block[start:end])
     return number(block[124:136])
 
