@@ -1,53 +1,20 @@
 """What the site's configuration means: who is let in, from where, to what."""
 
+import json
 import re
-import shlex
-from dataclasses import dataclass, field
+import subprocess
+import sys
+from itertools import product
+from re import _constants as opcodes
+from re import _parser as regex_parser
 
 import pytest
 from support import kit
-
-SITE = "templates/etc/apache2/sites-available/pypi.conf.j2"
-PORTS = "templates/etc/apache2/ports.conf.j2"
+from support.apache import APPLICATION, PORTS, SITE, Section, parse
+from support.rewrite import Outcome, compiled, respond, rules_of
 
 NETWORKS = ["10.0.0.0/8", "2001:db8::/32"]
 IP = "ip 10.0.0.0/8 2001:db8::/32"
-
-
-@dataclass
-class Section:
-    """A section of the configuration: <kind argument> with directives and sections in it."""
-
-    kind: str = ""
-    argument: str = ""
-    lines: list[str] = field(default_factory=list)
-    sections: list["Section"] = field(default_factory=list)
-
-    def all(self, kind: str) -> list["Section"]:
-        """Return the sections of a kind that are right in this one."""
-        return [section for section in self.sections if section.kind == kind]
-
-    def values(self, directive: str) -> list[str]:
-        """Return the arguments of a directive, for each time that it is right in this section."""
-        return [line.partition(" ")[2] for line in self.lines if line.partition(" ")[0] == directive]
-
-
-def parse(text: str) -> Section:
-    """Read Apache's configuration. Raises AssertionError where sections are not closed as they were opened."""
-    stack = [Section()]
-    for line in text.replace("\\\n", " ").splitlines():
-        stripped = re.sub(r"\s+", " ", line.strip())
-        if not stripped or stripped.startswith("#"):
-            continue
-        if closing := re.fullmatch(r"</(\w+)>", stripped):
-            assert stack.pop().kind == closing[1], line
-        elif opening := re.fullmatch(r"<(\w+) ?(.*)>", stripped):
-            stack[-1].sections.append(Section(opening[1], opening[2].strip('"')))
-            stack.append(stack[-1].sections[-1])
-        else:
-            stack[-1].lines.append(stripped)
-    (whole,) = stack
-    return whole
 
 
 def hosts(**changed: object) -> list[Section]:
@@ -70,7 +37,7 @@ def covering(host: Section, path: str) -> list[Section]:
     return [
         section
         for section in host.sections
-        if (section.kind == "LocationMatch" and re.search(section.argument, path))
+        if (section.kind == "LocationMatch" and compiled(section.argument).search(path))
         or (section.kind == "Location" and path.startswith(section.argument))
     ]
 
@@ -200,16 +167,71 @@ def test_forwarded_headers(proxies: list[str]) -> None:
 
 
 @pytest.mark.parametrize(("size", "octets"), [("1G", 1 << 30), ("300M", 300 << 20), ("4096", 4096)])
-def test_upload_limit(size: str, octets: int) -> None:
-    """Apache counts in bytes and people do not; and it is where uploads arrive that it counts."""
+def test_only_the_application_limits_uploads(size: str, octets: int) -> None:
+    """It counts in bytes, and the audit log has its rejections: neither Apache rejects a body before that."""
     limits = [s.values("LimitRequestBody") for s in index(pypi_max_upload_size=size).all("LocationMatch")]
-    assert [limit for limit in limits if limit] == [[str(octets)]]
+    assert [limit for limit in limits if limit] == [["0"]]
+    assert application(pypi_max_upload_size=size).values("LimitRequestBody") == ["0"]
+    settings = json.loads(kit.render("templates/etc/pypi/settings.json.j2", pypi_max_upload_size=size))
+    assert settings["admission"]["max_upload_size"] == octets
 
 
-def test_passwords_stay_with_apache() -> None:
-    """The application is told who somebody is, and never the password."""
-    assert index().values("WSGIPassAuthorization") == ["Off"]
-    assert kit.render(SITE).count("WSGIPassAuthorization") == 1
+def uploads(host: Section) -> Section:
+    """Return the Location of uploads."""
+    (found,) = [section for section in host.sections if section.argument == "^/(legacy/?)?$"]
+    return found
+
+
+def test_passwords_stay_with_the_front() -> None:
+    """The application gets the user's name, and never the password."""
+    headers = uploads(index()).values("RequestHeader")
+    assert "unset Authorization" in headers
+    assert 'set X-Forwarded-User "expr=%{REMOTE_USER}"' in headers
+    for text in (kit.render(SITE), kit.render(APPLICATION)):
+        assert "WSGIPassAuthorization" not in text
+        assert "AuthBasicFake" not in text
+    # Nothing but uploads and the health check, which asks for no login, is proxied.
+    assert {path for path in PATHS if fetch(path, "POST").kind == "proxy"} == {"/", "/legacy", "/legacy/", "/-/health"}
+
+
+@pytest.mark.parametrize("proxies", [[], ["192.0.2.1"]], ids=str)
+@pytest.mark.parametrize("path", ["/", "/legacy", "/legacy/"])
+def test_clients_cannot_name_the_user(path: str, proxies: list[str]) -> None:
+    """X-Forwarded-User is removed from every request before the front sets it: mod_headers merges in this order."""
+    host = index(pypi_trusted_proxies=proxies)
+    merged = host.values("RequestHeader")
+    merged += [line for section in covering(host, path) for line in section.values("RequestHeader")]
+    about_users = [line.split()[0] for line in merged if line.split()[1].lower() == "x-forwarded-user"]
+    assert about_users == ["unset", "set"]
+    assert "X-Forwarded-User" not in kit.render(APPLICATION)
+
+
+def test_no_user_without_a_login() -> None:
+    """Where X-Forwarded-User is set, a valid user is required, whoever may read."""
+    for changed in ({}, {"pypi_read": "anyone"}, {"pypi_allowed_networks": NETWORKS, "pypi_access": "any"}):
+        host = index(**changed)
+        setting = [s for s in host.sections if any("X-Forwarded-User" in line for line in s.values("RequestHeader"))]
+        assert setting == [uploads(host)]
+        ((kind, *required),) = outline(setting[0])
+        assert kind == "RequireAll"
+        assert "valid-user" in required
+
+
+def test_no_headers_are_rewritten_by_patterns() -> None:
+    """RequestHeader edit* takes quadratic time on a hostile header."""
+    for text in (kit.render(SITE, pypi_upstream="redirect"), kit.render(APPLICATION)):
+        assert not re.search(r"(?im)^\s*RequestHeader\s+(always\s+|early\s+)?edit", text)
+
+
+@pytest.mark.parametrize("place", ["pypi_data_dir", "pypi_pages_dir"])
+def test_follows_no_symbolic_links(place: str) -> None:
+    """The application writes these directories: a link there would let it read what Apache can."""
+    host = index(**{place: "/a/place"})
+    (section,) = [s for s in host.all("Directory") if s.argument.startswith("/a/place")]
+    assert section.values("Options") == ["None"]
+    assert "FollowSymLinks" not in kit.render(SITE, pypi_upstream="redirect")
+    # Rewriting in a Location would need FollowSymLinks.
+    assert not [s for s in host.sections if s.values("RewriteRule") or s.values("RewriteEngine")]
 
 
 @pytest.mark.parametrize("changed", [{}, {"pypi_read": "anyone"}, {"pypi_read": ["admins"]}], ids=str)
@@ -226,27 +248,34 @@ def test_one_way_to_check_passwords(changed: dict) -> None:
         assert directive not in text
 
 
-def test_pages_are_files() -> None:
-    """What is read is served by Apache itself; the application gets uploads and the question for its health alone."""
-    (alias,) = index().values("WSGIScriptAliasMatch")
-    pattern = re.compile(shlex.split(alias)[0])
-    for path in ("/", "/legacy", "/legacy/", "/-/health"):
-        assert pattern.search(path)
-    for path in ("/simple/", "/simple/foo/", "/packages/foo-1.0.tar.gz", "/-/landing", "/-/style.css"):
-        assert not pattern.search(path)
+PATHS = ["/", "/legacy", "/legacy/", "/-/health", "/simple/", "/simple/foo/", "/packages/foo-1.0.tar.gz"]
+PATHS += ["/packages/foo-1.0.tar.gz.metadata", "/-/style.css", "/-/filter.js"]
 
 
-def rewrites(host: Section) -> list[tuple[list[str], str]]:
-    """Return each rewrite rule with the conditions before it."""
-    found, conditions = [], []
-    for line in host.lines:
-        word, _, rest = line.partition(" ")
-        if word == "RewriteCond":
-            conditions.append(rest)
-        elif word == "RewriteRule":
-            found.append((conditions, rest))
-            conditions = []
-    return found
+def fetch(path: str, method: str = "GET", missing: tuple[str, ...] = (), **changed: object) -> Outcome:
+    """Say what a request leads to. missing: parts of the names of files that are not there."""
+    rules = rules_of(index(**changed).lines)
+    return respond(rules, path, method, exists=lambda name: not any(part in name for part in missing))
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_pages_are_files(path: str) -> None:
+    """Apache itself serves what is read; only uploads and the health check reach the application."""
+    outcome = fetch(path)
+    if path == "/-/health":
+        assert outcome.kind == "proxy"
+        assert outcome.target == "unix:/run/pypi-application.sock|http://application/-/health?"
+    elif path == "/":
+        assert (outcome.kind, outcome.target) == ("pass", "/-/landing")
+    elif path.startswith("/legacy"):
+        # The Location allows POST alone.
+        assert outcome.kind == "proxy"
+    else:
+        assert outcome.kind == "file"
+    if path in ("/", "/legacy", "/legacy/"):
+        upload = fetch(path, "POST")
+        assert upload.kind == "proxy"
+        assert upload.target == f"unix:/run/pypi-application.sock|http://application{path}?"
 
 
 @pytest.mark.parametrize(
@@ -275,60 +304,125 @@ def rewrites(host: Section) -> list[tuple[list[str], str]]:
         ("/packages/foo.html", False),
         ("/packages/foo-1.0.whl.asc", False),
         ("/packages/foo-1.0.whl%0a", False),
+        ("/packages/foo-1.0.whl\n", False),
+        ("/-/unavailable", False),
+        ("/-/upstream/foo", False),
         ("/records/foo.json", False),
         ("/-/whoami", False),
         ("/RPC2", False),
         ("/index.html", False),
     ],
 )
-def test_addresses(path: str, there: bool) -> None:
-    """There is what is meant to be there, and all other addresses lead nowhere."""
-    conditions, rule = rewrites(index())[0]
-    assert rule == "^ - [R=404,L]"
-    patterns = [condition.removeprefix("%{REQUEST_URI} !") for condition in conditions]
-    assert len(patterns) == len(conditions) == 4
-    assert any(re.search(pattern, path) for pattern in patterns) is there
+@pytest.mark.parametrize("changed", [{}, {"pypi_upstream": "redirect"}], ids=str)
+def test_addresses(changed: dict, path: str, there: bool) -> None:
+    """All addresses but those of the index are not found, with every method."""
+    for method in ("GET", "HEAD", "POST"):
+        outcome = fetch(path, method, **changed)
+        assert (outcome.status == 404) is not there
 
 
-def test_data_that_is_gone() -> None:
-    """It is looked for before anything else is answered: no empty index, and nobody is sent elsewhere."""
-    answers = [pair for pair in rewrites(index(pypi_data_dir="/a/data")) if "R=" in pair[1]]
-    assert answers[1] == (["/a/data/.wheelhouse !-f", "%{REQUEST_METHOD} ^(GET|HEAD)$"], "!^/-/ - [R=503,L]")
+@pytest.mark.parametrize("status", ["500", "502", "504"])
+def test_error_page_is_for_errors_only(status: str) -> None:
+    """Clients cannot ask for it; Apache serves it for what goes wrong between it and the application."""
+    host = index()
+    assert f"{status} /-/unavailable" in host.values("ErrorDocument")
+    rules = rules_of(host.lines)
+    answer = respond(
+        rules, "/-/unavailable", env={"REDIRECT_STATUS": status}, exists=lambda name: "answers" not in name
+    )
+    assert (answer.kind, answer.target) == ("file", "/usr/local/share/pypi/unavailable.asis")
+    assert answer.handler == "send-as-is"
+    early = respond(rules, "/-/unavailable", env={"REDIRECT_STATUS": status, "UNIQUE_ID": "abc"})
+    assert (early.target, early.handler) == ("/run/pypi-answers/abc.asis", "send-as-is")
+    for other in ("", "200", "404", "403", "503"):
+        assert respond(rules, "/-/unavailable", env={"REDIRECT_STATUS": other}).status == 404
+
+
+@pytest.mark.parametrize("missing", ["/a/data/.wheelhouse", "/a/pages/projects/.complete"])
+@pytest.mark.parametrize("path", ["/", "/simple/", "/simple/foo/", "/packages/foo-1.0.tar.gz"])
+def test_serves_nothing_without_data_or_marker(path: str, missing: str) -> None:
+    """No empty index, and no redirect elsewhere."""
+    places = {"pypi_data_dir": "/a/data", "pypi_pages_dir": "/a/pages", "pypi_upstream": "redirect"}
+    for method in ("GET", "HEAD"):
+        assert fetch(path, method, (missing,), **places).status == 503
+    # The application decides on uploads, and says what is wrong.
+    assert fetch("/", "POST", (missing,), **places).kind == "proxy"
+    assert fetch("/-/health", "GET", (missing,), **places).kind == "proxy"
+
+
+def test_serves_pages_without_the_application() -> None:
+    """A release that is broken stops uploads, and not installs."""
+    for missing in ("/opt/pypi/current/bin/python", "/opt/pypi/current/lib", "pypi.wsgi"):
+        assert fetch("/", "POST", (missing,)).status == 503
+        assert fetch("/-/health", "GET", (missing,)).status == 503
+        assert fetch("/simple/foo/", "GET", (missing,)).kind == "file"
+        assert fetch("/", "GET", (missing,)).target == "/-/landing"
+
+
+@pytest.mark.parametrize(
+    ("path", "target"),
+    [
+        ("/simple/Foo.Bar_baz/", "/simple/foo-bar-baz/"),
+        ("/simple/foo--bar", "/simple/foo-bar/"),
+        ("/simple/foo", "/simple/foo/"),
+        ("/simple", "/simple/"),
+        ("/simple/" + "a." * 30 + "a/", "/simple/" + "a-" * 30 + "a/"),
+        ("/simple/" + "-._" * 30 + "/", "/simple/-/"),
+    ],
+)
+def test_redirects_to_the_normalised_name(path: str, target: str) -> None:
+    """PEP 503 names a project in one way, at the index's own URL."""
+    outcome = fetch(path)
+    assert (outcome.kind, outcome.status, outcome.target) == ("redirect", 301, f"https://pypi.example.com{target}")
+
+
+@pytest.mark.parametrize("path", ["/simple/" + "a." * 31 + "a/", "/simple/" + "a.-" * 2000, "/simple/" + "a_" * 2000])
+def test_does_not_normalise_without_end(path: str) -> None:
+    """A name with very many separators is no project's."""
+    assert fetch(path).status == 404
 
 
 @pytest.mark.parametrize(
     ("changed", "url", "private"),
     [
-        ({}, None, None),
-        ({"pypi_upstream_url": "https://m.example/simple/", "pypi_private_names": ["acme-*"]}, None, None),
-        ({"pypi_upstream": "redirect"}, "https://public.example/simple/", None),
+        ({}, None, []),
+        ({"pypi_upstream_url": "https://m.example/simple/", "pypi_private_names": ["acme-*"]}, None, ["acme-core"]),
+        ({"pypi_upstream": "redirect"}, "https://public.example/simple/", []),
         (
             {"pypi_upstream": "redirect", "pypi_upstream_url": "https://m.example/simple/"},
             "https://m.example/simple/",
-            None,
+            [],
         ),
         (
             {"pypi_upstream": "redirect", "pypi_private_names": ["acme-*", "f?o"]},
             "https://public.example/simple/",
-            "(?:acme-[a-z0-9-]*|f[a-z0-9-]o)",
+            ["acme-core", "acme-", "foo", "f-o"],
         ),
     ],
     ids=str,
 )
-def test_upstream(changed: dict, url: str | None, private: str | None) -> None:
-    """Who wants it is sent elsewhere for what never was here and is nobody's own, and no others are."""
-    host = index(pypi_pages_dir="/a/pages", **changed)
-    (pages,) = [section for section in host.sections if section.argument == "/simple/"]
+def test_redirects_to_upstream(changed: dict, url: str | None, private: list[str]) -> None:
+    """Only projects that are not here, never were and have no private name are looked for elsewhere."""
+    host = index(**changed)
+    absent = ("/projects/other.html", "/projects/other.gone")
+    elsewhere = fetch("/simple/other/", missing=absent, **changed)
+    sections = [s for s in host.all("LocationMatch") if s.values("Redirect")]
     if url is None:
-        assert pages.values("RewriteRule") == []
+        assert elsewhere.kind == "file"
+        assert sections == []
         assert "public.example" not in kit.render(SITE, **changed)
         return
-    assert pages.values("RewriteRule") == [f"^ {url}%1/ [R=302,L]"]
-    conditions = pages.values("RewriteCond")
-    assert "%{REQUEST_FILENAME} !-f" in conditions
-    assert "/a/pages/projects/%1.gone !-f" in conditions
-    negative = [condition for condition in conditions if condition.startswith("%{REQUEST_URI} !")]
-    assert negative == ([f"%{{REQUEST_URI}} !^/simple/{private}/$"] if private else [])
+    assert (elsewhere.kind, elsewhere.target) == ("pass", "/-/upstream/other")
+    assert fetch("/simple/other/", missing=absent[:1], **changed).kind == "file"  # removed: its name stays ours
+    assert fetch("/simple/other/", missing=absent[1:], **changed).kind == "file"  # it has a page
+    for name in private:
+        gone = (f"/projects/{name}.html", f"/projects/{name}.gone")
+        assert fetch(f"/simple/{name}/", missing=gone, **changed).kind == "file"
+    (section,) = sections
+    assert compiled(section.argument).search("/-/upstream/other")["project"] == "other"
+    assert section.values("Redirect") == [f"302 {url}%{{env:MATCH_PROJECT}}/"]
+    assert not compiled(section.argument).search("/-/upstream/other/x")
+    assert rules(host, "/-/upstream/other") == rules(host, "/simple/other/")
 
 
 @pytest.mark.parametrize(
@@ -357,9 +451,119 @@ def test_directives() -> None:
     assert outline(host.sections[-1]) == ["all denied"]
 
 
-def test_application_runs_as_its_own_user() -> None:
-    """A fault in it must not be one of Apache's, and it finds its packages in the release that is in use."""
-    (process,) = parse(kit.render(SITE, pypi_processes=3, pypi_threads=5)).values("WSGIDaemonProcess")
-    words = dict(word.partition("=")[::2] for word in shlex.split(process))
-    assert (words["user"], words["group"], words["processes"], words["threads"]) == ("pypi", "pypi", "3", "5")
-    assert words["python-home"] == "/opt/pypi/current"
+def application(**changed: object) -> Section:
+    """Return the configuration of the application's Apache."""
+    return parse(kit.render(APPLICATION, **changed))
+
+
+def test_application_has_enough_threads() -> None:
+    """Each upload has a thread, and health checks and rejections have some of their own."""
+    for uploads_, threads in ((128, "144"), (1, "17"), ("7", "23")):
+        found = application(pypi_max_uploads=uploads_)
+        names = ("ThreadLimit", "ThreadsPerChild", "MaxRequestWorkers", "MaxSpareThreads")
+        assert [found.values(name) for name in names] == [[threads]] * 4
+        # One process: it counts the uploads.
+        assert found.values("StartServers") == ["1"]
+
+
+def test_application_is_not_reachable_from_outside() -> None:
+    """It believes X-Forwarded-User, so it listens on the loopback of its network namespace alone, and not as root."""
+    found = application()
+    assert found.values("Listen") == ["127.0.0.1:8080"]
+    assert found.values("RemoteIPInternalProxy") == ["127.0.0.1"]
+    assert found.values("User") == []
+    assert found.all("VirtualHost") == []
+
+
+def test_application_runs_the_current_release() -> None:
+    """It finds its packages in the release that is in use, in the main interpreter of the one process."""
+    found = application(pypi_program_dir="/a/opt")
+    assert found.values("WSGIPythonHome") == ["/a/opt/current"]
+    assert found.values("WSGIPythonPath") == ["/a/opt/current/application"]
+    process = "/a/opt/current/application/pypi.wsgi process-group=%{GLOBAL} application-group=%{GLOBAL}"
+    assert found.values("WSGIScriptAlias") == [f"/ {process}"]
+    assert found.values("WSGIImportScript") == [process]
+    assert found.values("WSGIDaemonProcess") == []
+    assert "WSGIDaemonProcess" not in kit.render(SITE)
+
+
+@pytest.mark.parametrize(
+    ("changed", "body"),
+    [
+        ({}, "body=60-7200,MinRate=16384"),
+        ({"pypi_timeout": 5, "pypi_upload_deadline": 99, "pypi_upload_min_rate": "1"}, "body=5-99,MinRate=1"),
+        ({"pypi_upload_min_rate": "2M"}, "body=60-7200,MinRate=2097152"),
+    ],
+    ids=str,
+)
+def test_slow_uploads_are_ended(changed: dict, body: str) -> None:
+    """Deadline and minimum rate are the settings', in both Apaches; the proxy waits as long as clients may."""
+    timeout = str(changed.get("pypi_timeout", 60))
+    front, inner = parse(kit.render(SITE, **changed)), application(**changed)
+    for found in (front, inner):
+        (limits,) = found.values("RequestReadTimeout")
+        assert limits.split()[-1] == body
+        assert found.values("Timeout") == [timeout]
+    (proxy,) = index(**changed).all("Proxy")
+    (options,) = proxy.values("ProxySet")
+    assert {f"timeout={timeout}", f"ping={timeout}", "disablereuse=on"} <= set(options.split())
+
+
+# Patterns that see what clients send. A pattern with two nested repetitions can take exponential time.
+
+
+def client_patterns() -> list[str]:
+    """Return the regular expressions that are applied to URLs and headers."""
+    host = index(pypi_upstream="redirect", pypi_private_names=["acme-*", "f?o", "*-x-*"])
+    found = []
+    for rule in rules_of(host.lines):
+        found.append(rule.pattern.removeprefix("!"))
+        found += [c.pattern.removeprefix("!") for c in rule.conditions if c.pattern.lstrip("!") not in ("-f", "-d")]
+    found += [section.argument for section in host.all("LocationMatch")]
+    return sorted({pattern for pattern in found if not pattern.startswith("reqenv")})
+
+
+def nested_repetitions(parsed: list, inside: bool = False) -> list[str]:
+    """Return the repetitions without an upper bound that are within another repetition and can backtrack."""
+    found = []
+    for operator, argument in parsed:
+        if operator in (opcodes.MAX_REPEAT, opcodes.MIN_REPEAT):
+            _low, high, inner = argument
+            if inside and high > 1:
+                found.append(str(inner))
+            found += nested_repetitions(inner, inside or high > 1)
+        elif operator in (opcodes.POSSESSIVE_REPEAT, opcodes.ATOMIC_GROUP):
+            found += nested_repetitions(argument[-1] if operator is opcodes.POSSESSIVE_REPEAT else argument)
+        elif operator is opcodes.SUBPATTERN:
+            found += nested_repetitions(argument[-1], inside)
+        elif operator is opcodes.BRANCH:
+            found += [line for branch in argument[1] for line in nested_repetitions(branch, inside)]
+        elif operator in (opcodes.ASSERT, opcodes.ASSERT_NOT):
+            found += nested_repetitions(argument[1], inside)
+    return found
+
+
+@pytest.mark.parametrize("pattern", client_patterns())
+def test_patterns_have_no_nested_repetitions(pattern: str) -> None:
+    """Possessive and atomic groups are fine: they give nothing back."""
+    assert nested_repetitions(list(regex_parser.parse(compiled(pattern).pattern))) == []
+
+
+@pytest.mark.parametrize("bad", ["(a+)+", "(?:a*b?)*c", "(a|b+){31}", "(?:x(?:a+|b))*"])
+def test_nested_repetitions_are_found(bad: str) -> None:
+    """The check above can fail."""
+    assert nested_repetitions(list(regex_parser.parse(bad)))
+
+
+def test_patterns_are_fast_on_hostile_input() -> None:
+    """All of them together, on 4,000 characters each, end in seconds; a cubic pattern would take hours."""
+    heads = ["", "/simple/", "/packages/a", "text/html", "application/vnd.pypi.simple.v1+json;", "gzip;q=0", ","]
+    pieces = ["a", "-", "._", "a-", ".whl", " ", ";", ", ", "; ", ",;", "text/html ", "*/*,", ";q=0", ";q=1 ", "gzip ;"]
+    pieces += ["text/html;q=0.5 ,", "application/*;", "q=0.", "0", "\t;\t"]
+    texts = [
+        (head + piece * 4000)[:4000] + tail for head, piece, tail in product(heads, pieces, ["", "!", ";q=1", "/"])
+    ]
+    code = "import json, re, sys\nfor p, ts in [json.load(sys.stdin)]:\n"
+    code += " for one in p:\n  c = re.compile(one, re.DOTALL | re.IGNORECASE)\n  for t in ts: c.search(t)\n"
+    work = json.dumps([[compiled(pattern).pattern for pattern in client_patterns()], texts])
+    subprocess.run([sys.executable, "-c", code], input=work, text=True, check=True, timeout=120)

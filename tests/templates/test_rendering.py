@@ -13,7 +13,7 @@ import bcrypt
 import pytest
 from support import ROOT, kit, named
 from wheelhouse.pages import yanks
-from wheelhouse.settings import Settings
+from wheelhouse.settings import AdmissionLimits, Settings
 
 USERS = [
     {"name": "bob", "groups": ["publishers"], "password": "canary"},
@@ -54,6 +54,7 @@ VARIANTS = {
     "yanked": {"pypi_yanked": [{"project": "foo", "version": "1.0", "reason": "r"}, {"project": "a", "version": "1"}]},
     "limits": {"pypi_max_total_size": "500G", "pypi_min_free_space": "0", "pypi_new_projects": "first_uploader"},
     "users who expire": {"pypi_users": [{"name": "alice", "expires": "2027-01-01"}]},
+    "uploads": {"pypi_max_uploads": "7", "pypi_upload_min_rate": "1", "pypi_max_application_memory": "300M"},
     "other places": {"pypi_data_dir": "/a/data", "pypi_config_dir": "/a/etc", "pypi_log_dir": "/a/log"},
 }
 
@@ -104,7 +105,7 @@ def test_undefined_is_an_error() -> None:
 
 def test_none_is_left_out() -> None:
     """The list of templates comes from the disk."""
-    assert len(kit.TEMPLATES) >= 11
+    assert len(kit.TEMPLATES) >= 24
     assert "templates/etc/apache2/sites-available/pypi.conf.j2" in kit.TEMPLATES
 
 
@@ -184,7 +185,9 @@ def test_settings_json() -> None:
         "rights": "/etc/pypi/rights.json",
         "yanked": "/etc/pypi/yanked.json",
         "audit": "/var/log/pypi/audit/audit.log",
+        "early_answers": "/run/pypi-answers",
         "new_projects": "by_rights",
+        "admission": {"max_upload_size": 1 << 30, "max_uploads": 128, "max_uploads_per_client": 64},
         "limits": {
             "max_total_size": None,
             "min_free_space": 512 << 20,
@@ -197,6 +200,7 @@ def test_settings_json() -> None:
     changed = {"pypi_data_dir": "/a", "pypi_data_is_mount": "yes", "pypi_config_dir": "/b", "pypi_pages_dir": "/c"}
     changed |= {"pypi_log_dir": "/d", "pypi_new_projects": "first_uploader", "pypi_https_port": 8443}
     changed |= {"pypi_max_total_size": "2T", "pypi_min_free_space": "0", "pypi_max_unpacked_size": "300K"}
+    changed |= {"pypi_max_upload_size": "300M", "pypi_max_uploads": "9", "pypi_max_uploads_per_client": 3}
     changed |= {"pypi_max_members": "5", "pypi_max_unpacked_ratio": 7}
     assert json.loads(kit.render(template, **changed)) == {
         "data": "/a",
@@ -205,7 +209,9 @@ def test_settings_json() -> None:
         "rights": "/b/rights.json",
         "yanked": "/b/yanked.json",
         "audit": "/d/audit/audit.log",
+        "early_answers": "/run/pypi-answers",
         "new_projects": "first_uploader",
+        "admission": {"max_upload_size": 300 << 20, "max_uploads": 9, "max_uploads_per_client": 3},
         "limits": {
             "max_total_size": 2 << 40,
             "min_free_space": 0,
@@ -229,6 +235,8 @@ def test_settings_are_read_as_they_are_written(tmp_path: Path) -> None:
     )
     assert (settings.claims, settings.tombstones) == (Path("/a/state/claims.json"), Path("/a/state/tombstones.json"))
     assert settings.limits.min_free_space == 512 << 20
+    assert settings.admission == AdmissionLimits(1 << 30, 128, 64)
+    assert settings.early_answers == Path("/run/pypi-answers")
     assert (places.packages, places.pages) == (Path("/a/packages"), Path("/c"))
     assert (places.names, places.yanked) == (Path("/a/state/names.txt"), Path("/a/state/yanked.json"))
     assert (places.yanked_settings, places.url) == (Path("/etc/pypi/yanked.json"), "https://pypi.example.com/")
