@@ -1,23 +1,20 @@
 """Decompress one member of a zip archive in bounded memory, whatever its header declares."""
 
-import bz2
-import lzma
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import BinaryIO, Protocol
-from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZIP_LZMA, ZIP_STORED, BadZipFile
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile
 
-METHODS = (ZIP_STORED, ZIP_DEFLATED, ZIP_BZIP2, ZIP_LZMA)
+# What every installer reads. uv knows neither bzip2 nor LZMA, and unzip no LZMA.
+METHODS = (ZIP_STORED, ZIP_DEFLATED)
 # Bytes that are read, and bytes that are decompressed, at a time.
 PIECE = 1 << 18
-# Bytes. An LZMA stream says how large a dictionary the decoder must allocate, up to 4 GiB.
-MAX_LZMA_DICTIONARY = 16 << 20
 # What the standard library raises over compressed data that is corrupt.
-CORRUPT = (zlib.error, lzma.LZMAError, EOFError, ValueError)
+CORRUPT = (zlib.error, EOFError, ValueError)
 
 
 class Decompressor(Protocol):
-    """What the standard library's decompressors have in common."""
+    """What the decompressors have in common."""
 
     @property
     def eof(self) -> bool:
@@ -36,7 +33,7 @@ class Decompressor(Protocol):
 
 
 class Deflate:
-    """zlib's raw DEFLATE decompressor with the interface of bz2's and lzma's."""
+    """zlib's raw DEFLATE decompressor."""
 
     def __init__(self) -> None:
         self._stream = zlib.decompressobj(-zlib.MAX_WBITS)
@@ -77,35 +74,13 @@ def read_exactly(file: BinaryIO, size: int) -> bytes:
     return content
 
 
-def lzma_decompressor(file: BinaryIO, packed: int) -> tuple[Decompressor, int]:
-    """Return a decompressor from the member's LZMA header, and the header's size in bytes (APPNOTE, section 5.8)."""
-    if packed < 9:
-        raise BadZipFile("an LZMA header is too short")
-    header = read_exactly(file, 9)
-    dictionary, properties = int.from_bytes(header[5:], "little"), header[4]
-    if header[2:4] != b"\x05\x00" or properties >= 9 * 5 * 5:
-        raise BadZipFile("an LZMA header is not valid")
-    if dictionary > MAX_LZMA_DICTIONARY:
-        raise BadZipFile(
-            f"an LZMA dictionary has {dictionary} bytes; at most {MAX_LZMA_DICTIONARY} are allowed. Use deflate"
-        )
-    filters = {
-        "id": lzma.FILTER_LZMA1,
-        "dict_size": max(dictionary, 4096),
-        "lc": properties % 9,
-        "lp": properties // 9 % 5,
-        "pb": properties // 45,
-    }
-    return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[filters]), len(header)
-
-
 def inflated(file: BinaryIO, method: int, packed: int, size: int) -> Iterator[bytes]:
     """Yield a member's content, piece by piece, from the file's position on.
 
     packed and size: in bytes, compressed and uncompressed, as declared. Stops decompressing as soon as there is more
     than that. Raises BadZipFile where what is declared and what is there differ.
     """
-    decompressor, left = decompressor_for(file, method, packed)
+    decompressor, left = decompressor_for(method), packed
     total = 0
     while not decompressor.eof and (left or not decompressor.needs_input):
         data = read_exactly(file, min(PIECE, left)) if decompressor.needs_input else b""
@@ -118,17 +93,12 @@ def inflated(file: BinaryIO, method: int, packed: int, size: int) -> Iterator[by
         if total > size:
             raise BadZipFile(f"a member has more than the {size} bytes that it declares")
         yield piece
-    # Only DEFLATE and bzip2 always mark their end.
-    ended = decompressor.eof or method in (ZIP_STORED, ZIP_LZMA)
+    # DEFLATE marks its end.
+    ended = decompressor.eof or method == ZIP_STORED
     if left or decompressor.unused_data or not ended or total != size:
         raise BadZipFile(f"a member's compressed data is not that of the {size} bytes that it declares")
 
 
-def decompressor_for(file: BinaryIO, method: int, packed: int) -> tuple[Decompressor, int]:
-    """Return a decompressor, and how many compressed bytes are left to read."""
-    if method == ZIP_LZMA:
-        decompressor, used = lzma_decompressor(file, packed)
-        return decompressor, packed - used
-    kinds: dict[int, Callable[[], Decompressor]]
-    kinds = {ZIP_STORED: Stored, ZIP_DEFLATED: Deflate, ZIP_BZIP2: bz2.BZ2Decompressor}
-    return kinds[method](), packed
+def decompressor_for(method: int) -> Decompressor:
+    """Return a decompressor."""
+    return Deflate() if method == ZIP_DEFLATED else Stored()
