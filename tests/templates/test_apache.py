@@ -253,9 +253,9 @@ PATHS += ["/packages/foo-1.0.tar.gz.metadata", "/-/style.css", "/-/filter.js"]
 
 
 def fetch(path: str, method: str = "GET", missing: tuple[str, ...] = (), **changed: object) -> Outcome:
-    """Say what a request leads to. missing: parts of the names of files that are not there."""
+    """Say what a request leads to. missing: how the names of files that are not there end."""
     rules = rules_of(index(**changed).lines)
-    return respond(rules, path, method, exists=lambda name: not any(part in name for part in missing))
+    return respond(rules, path, method, exists=lambda name: not name.endswith(missing))
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -1,6 +1,7 @@
 """Content negotiation: the site's rewrite rules against RFC 9110, sections 12.5.1 and 12.5.3."""
 
 import re
+from itertools import product
 
 import pytest
 from hypothesis import example, given
@@ -124,6 +125,11 @@ def headers(draw: st.DrawFn, values: st.SearchStrategy[str], with_parameters: bo
 @example(CHROME)
 def test_serves_a_type_of_the_highest_quality(accept: str) -> None:
     """No other type is preferred to the one that is served, and none that the client rejects is served."""
+    assert_best_is_served(accept)
+
+
+def assert_best_is_served(accept: str) -> None:
+    """Compare the response to a header with the reference: 406 where all qualities are 0."""
     expected = qualities(accept)
     outcome = fetch(accept=accept)
     best = max(expected.values())
@@ -134,6 +140,14 @@ def test_serves_a_type_of_the_highest_quality(accept: str) -> None:
     assert expected[outcome.type.removesuffix(";charset=utf-8")] == best
     suffix = "json" if outcome.type == JSON else "html"
     assert outcome.target.endswith(f"/projects/foo.{suffix}")
+
+
+@pytest.mark.parametrize("others", ["", "*/*;q=0.305", "application/*;q=0.305", "text/*;q=0.305,*/*;q=0.2"])
+def test_compares_qualities(others: str) -> None:
+    """All combinations of three qualities for each of the types, and of none."""
+    for choice in product((None, "0", "0.3", "0.31"), repeat=3):
+        listed = [f"{name};q={quality}" for name, quality in zip(NAMES, choice, strict=True) if quality]
+        assert_best_is_served(",".join([*listed, *filter(None, [others])]))
 
 
 @pytest.mark.parametrize(
