@@ -58,10 +58,6 @@ def test_resources_are_limited(name: str) -> None:
     assert re.fullmatch(r"[1-9][0-9]*", tasks)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="sandbox.conf is read after the unit files, so its MemoryMax, TasksMax and ProtectSystem replace theirs",
-)
 @pytest.mark.parametrize(
     ("name", "setting"),
     [
