@@ -1,6 +1,7 @@
 """What the tests of all scenarios share: the machines, their settings, and ways to act on them."""
 
 import base64
+import time
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -187,6 +188,21 @@ def records(host, settings):
 def address(client):
     """The client machine's own address."""
     return client.check_output("hostname -i").split()[0]
+
+
+@pytest.fixture(scope="module")
+def restart_application(host, ask):
+    """A way to restart the application. It then counts rejections, of which the audit log has 20 a minute, from 0."""
+
+    def restart_application() -> None:
+        host.check_output("systemctl restart pypi-application")
+        for _ in range(60):
+            if ask("/-/health").status == 200:
+                return
+            time.sleep(0.5)
+        raise AssertionError(f"the application does not start: {ask('/-/health')}")
+
+    return restart_application
 
 
 @pytest.fixture(scope="module")

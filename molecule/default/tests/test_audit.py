@@ -27,8 +27,9 @@ def remove(ask):
 
 
 @pytest.fixture(scope="module")
-def life(host, upload, remove, mark, records):
+def life(host, upload, remove, mark, records, restart_application):
     """The life of a release, and what the log says of it."""
+    restart_application()
     project, name = f"acme-life-{mark}", f"acme_life_{mark}-1.0.tar.gz"
     first, other = sdist(project), sdist(project, more="Summary: another\n")
     statuses = [
