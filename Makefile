@@ -5,8 +5,8 @@ PORT ?=
 PYTHON ?=
 NAME ?=
 SEED ?=
-# All but the one that takes its time: make faults.
-SCENARIOS := $(filter-out faults,$(notdir $(patsubst %/molecule.yml,%,$(wildcard molecule/*/molecule.yml))))
+# All but the long ones: make faults, make attack.
+SCENARIOS := $(filter-out attack faults,$(notdir $(patsubst %/molecule.yml,%,$(wildcard molecule/*/molecule.yml))))
 
 # Programs of the virtualenv first; Molecule's state and Ansible's in this folder.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -15,7 +15,7 @@ export PORT PYTHON SEED
 export MOLECULE_COMMAND_BORDERS := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit molecule $(SCENARIOS:%=molecule-%) faults bench password requirements clean
+.PHONY: help demo test lint unit molecule $(SCENARIOS:%=molecule-%) attack faults bench password requirements clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z%-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -42,6 +42,11 @@ $(SCENARIOS:%=molecule-%): molecule-%: .venv/made
 	@tools/engine
 	@tools/images/build clients
 	molecule test --scenario-name $*
+
+attack: .venv/made ## Attack it by role; a table of what it withstood; minutes
+	@tools/engine
+	@tools/images/build clients
+	@tools/attack
 
 faults: .venv/made ## Break it on purpose, again and again; a table of what was lost; 15 minutes (SEED=1)
 	@tools/engine

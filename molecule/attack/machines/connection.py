@@ -1,0 +1,88 @@
+"""Connections to an HTTP server, without an HTTP library: the attacks send what a library would not send.
+
+Runs on a client machine with the standard library only. The other programs in this directory import it.
+"""
+
+import base64
+import json
+import socket
+import ssl
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+BOUNDARY = "5f3c8d0e"
+FORM = f"multipart/form-data; boundary={BOUNDARY}"
+
+
+def connect(url, protocol="http/1.1", seconds=40):
+    """Open a TLS connection to the host and port of a URL. protocol: the ALPN name; seconds: timeout of each call."""
+    parts = urlsplit(url)
+    connection = socket.create_connection((parts.hostname, parts.port or 443), timeout=seconds)
+    context = ssl.create_default_context()
+    context.set_alpn_protocols([protocol])
+    return context.wrap_socket(connection, server_hostname=parts.hostname)
+
+
+def basic(user, password):
+    """Return the value of an Authorization header."""
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def request(url, method, path, headers):
+    """Return a request's head as bytes. headers: (name, value) pairs."""
+    lines = [f"{method} {path} HTTP/1.1", f"Host: {urlsplit(url).netloc}", *map(": ".join, headers), "", ""]
+    return "\r\n".join(lines).encode()
+
+
+def form_start(filename):
+    """Return the first bytes of an upload's form, up to the file's content."""
+    fields = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name=":action"\r\n\r\nfile_upload\r\n--{BOUNDARY}\r\n'
+    return (
+        f'{fields}Content-Disposition: form-data; name="content"; filename="{filename}"\r\n'
+        "Content-Type: application/octet-stream\r\n\r\n"
+    ).encode()
+
+
+def form(filename, content):
+    """Return a whole upload form."""
+    return form_start(filename) + content + f"\r\n--{BOUNDARY}--\r\n".encode()
+
+
+def read_response(connection):
+    """Read one response. Return (status, headers, body); status is None if the connection ends before one."""
+    received = b""
+    while b"\r\n\r\n" not in received:
+        chunk = connection.recv(65536)
+        if not chunk:
+            return None, {}, b""
+        received += chunk
+    head, _, body = received.partition(b"\r\n\r\n")
+    status_line, *lines = head.decode("latin-1").split("\r\n")
+    status = int(status_line.split()[1])
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    if status == 100:
+        return read_response(connection)
+    length = headers.get("content-length")
+    while length is None or len(body) < int(length):
+        chunk = connection.recv(65536)
+        if not chunk:
+            break
+        body += chunk
+    return status, headers, body
+
+
+def read_plan():
+    """Return the plan in the JSON file that the first argument names."""
+    return json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+
+
+def is_stopped(plan):
+    """Return whether the test has ended this program by creating its stop file."""
+    return Path(plan["stop"]).exists()
+
+
+def percentile(values, share):
+    """Return the value that this share of the values does not exceed; 0 without values."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0

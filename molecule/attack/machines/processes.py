@@ -1,0 +1,89 @@
+"""Show what the processes of user pypi hold that is not theirs: the TLS private key, Apache's logs, privileges.
+
+Runs on a server as root with the standard library only. Usage: processes.py PLAN, a JSON file: key (path of the TLS
+private key), logs (paths). Prints JSON: a list with an object for each process of user pypi.
+"""
+
+import json
+import os
+import pwd
+import re
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+BLOCK = 16 << 20
+
+
+def secrets_of(key):
+    """Return the byte strings that betray a private key: its secret numbers in both byte orders, and its PEM lines."""
+    text = subprocess.run(
+        ["openssl", "pkey", "-in", key, "-noout", "-text"], check=True, capture_output=True, text=True
+    )
+    found = []
+    for name, numbers in re.findall(r"^(\w+):\n((?:    [0-9a-f:]+\n)+)", text.stdout, re.MULTILINE):
+        if name in ("priv", "prime1", "prime2", "privateExponent"):
+            number = bytes.fromhex(re.sub(r"[\s:]", "", numbers)).lstrip(b"\0")
+            found += [number, number[::-1]]
+    lines = Path(key).read_text(encoding="ascii").splitlines()
+    return found + [line.encode() for line in lines[2:-2] if len(line) == 64]
+
+
+def copies(process, needles):
+    """Return how often the byte strings are in a process's writable memory."""
+    count, longest = 0, max(map(len, needles))
+    with (process / "mem").open("rb", buffering=0) as memory:
+        for line in (process / "maps").read_text().splitlines():
+            area, mode = line.split()[:2]
+            start, end = (int(number, 16) for number in area.split("-"))
+            if not mode.startswith("rw"):
+                continue
+            with suppress(OSError, ValueError, OverflowError):
+                for at in range(start, end, BLOCK):
+                    memory.seek(at)
+                    content = memory.read(min(BLOCK + longest, end - at))
+                    count += sum(content.count(needle) for needle in needles)
+    return count
+
+
+def writable(process, logs):
+    """Return those of the logs that a process has open for writing."""
+    found = set()
+    for descriptor in (process / "fd").iterdir():
+        with suppress(OSError):
+            target = str(descriptor.readlink())
+            flags = int((process / "fdinfo" / descriptor.name).read_text().split("flags:")[1].split()[0], 8)
+            if target in logs and flags & os.O_ACCMODE != os.O_RDONLY:
+                found.add(target)
+    return sorted(found)
+
+
+def main():
+    """Inspect all processes of user pypi."""
+    plan = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    needles, user = secrets_of(plan["key"]), pwd.getpwnam("pypi").pw_uid
+    found = []
+    for process in Path("/proc").iterdir():
+        with suppress(OSError):
+            if not process.name.isdigit() or process.stat().st_uid != user:
+                continue
+            status = dict(
+                line.split(":\t", 1) for line in (process / "status").read_text().splitlines() if ":\t" in line
+            )
+            found.append(
+                {
+                    "name": (process / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()[:80],
+                    "unit": (process / "cgroup").read_text().strip().rpartition("/")[2],
+                    "key_copies": copies(process, needles),
+                    "logs": writable(process, plan["logs"]),
+                    "no_new_privileges": status["NoNewPrivs"].strip() == "1",
+                    "seccomp": status["Seccomp"].strip() == "2",
+                    "capabilities": int(status["CapEff"], 16) | int(status["CapBnd"], 16),
+                    "own_network": (process / "ns/net").readlink() != Path("/proc/1/ns/net").readlink(),
+                }
+            )
+    print(json.dumps(found))
+
+
+main()

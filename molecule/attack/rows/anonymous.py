@@ -1,0 +1,276 @@
+"""Attacks without a login: memory, password checks, connections, reflected and malformed requests, TLS."""
+
+import re
+import time
+
+from attack.result import Attack, Log, Result
+from attack.target import Target
+
+MEGABYTE = 1_000_000
+ACCEPT = "application/vnd.pypi.simple.v1+json"
+HTML = "application/vnd.pypi.simple.v1+html"
+
+# Accept, the status and the media type of the answer (RFC 9110, section 12.5.1; PEP 691).
+NEGOTIATIONS = [
+    (ACCEPT, 200, ACCEPT),
+    ("application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01", 200, ACCEPT),
+    ("APPLICATION/VND.PyPI.Simple.V1+JSON", 200, ACCEPT),
+    ("Text/HTML", 200, "text/html"),
+    ("text/html ; q=0.5 , application/vnd.pypi.simple.v1+json ; q=0.9", 200, ACCEPT),
+    ("text/html;level=1", 200, "text/html"),
+    ("text/html;charset=utf-8;q=0.5", 200, "text/html"),
+    ("text/html;q=0, */*;q=0.1", 200, (ACCEPT, HTML)),
+    ("application/vnd.pypi.simple.v1+json;q=0, text/html", 200, "text/html"),
+    ("application/vnd.pypi.simple.v1+json;Q=0.1, text/html;Q=0.9", 200, "text/html"),
+    ("*/*", 200, "text/html"),
+    ("image/png", 406, "text/plain"),
+    ("text/html;q=0", 406, "text/plain"),
+]
+# Accept-Encoding, and the Content-Encoding of the answer.
+ENCODINGS = {
+    "gzip": "gzip",
+    "gzip; q=0": "identity",
+    "gzip;q=0": "identity",
+    "gzip;q=0.000": "identity",
+    "identity, gzip ;q=0.0": "identity",
+    "xgzip": "identity",
+    "deflate, gzip;q=1.0, *;q=0.5": "gzip",
+}
+
+
+def grows_by(result: Result, memory: dict, most: int) -> None:
+    """Check how much memory an attack took."""
+    grown = memory["peak"] - memory["before"]
+    measured = f"+{grown / MEGABYTE:.0f} MB (from {memory['before'] / MEGABYTE:.0f} MB)"
+    result.check(f"memory grows by at most {most // MEGABYTE} MB", grown <= most, measured)
+
+
+def flood(target: Target, **plan) -> dict:
+    """Run flood.py on the client. plan: what differs from one request on one connection."""
+    plan = {"url": target.url, "connections": 1, "requests": 1, "seconds": 60, "path": "/simple/", "headers": []} | plan
+    return target.run(target.client, "flood.py", {"wrong_passwords_of": None} | plan)
+
+
+def statuses_of(answered: dict) -> str:
+    """Return the counted statuses as text."""
+    return ", ".join(f"{count} x {status}" for status, count in sorted(answered["statuses"].items())) or "none"
+
+
+def long_accept(target: Target) -> Result:
+    """Send a header of 8 kB on 100 connections."""
+    result = Result()
+    with target.memory() as memory:
+        answered = flood(target, connections=100, headers=[["Accept", "a," * 4080]])
+    grows_by(result, memory.result, 64 * MEGABYTE)
+    result.check(
+        "every request is answered with 4xx", only(answered, "400", "401", "406", "431"), statuses_of(answered)
+    )
+    result.check("the slowest answer takes at most 5 s", answered["max"] <= 5, f"{answered['max']:.1f} s")
+    return result
+
+
+def many_accept_lines(target: Target) -> Result:
+    """Send 90 lines of 8 kB on 20 connections."""
+    result = Result()
+    with target.memory() as memory:
+        answered = flood(target, connections=20, headers=[["Accept", "a," * 4050]] * 90)
+    grows_by(result, memory.result, 64 * MEGABYTE)
+    result.check(
+        "every request is answered with 4xx", only(answered, "400", "401", "406", "431"), statuses_of(answered)
+    )
+    result.check("the slowest answer takes at most 5 s", answered["max"] <= 5, f"{answered['max']:.1f} s")
+    return result
+
+
+def only(answered: dict, *statuses: str) -> bool:
+    """Return whether there were answers, and no others than these."""
+    return bool(answered["statuses"]) and answered["statuses"].keys() <= set(statuses)
+
+
+def negotiation(target: Target) -> Result:
+    """Request the project list with unusual but valid headers."""
+    result = Result()
+    wrong = []
+    for accept, status, kinds in NEGOTIATIONS:
+        answer = target.ask("/simple/", "--header", f"Accept: {accept}", user="reader")
+        kind = answer.headers.get("content-type", "").partition(";")[0]
+        if answer.status != status or kind not in ((kinds,) if isinstance(kinds, str) else kinds):
+            wrong.append(f"Accept: {accept} -> {answer.status} {kind}")
+    result.check(f"{len(NEGOTIATIONS)} Accept headers are understood", not wrong, "; ".join(wrong))
+    wrong = []
+    for encoding, expected in ENCODINGS.items():
+        answer = target.ask("/simple/", "--header", f"Accept-Encoding: {encoding}", user="reader")
+        if (answered := answer.headers.get("content-encoding", "identity")) != expected:
+            wrong.append(f"{encoding} -> {answered}")
+    result.check(f"{len(ENCODINGS)} Accept-Encoding headers are understood", not wrong, "; ".join(wrong))
+    return result
+
+
+def foreign_host(target: Target) -> Result:
+    """Request what is redirected, with a Host header that names another host."""
+    result = Result()
+    http = re.sub(r"^https://([^:/]+).*$", r"http://\1/simple/", target.url)
+    for path in ("/simple", "/simple/Acme.X", http):
+        for user in (None, "reader"):
+            answer = target.ask(path, "--header", "Host: evil.test", user=None if path == http else user)
+            text = f"{answer.headers.get('location', '')} {answer.body}"
+            where = f"{'port 80' if path == http else path} as {user or 'anonymous'}"
+            result.check(f"{where}: no evil.test", "evil" not in text, f"{answer.status} {text.strip()[:70]}")
+    return result
+
+
+def many_separators(target: Target) -> Result:
+    """Request names with so many separators that a rewrite loop could reach its limit."""
+    result = Result()
+    for name in ("a" + "." * 150 + "b", ".".join("a" * 150), "-_." * 60, "a" * 300 + "._" * 100):
+        answer = target.ask(f"/simple/{name}/")
+        shown = f"{name[:6]}... ({len(name)} characters)"
+        result.check(f"{shown}: not a server error", answer.status < 500, answer.status)
+    return result
+
+
+def wrong_passwords(target: Target) -> Result:
+    """Send distinct wrong passwords on 100 connections while a user whose password is remembered works."""
+    result = Result()
+    target.ask("/simple/", user="other_publisher", machine=target.other)
+    before = target.log_sizes()
+    probes = {"page": login_probe(target, "other_publisher")}
+    plan = {"url": target.url, "seconds": 40, "interval": 0.2, "timeout": 20, "probes": probes}
+    with target.running(target.other, "probe.py", plan) as probed:
+        name = target.users["publisher"]
+        answered = flood(target, connections=100, requests=10_000, seconds=20, wrong_passwords_of=name)
+    page = probed.result["page"]
+    result.check("the remembered user gets only 200", page["statuses"].keys() == {"200"}, statuses_of(page))
+    result.check("95 % of the user's requests take less than 1 s", page["p95"] < 1, f"p95 {page['p95']:.2f} s")
+    result.check("no wrong password is answered with 500", "500" not in answered["statuses"], statuses_of(answered))
+    limited = sum(answered["statuses"].get(status, 0) for status in ("429", "503"))
+    retry_after = f"{answered['retry_after']} of {limited}"
+    result.check("failures are limited, with Retry-After", 0 < limited <= answered["retry_after"], retry_after)
+    grown = target.log_sizes()["error"] - before["error"]
+    result.check("the error log grows by at most 500 kB", grown <= 500_000, f"+{grown / 1000:.0f} kB")
+    return result
+
+
+def login_probe(target: Target, user: str) -> dict:
+    """Return a probe that requests the project list."""
+    name, password = target.login(user)
+    return {"method": "GET", "path": "/simple/", "user": name, "password": password}
+
+
+def shared_address(target: Target) -> Result:
+    """Repeat one wrong password, as a CI job with a typing error does, while another user signs in from its address."""
+    result = Result()
+    # No process remembers a password any more.
+    target.host.check_output("systemctl reload apache2")
+    wrong = {"requests": 100, "connections": 2, "seconds": 12, "pause": 0.1, "password": "a typing error"}
+    with target.running(target.client, "probe.py", nat_plan(target)) as probed:
+        answered = flood(target, wrong_passwords_of=target.users["publisher"], **wrong)
+    for user, outcome in probed.result.items():
+        result.check(f"{user}, from the same address, gets only 200", only(outcome, "200"), statuses_of(outcome))
+    result.check("the wrong password gets 401, or 429/503", only(answered, "401", "429", "503"), statuses_of(answered))
+    return result
+
+
+def nat_plan(target: Target) -> dict:
+    """Return the plan of users who sign in from the address of an attacker."""
+    probes = {user: login_probe(target, user) for user in ("reader", "other_publisher")}
+    return {"url": target.url, "seconds": 60, "interval": 1, "timeout": 20, "probes": probes}
+
+
+def keep_alive(target: Target) -> Result:
+    """Open 510 keep-alive connections and use each of them three times."""
+    result = Result()
+    name, password = target.login("reader")
+    plan = {"url": target.url, "user": name, "password": password, "path": "/simple/", "pause": 1.5}
+    with target.memory() as memory:
+        rounds = target.run(target.client, "keep_alive.py", plan | {"connections": 510, "requests": 3})
+    for number, statuses in enumerate(rounds, 1):
+        result.check(f"request {number}: 510 x 200", statuses == {"200": 510}, statuses_of({"statuses": statuses}))
+    grows_by(result, memory.result, 200 * MEGABYTE)
+    return result
+
+
+def tls(target: Target) -> Result:
+    """Offer outdated curves; look at the certificate's lifetime and the type of error bodies."""
+    result = Result()
+    host = re.sub(r"^https?://([^:/]+).*$", r"\1", target.url)
+    for curve, expected in (("X25519", True), ("prime256v1", True), ("X448", False), ("secp521r1", False)):
+        command = f"timeout 10 openssl s_client -connect {host}:443 -servername {host} -groups {curve} </dev/null"
+        taken = target.client.run(command).rc == 0
+        result.check(f"{curve} is {'accepted' if expected else 'refused'}", taken == expected, "accepted" * taken)
+    certificate = (
+        f"openssl s_client -connect {host}:443 -servername {host} </dev/null 2>/dev/null | openssl x509 -noout"
+    )
+    dates = target.client.check_output(f"{certificate} -dates").splitlines()
+    seconds = [target.client.check_output(f"date --date '{line.partition('=')[2]}' +%s") for line in dates]
+    days = (int(seconds[1]) - int(seconds[0])) / 86400
+    result.check("the certificate is valid for at most 366 days", days <= 366, f"{days:.0f}")
+    for path, user in (("/simple/", None), ("/nothing", "reader"), ("/simple/acme-none-such/x", "reader")):
+        kind = target.ask(path, user=user).headers.get("content-type", "")
+        is_text = kind.replace(" ", "").lower() == "text/plain;charset=utf-8"
+        result.check(f"the error body of {path} is text/plain; charset=utf-8", is_text, kind)
+    return result
+
+
+def forged_identity(target: Target) -> Result:
+    """Send the headers by which the front end could tell the application who signed in."""
+    from shared.talks import request
+    from shared.uploads import form
+    from support.archives import sdist
+
+    result = Result()
+    name = target.new_name()
+    victim = target.users["publisher"]
+    body = form(f"{name}-1.0.tar.gz", sdist(name.replace("_", "-")))
+    for header in ("X-Wheelhouse-User", "x-wheelhouse-user", "X_Wheelhouse_User", "X-Wheelhouse-User "):
+        for user, status in ((None, {401, 400}), ("unprivileged", {403, 400})):
+            login = target.login(user) if user else None
+            answer = target.send(request(body, f"{header}: {victim}", login=login))[0]
+            result.check(f"'{header}' as {user or 'anonymous'} is refused", answer.status in status, answer.status)
+    found = target.host.check_output(f"find {target.settings['pypi_data_dir']}/packages -name '{name}*'")
+    result.check("nothing is published", not found, found)
+    return result
+
+
+def killed(target: Target) -> Result:
+    """Kill the main process of Apache again and again, once a second."""
+    result = Result()
+    units = [unit for unit in ("apache2", "pypi-application") if target.main_process(unit)]
+    for unit in units:
+        target.host.check_output(
+            f"for n in 1 2 3 4 5 6 7 8 9 10; do kill -9 $(systemctl show --property MainPID --value {unit}) || true; "
+            "sleep 1; done"
+        )
+        began = time.monotonic()
+        back = target.healthy(60)
+        result.check(f"{unit}: comes back by itself", back, f"after {time.monotonic() - began:.1f} s")
+        if not back:
+            target.host.check_output(f"systemctl reset-failed {unit}; systemctl restart {unit}")
+            target.healthy()
+    return result
+
+
+ROWS = [
+    Attack("F1", "anonymous", "long Accept header", '"a," * 4080 on 100 connections',
+           "memory flat, 4xx", long_accept, Log("access", r'GET /simple/ HTTP/1.1" 4\d\d'), quick=True),
+    Attack("F1", "anonymous", "many Accept headers", "90 lines of 8 kB on 20 connections",
+           "memory flat, 4xx", many_accept_lines, Log("access", r'GET /simple/ HTTP/1.1" 4\d\d')),
+    Attack("F14", "reader", "content negotiation", "valid headers in unusual forms",
+           "as RFC 9110 says", negotiation, quick=True),
+    Attack("F12", "anonymous", "foreign Host header", "Host: evil.test on redirects",
+           "evil.test is not reflected", foreign_host, quick=True),
+    Attack("F13", "anonymous", "many separators in a name", "names of 150 to 500 characters",
+           "4xx or a redirect, not 500", many_separators, Log("access", r"GET /simple/a\.\.\."), quick=True),
+    Attack("F4", "anonymous", "flood of wrong passwords", "100 connections for 20 s",
+           "remembered users are served; 503 with Retry-After; bounded log", wrong_passwords,
+           Log("access", r'" (401|429|503) ')),
+    Attack("F4", "anonymous", "wrong password behind a NAT", "one wrong password, 200 times",
+           "others with that address are served", shared_address, Log("access", r'" 401 ')),
+    Attack("clients", "anonymous", "510 keep-alive clients", "three requests on each connection",
+           "no closed connection, bounded memory", keep_alive),
+    Attack("TLS", "anonymous", "outdated TLS", "X448, secp521r1", "Mozilla's intermediate", tls, quick=True),
+    Attack("F6", "anonymous", "forged identity", "X-Wheelhouse-User from a client",
+           "401 or 403", forged_identity, Log("access", r'POST / HTTP/1.1" 401'), quick=True),
+    Attack("crash loop", "operation", "killed once a second", "kill -9 of the main process, 10 times",
+           "it comes back by itself", killed),
+]  # fmt: skip

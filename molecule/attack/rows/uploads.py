@@ -1,0 +1,424 @@
+"""Attacks with a login: slow bodies, expensive metadata, the audit log, and reload during an upload."""
+
+import time
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from attack.result import Attack, Log, Result
+from attack.rows.anonymous import MEGABYTE, grows_by, only, statuses_of
+from attack.target import Target
+from shared.talks import Talk, request
+from shared.uploads import BOUNDARY, form
+from support.archives import sdist, wheel
+
+# What the server must do with a slow body: a deadline, and a minimum average rate.
+LONGEST = 100
+
+
+def slow_bodies(target: Target, *, user: str, seconds: int = 120, **how) -> Result:
+    """Send slow bodies as a user, while another user at another address works."""
+    result = Result()
+    name, password = target.login(user)
+    plan = {"url": target.url, "user": name, "password": password, "protocol": "http/1.1", "connections": 16}
+    plan |= {"streams": 1, "chunk": 600, "interval": 1, "length": 50_000_000, "first": 0, "seconds": seconds}
+    plan |= {"filename": f"{target.new_name()}_*-1.0.tar.gz"} | how
+    with (
+        target.running(target.client, "slow.py", plan, seconds=seconds + 120, stop=False) as slow,
+        target.probes(interval=1) as probed,
+    ):
+        # The bodies end by themselves at the latest.
+        slow.thread.join()
+    ended = [one for one in slow.result if one["status"] is not None]
+    longest = max(one["seconds"] for one in slow.result)
+    statuses = sorted({str(one["status"]) for one in slow.result})
+    measured = f"{len(ended)} of {len(slow.result)}, the last after {longest:.0f} s, with {', '.join(statuses)}"
+    enough = len(ended) == len(slow.result) and longest <= LONGEST
+    result.check(f"the server ends every body within {LONGEST} s", enough, measured)
+    served(result, probed.result)
+    return result
+
+
+def served(result: Result, probed: dict) -> None:
+    """Check how others were served meanwhile."""
+    for name, most in (("health", 1), ("page", 1), ("upload", 5)):
+        outcome = probed[name]
+        result.check(f"{name} of others: only 200", only(outcome, "200"), statuses_of(outcome))
+        measured = f"p95 {outcome['p95']:.2f} s, at most {outcome['max']:.2f} s"
+        result.check(f"{name} of others: 95 % within {most} s", outcome["p95"] <= most, measured)
+
+
+def share_of_one_user(target: Target) -> Result:
+    """Hold as many uploads as possible, each fast enough to be legitimate, while another user uploads."""
+    how = {"connections": 64, "chunk": 40_000, "interval": 0.5, "seconds": 30}
+    result = slow_bodies(target, user="publisher", **how)
+    # These are not slow, so no deadline applies to them.
+    without = [text for text in result.measured if "ends every body" not in text]
+    return Result(without, [text for text in result.failures if text in without])
+
+
+def refusal_closes(target: Target) -> Result:
+    """Send a large body slowly, without the right to upload: the answer must not wait for the rest."""
+    result = Result()
+    name, password = target.login("unprivileged")
+    plan = {
+        "url": target.url,
+        "user": name,
+        "password": password,
+        "protocol": "http/1.1",
+        "connections": 4,
+        "streams": 1,
+    }
+    plan |= {"chunk": 20_000, "interval": 0.2, "length": 100_000_000, "first": 0, "seconds": 30}
+    plan |= {"filename": f"{target.new_name()}_*-1.0.tar.gz"}
+    outcomes = target.run(target.client, "slow.py", plan)
+    statuses = [one["status"] for one in outcomes]
+    result.check("each body is answered with 403", statuses == [403] * 4, statuses)
+    longest = max(one["seconds"] for one in outcomes)
+    result.check(
+        "the answer comes within 5 s", longest <= 5, f"{longest:.1f} s, {outcomes[0]['sent'] / MEGABYTE:.1f} MB"
+    )
+    return result
+
+
+CLIENTS = {
+    "twine": "twine upload --non-interactive --repository-url {url} --username {user} *.whl",
+    "uv": "uv publish --publish-url {url} --username {user} *.whl",
+    "curl": "curl --silent --show-error --user {user}:$TWINE_PASSWORD --form :action=file_upload "
+    "--form content=@$(echo *.whl) {url}",
+}
+LARGE = """\
+import sys, zipfile, random
+name, project = sys.argv[1:]
+with zipfile.ZipFile(name, "w") as archive:
+    archive.writestr(project + ".dat", random.Random(1).randbytes(60_000_000))
+    info = project + "-1.0.dist-info"
+    archive.writestr(info + "/METADATA", "Metadata-Version: 2.1\\nName: " + project + "\\nVersion: 1.0\\n")
+    archive.writestr(info + "/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+    archive.writestr(info + "/RECORD", info + "/RECORD,,\\n")
+"""
+
+
+def refusal_is_read(target: Target) -> Result:
+    """Upload 60 MB without the right, with the programs that people use: they must show the answer."""
+    result = Result()
+    project = target.new_name()
+    here = target.workplace("unprivileged")
+    target.put(target.client, f"{here.home}/make.py", LARGE.encode())
+    name = f"{project}-1.0-py3-none-any.whl"
+    target.client.check_output("cd %s && python3 make.py %s %s", here.home, name, project)
+    for program, command in CLIENTS.items():
+        began = time.monotonic()
+        run = here.run(f"timeout 120 {command}", TWINE_PASSWORD="{password}", UV_PUBLISH_PASSWORD="{password}")
+        output = " ".join((run.stdout + run.stderr).split())
+        is_shown = "may not upload" in output.lower() or "not allowed" in output.lower() or "403" in output
+        result.check(f"{program} shows the refusal", is_shown, f"{time.monotonic() - began:.1f} s: {output[-110:]}")
+    target.client.check_output("rm -r %s", here.home)
+    return result
+
+
+# Metadata.
+
+
+def with_metadata(name: str, metadata: str) -> bytes:
+    """Return a compressed wheel with this METADATA in addition to the required fields."""
+    return wheel(name.replace("_", "-"), "1.0", metadata, compression=zipfile.ZIP_DEFLATED)
+
+
+def large_metadata(target: Target) -> Result:
+    """Upload wheels of 10 kB with a METADATA of 10 MB, 12 at once."""
+    result = Result()
+    project = target.new_name()
+    content = with_metadata(project, "Keywords: a\n" * 870_000)
+    bodies = [form(f"{project}-1.0-{tag}-py3-none-any.whl", content) for tag in range(12)]
+    with target.memory() as memory:
+        began = time.monotonic()
+        answers = at_once(target, bodies)
+        seconds = time.monotonic() - began
+    statuses = sorted(answer.status for answer in answers)
+    result.check(f"each of 12 wheels of {len(content)} bytes gets 400", statuses == [400] * 12, statuses)
+    grows_by(result, memory.result, 150 * MEGABYTE)
+    result.check("it takes at most 10 s", seconds <= 10, f"{seconds:.1f} s")
+    return result
+
+
+def at_once(target: Target, bodies: list[bytes]) -> list:
+    """Send uploads as the publisher at the same time."""
+    requests = [request(body, login=target.login("publisher")) for body in bodies]
+    return target.send(*(Talk((one[:-1], one[-1:])) for one in requests), together=True)
+
+
+def largest_metadata(target: Target) -> Result:
+    """Upload 12 wheels at once, each with the largest METADATA that is taken and as many fields as fit."""
+    result = Result()
+    project = target.new_name()
+    content = with_metadata(project, "Keywords: a\n" * 86_000)
+    bodies = [form(f"{project}-1.0-{tag}-py3-none-any.whl", content) for tag in range(12)]
+    with target.memory() as memory:
+        answers = at_once(target, bodies)
+    statuses = sorted(answer.status for answer in answers)
+    result.check("each is answered, and not with 5xx", all(0 < status < 500 for status in statuses), statuses)
+    grows_by(result, memory.result, 300 * MEGABYTE)
+    return result
+
+
+def lost_answer(target: Target) -> Result:
+    """Close the connection before the answer to an upload, and send it again: it was published, so 200."""
+    result = Result()
+    project = target.new_name()
+    body = form(f"{project}-1.0.tar.gz", sdist(project.replace("_", "-")))
+    one = request(body, login=target.login("publisher"))
+    target.send(Talk((one,), end="cut"))
+    folder = f"{target.settings['pypi_data_dir']}/packages"
+    there = (
+        target.host.run(f"timeout 10 sh -c 'until [ -e {folder}/{project}-1.0.tar.gz ]; do sleep 0.1; done'").rc == 0
+    )
+    result.note(f"the file was {'' if there else 'not '}published without an answer")
+    status = target.send(one)[0].status
+    result.check("the same file again gets 200", status == 200, status)
+    return result
+
+
+def requires_python(target: Target) -> Result:
+    """Upload files whose Requires-Python is invalid or very long."""
+    result = Result()
+    bad = {
+        "10 MB in a 10 kB wheel": ">=" + "3" * 10_000_000,
+        "4 MB of valid clauses": ",".join([">=3.8"] * 700_000),
+        "1.1 kB of valid clauses": ",".join([">=3.8"] * 190),
+        "not a specifier": "three or later",
+        "markup": '>=3"><script>',
+    }
+    before = derived_bytes(target)
+    for what, value in bad.items():
+        project = target.new_name()
+        answer = target.upload(f"{project}-1.0-py3-none-any.whl", with_metadata(project, f"Requires-Python: {value}\n"))
+        result.check(f"{what}: 400", answer.status == 400, f"{answer.status} {answer.body.strip()[:60]}")
+    project = target.new_name()
+    good = with_metadata(project, "Requires-Python: >=3.8, !=3.9.*, <4\n")
+    status = target.upload(f"{project}-1.0-py3-none-any.whl", good).status
+    result.check("a valid specifier set: 200", status == 200, status)
+    grown = derived_bytes(target) - before
+    result.check("pages and metadata grow by at most 100 kB", grown <= 100_000, f"+{grown / 1000:.0f} kB")
+    return result
+
+
+def derived_bytes(target: Target) -> int:
+    """Return the size of all pages and metadata files."""
+    return int(target.host.check_output(f"du --summarize --bytes {target.settings['pypi_pages_dir']}").split()[0])
+
+
+def quota_of_derived(target: Target) -> Result:
+    """Upload small wheels whose metadata is large, until the quota refuses one."""
+    result = Result()
+    limit = 200 * (1 << 20)
+    before, statuses = derived_bytes(target), []
+    project = target.new_name()
+    content = with_metadata(project, "Keywords: " + "a" * 1_000_000 + "\n")
+    for tag in range(260):
+        statuses.append(target.upload(f"{project}-1.0-{tag}-py3-none-any.whl", content).status)
+        if statuses[-1] != 200:
+            break
+    grown = derived_bytes(target) - before
+    measured = f"{statuses.count(200)} x 200, then {statuses[-1]}; pages and metadata +{grown / MEGABYTE:.0f} MB"
+    result.check("507 before they exceed pypi_max_total_size", statuses[-1] == 507 and grown <= limit, measured)
+    target.host.check_output(
+        f"find {target.settings['pypi_data_dir']}/packages -name '{project}*' -delete; "
+        "systemctl start pypi-pages.service"
+    )
+    return result
+
+
+# The audit log.
+
+
+def many_refusals(target: Target) -> Result:
+    """Have 400 uploads refused, each with a file name of 3,000 characters."""
+    result = Result()
+    before = target.log_sizes()
+    login = target.login("unprivileged")
+    talks = [request(form(f"{'x' * 3000}{number}-1.0.tar.gz", b""), login=login) for number in range(400)]
+    statuses = {answer.status for answer in target.send(*talks)}
+    result.check("each is refused with 4xx", all(400 <= status < 500 for status in statuses), sorted(statuses))
+    after = target.log_sizes()
+    for name, most in (("audit", 100_000), ("error", 100_000), ("access", 200_000)):
+        grown = after[name] - before[name]
+        result.check(f"the {name} log grows by at most {most // 1000} kB", grown <= most, f"+{grown / 1000:.0f} kB")
+    verify = target.host.run("wheelhouse audit verify")
+    result.check("the audit log verifies", verify.rc == 0, (verify.stdout + verify.stderr).strip()[-80:])
+    return result
+
+
+def early_refusals(target: Target) -> Result:
+    """Announce more than is accepted, and break off before the file's name: both belong in the audit log."""
+    result = Result()
+    login = target.login("publisher")
+    size = target.log_sizes()["audit"]
+    too_large = request(b"x", login=login, length=1 << 40)
+    status = target.send(too_large)[0].status
+    result.check("1 TiB is announced: 413", status == 413, status)
+    logged = wait_for_line(target, size, login[0])
+    result.check("the 413 is in the audit log", bool(logged), logged[:100])
+    size = target.log_sizes()["audit"]
+    start = f"--{BOUNDARY}\r\nContent-Disp".encode()
+    target.send(Talk((request(start, login=login, length=5000), b""), pause=2, end="cut"))
+    logged = wait_for_line(target, size, login[0])
+    result.check("an upload that was broken off is in the audit log", bool(logged), logged[:100])
+    return result
+
+
+def wait_for_line(target: Target, size: int, user: str) -> str:
+    """Wait up to 20 s for a line of a user in the audit log, and return it."""
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        lines = [line for line in target.log_since("audit", size).splitlines() if f'"{user}"' in line]
+        if lines:
+            return lines[0]
+        time.sleep(0.5)
+    return ""
+
+
+def long_removal(target: Target) -> Result:
+    """Remove a project whose name is too long for a file name."""
+    result = Result()
+    for length in (255, 4000):
+        options = [":action=remove_pkg", f"name=acme-{'x' * (length - 5)}", "version=1.0"]
+        answer = target.ask("/", *(word for option in options for word in ("--form", option)), user="publisher")
+        measured = f"{answer.status} {answer.body.strip()[:60]}"
+        result.check(f"a name of {length} characters gets 4xx", 400 <= answer.status < 500, measured)
+    return result
+
+
+# Operation.
+
+
+def reload_during_upload(target: Target) -> Result:
+    """Reload every service in the middle of an upload of 30 MB."""
+    result = Result()
+    project = target.new_name()
+    here = target.workplace("publisher")
+    target.put(target.client, f"{here.home}/make.py", LARGE.replace("60_000_000", "30_000_000").encode())
+    name = f"{project}-1.0-py3-none-any.whl"
+    target.client.check_output("cd %s && python3 make.py %s %s", here.home, name, project)
+    command = (
+        f"curl --silent --limit-rate 2M --user {{user}}:{{password}} --form :action=file_upload --form content=@{name}"
+    )
+    units = [unit for unit in ("apache2", "pypi-application") if target.main_process(unit)]
+    with ThreadPoolExecutor(1) as pool:
+        uploading = pool.submit(here.run, f"{command} --write-out %{{{{http_code}}}} --max-time 120 {{url}}")
+        for _ in range(2):
+            time.sleep(4)
+            for unit in units:
+                target.host.check_output(f"systemctl reload {unit}")
+        answer = uploading.result().stdout
+    result.check(f"reload of {' and '.join(units)}: the upload gets 200", answer.endswith("200"), answer[-60:])
+    target.client.check_output("rm -r %s", here.home)
+    return result
+
+
+TWINE = """\
+for number in $(seq 20); do
+    (twine upload --non-interactive --repository-url {url} --username {user} {project}_$number-1.0.tar.gz \
+        >$number.log 2>&1 && touch $number.done) &
+done
+wait
+ls *.done | wc -l
+cat *.log | grep -h Error | sort | uniq -c | head -n 3
+"""
+
+
+def uploads_in_a_crowd(target: Target) -> Result:
+    """Upload 20 files with twine side by side while 510 keep-alive clients read."""
+    result = Result()
+    project = target.new_name()
+    here = target.workplace("publisher")
+    for number in range(1, 21):
+        name = f"{project}_{number}"
+        target.put(target.client, f"{here.home}/{name}-1.0.tar.gz", sdist(name.replace("_", "-")))
+    here.write("upload", TWINE.replace("{project}", project))
+    name, password = target.login("other_publisher")
+    plan = {"url": target.url, "user": name, "password": password, "path": "/simple/", "connections": 510}
+    with (
+        target.memory() as memory,
+        target.running(target.other, "keep_alive.py", plan | {"requests": 30, "pause": 2}) as reading,
+    ):
+        run = here.run("sh upload", TWINE_PASSWORD="{password}")
+    done = run.stdout.split()[0] if run.stdout.split() else "0"
+    result.check("20 of 20 uploads succeed", done == "20", " ".join(run.stdout.split())[:150])
+    statuses: dict[str, int] = {}
+    for one in reading.result:
+        for status, count in one.items():
+            statuses[status] = statuses.get(status, 0) + count
+    answered = {"statuses": statuses}
+    result.check("510 clients meanwhile: only 200", only(answered, "200"), statuses_of(answered))
+    grows_by(result, memory.result, 200 * MEGABYTE)
+    return result
+
+
+# The upstream redirect.
+
+
+def lost_pages(target: Target) -> Result:
+    """Remove the pages directory: private names must not be looked for upstream."""
+    result = Result()
+    project = target.new_name()
+    assert target.upload(f"{project}-1.0.tar.gz", sdist(project.replace("_", "-"))).status == 200
+    pages = target.settings["pypi_pages_dir"]
+    services = "pypi-pages.path pypi-pages.timer"
+    for what, hide in {"the pages directory": pages, "its projects": f"{pages}/projects"}.items():
+        target.host.check_output(f"systemctl stop {services}; mv {hide} {hide}.lost")
+        try:
+            answer = target.page(project)
+            measured = f"{answer.status} {answer.headers.get('location', '')}"
+            result.check(f"without {what}, a private name gets 503", answer.status == 503, measured)
+            status = target.page("some-public-name").status
+            result.check(f"without {what}, a public name gets 503", status == 503, status)
+            answer = target.ask("/-/health")
+            measured = f"{answer.status} {answer.body.strip()[:60]}"
+            result.check(f"without {what}, health gets 503", answer.status == 503, measured)
+        finally:
+            target.host.check_output(f"rm -rf {hide}; mv {hide}.lost {hide}; systemctl start {services}")
+    target.healthy()
+    status = target.page(project).status
+    result.check("afterwards, it gets 200", status == 200, status)
+    return result
+
+
+ROWS = [
+    Attack("F2", "reader", "slow bodies over HTTP/1.1", "16 connections at 600 B/s, without a right",
+           "deadline and minimum rate; others are served", partial(slow_bodies, user="unprivileged"),
+           Log("access", r'POST / HTTP/1.1" (403|408|429|503)')),
+    Attack("F2", "reader", "slow bodies over HTTP/1.1, with 20 kB first", "32 connections at 600 B/s",
+           "deadline and minimum rate; others are served",
+           partial(slow_bodies, user="unprivileged", first=20_000, connections=32)),
+    Attack("F2", "publisher", "slow bodies over HTTP/2", "3 connections with 18 streams, 1 byte per 10 s",
+           "deadline and minimum rate; others are served",
+           partial(slow_bodies, user="publisher", protocol="h2", connections=3, streams=18, chunk=1, interval=10)),
+    Attack("F2", "publisher", "many uploads of one user", "64 uploads at 80 kB/s for 30 s",
+           "a share of the capacity; others are served", share_of_one_user),
+    Attack("F2", "reader", "refused bodies are not drained", "4 bodies of 100 MB at 100 kB/s, without a right",
+           "403 within 5 s", refusal_closes, Log("audit", '"(denied|refused)"'), quick=True),
+    Attack("F2", "reader", "clients read a refusal", "twine, uv and curl with 60 MB, without a right",
+           "they show the answer", refusal_is_read, Log("audit", '"(denied|refused)"')),
+    Attack("F3", "publisher", "METADATA of 10 MB", "12 wheels of 10 kB at once",
+           "400, bounded memory", large_metadata, Log("audit", '"refused"')),
+    Attack("F3", "publisher", "METADATA of 1 MiB", "12 wheels at once", "bounded memory, no 5xx", largest_metadata),
+    Attack("F3", "publisher", "lost answer", "the client goes away after the upload",
+           "the same file again gets 200", lost_answer, Log("audit", '"same"'), quick=True),
+    Attack("F10", "publisher", "Requires-Python", "10 MB, 1.1 kB, not a specifier",
+           "400, pages stay small", requires_python, Log("audit", '"refused"'), quick=True),
+    Attack("F10", "publisher", "quota of derived files", "wheels of 3 kB with a METADATA of 1 MB",
+           "507 at the quota", quota_of_derived),
+    Attack("F11", "reader", "many refusals", "400 uploads with long names",
+           "aggregated in the audit log", many_refusals, Log("audit", '"(denied|refused)"'), quick=True),
+    Attack("F14", "publisher", "early refusals", "413, and a body that is broken off",
+           "in the audit log", early_refusals, Log("audit", '"refused"'), quick=True),
+    Attack("F13", "publisher", "removal of a long name", "255 and 4,000 characters",
+           "4xx", long_removal, quick=True),
+    Attack("F9", "reader", "lost pages directory", "pypi_upstream: redirect, the pages are gone",
+           "503 for reads, redirects and health", lost_pages),
+    Attack("reload", "operation", "reload during an upload", "30 MB in 15 s, two reloads of each service",
+           "200", reload_during_upload),
+    Attack("clients", "operation", "uploads in a crowd", "20 x twine beside 510 keep-alive clients",
+           "no failed upload, no closed connection", uploads_in_a_crowd),
+]  # fmt: skip
