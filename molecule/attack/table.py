@@ -11,7 +11,11 @@ def carry_out(attack: Attack, target: Target) -> Result:
     """Carry out an attack, and check that it is logged where the table says."""
     assert target.healthy(90), "the index is not healthy before the attack"
     before = target.log_sizes()
-    result = attack.run(target)
+    try:
+        result = attack.run(target)
+    finally:
+        if not attack.quick:
+            target.wait_until_idle()
     if attack.log:
         log, seconds = attack.log, 0 if result.failures else 15
         is_logged = target.is_logged(log.name, before[log.name], log.pattern, seconds)

@@ -18,6 +18,7 @@ from shared.http import Answer, curl
 from shared.talks import Talk, have, request
 from shared.uploads import form
 from shared.workplace import Workplace
+from support.archives import sdist
 
 PROGRAMS = Path(__file__).parent / "machines"
 DIRECTORY = "/root/attack"
@@ -143,13 +144,23 @@ class Target:
         self._prepared.add(machine.backend.host)
 
     def memory(self):
-        """Measure the memory of all processes of the index while the block runs: result has before and peak."""
+        """Measure the memory of all processes of the index while the block runs: result has before and peak.
+
+        They are started anew and used once, so that an earlier attack has no effect on the measurement.
+        """
+        self.host.check_output("systemctl restart apache2; systemctl try-restart pypi-application")
+        assert self.healthy()
+        self.ask("/simple/", user="reader")
+        name = self.new_name()
+        assert self.upload(f"{name}-1.0.tar.gz", sdist(name.replace("_", "-"))).status == 200
         return self.running(self.host, "memory.py", {})
+
+    def wait_until_idle(self) -> None:
+        """Wait until the server has finished with the requests of an attack."""
+        self.run(self.host, "idle.py", {"seconds": 180})
 
     def probes(self, *, interval: float = 0.5, timeout: float = 20, user: str = "other_publisher"):
         """Use the index from another address while the block runs: result has health, page and upload."""
-        from support.archives import sdist
-
         name, password = self.login(user)
         project = self.new_name()
         login = {"user": name, "password": password}

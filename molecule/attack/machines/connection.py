@@ -5,9 +5,11 @@ Runs on a client machine with the standard library only. The other programs in t
 
 import base64
 import json
+import select
 import socket
 import ssl
 import sys
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -49,15 +51,42 @@ def form(filename, content):
     return form_start(filename) + content + f"\r\n--{BOUNDARY}--\r\n".encode()
 
 
+def received(connection, seconds):
+    """Wait for bytes. Return them; b"" at the connection's end; None if nothing came in time."""
+    until = time.monotonic() + seconds
+    # TLS may hold bytes that the socket does not show, and the socket bytes that are not data.
+    while not connection.pending():
+        left = until - time.monotonic()
+        if left <= 0 or not select.select([connection], [], [], left)[0]:
+            return None
+        timeout = connection.gettimeout()
+        connection.settimeout(0)
+        try:
+            return connection.recv(65536)
+        except ssl.SSLWantReadError:
+            continue
+        finally:
+            connection.settimeout(timeout)
+    return connection.recv(65536)
+
+
+def status_in(content):
+    """Return the status of the first final response in what was received; None while there is none."""
+    for line in content.split(b"\r\n"):
+        if line.startswith(b"HTTP/1.1 ") and not line.startswith(b"HTTP/1.1 1"):
+            return int(line.split()[1])
+    return None
+
+
 def read_response(connection):
     """Read one response. Return (status, headers, body); status is None if the connection ends before one."""
-    received = b""
-    while b"\r\n\r\n" not in received:
+    content = b""
+    while b"\r\n\r\n" not in content:
         chunk = connection.recv(65536)
         if not chunk:
             return None, {}, b""
-        received += chunk
-    head, _, body = received.partition(b"\r\n\r\n")
+        content += chunk
+    head, _, body = content.partition(b"\r\n\r\n")
     status_line, *lines = head.decode("latin-1").split("\r\n")
     status = int(status_line.split()[1])
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}

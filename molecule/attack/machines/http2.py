@@ -5,8 +5,9 @@ literal fields and the static status codes are needed. Flow control is not imple
 """
 
 import struct
-import threading
 import time
+
+from connection import received
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY = 0, 1, 3, 4, 6, 7
@@ -63,13 +64,11 @@ class Connection:
 
     def __init__(self, connection):
         self._connection = connection
-        self._lock = threading.Lock()
+        self._received = b""
         self.statuses, self.ended, self.open = {}, {}, set()
         self.closed = None
         connection.sendall(PREFACE)
         self._send(SETTINGS, 0, 0, OUR_SETTINGS)
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
 
     def start(self, stream, headers):
         """Send a request's header fields. The body follows."""
@@ -81,28 +80,25 @@ class Connection:
         self._send(DATA, END_STREAM if last else 0, stream, content)
 
     def _send(self, kind, flags, stream, payload):
-        with self._lock:
-            self._connection.sendall(struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream))
-            self._connection.sendall(payload)
+        head = struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream)
+        self._connection.sendall(head + payload)
 
-    def _exactly(self, size):
-        received = b""
-        while len(received) < size:
-            chunk = self._connection.recv(size - len(received))
-            if not chunk:
-                raise ConnectionError("closed")
-            received += chunk
-        return received
-
-    def _read(self):
+    def receive(self, seconds):
+        """Handle what the server sends, for at most so many seconds."""
         try:
-            while True:
-                head = self._exactly(9)
-                length = int.from_bytes(head[:3], "big")
-                stream = int.from_bytes(head[5:], "big") & 0x7FFFFFFF
-                self._handle(head[3], head[4], stream, self._exactly(length))
+            chunk = received(self._connection, seconds)
         except OSError:
+            chunk = b""
+        if chunk == b"":
             self.closed = time.monotonic()
+        self._received += chunk or b""
+        while len(self._received) >= 9:
+            size = 9 + int.from_bytes(self._received[:3], "big")
+            if len(self._received) < size:
+                break
+            head, payload = self._received[:9], self._received[9:size]
+            self._received = self._received[size:]
+            self._handle(head[3], head[4], int.from_bytes(head[5:], "big") & 0x7FFFFFFF, payload)
 
     def _handle(self, kind, flags, stream, payload):
         if kind == SETTINGS and not flags & ACK:

@@ -11,27 +11,37 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from credentials import field
+
 PAUSE = 0.1
 UNITS = ("/apache2.service", "/pypi-")
 
 
 def pss(process):
-    """Return a process's proportional set size in bytes; 0 for one that has ended."""
+    """Return a process's proportional set size in bytes; 0 for one that has ended.
+
+    Where the kernel does not permit that, return its anonymous memory.
+    """
     with suppress(OSError, StopIteration):
         lines = (process / "smaps_rollup").read_text().splitlines()
         return 1024 * int(next(line for line in lines if line.startswith("Pss:")).split()[1])
+    with suppress(OSError, StopIteration):
+        return 1024 * (int(field(process, "RssAnon")[0]) + int(field(process, "RssShmem")[0]))
     return 0
 
 
-def total():
-    """Return the memory of all processes of the index."""
-    found = 0
+def processes_of_the_index():
+    """Return the directories in /proc of all processes in the units of Apache and of the kit."""
     for process in Path("/proc").iterdir():
         if process.name.isdigit():
             with suppress(OSError):
                 if any(unit in (process / "cgroup").read_text() for unit in UNITS):
-                    found += pss(process)
-    return found
+                    yield process
+
+
+def total():
+    """Return the memory of all processes of the index."""
+    return sum(map(pss, processes_of_the_index()))
 
 
 def main():
@@ -46,4 +56,5 @@ def main():
     print(json.dumps({"before": before, "peak": peak, "samples": samples}))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,7 @@
-"""Show what the processes of user pypi hold that is not theirs: the TLS private key, Apache's logs, privileges.
+"""Show what the application's processes hold that is not theirs: the TLS private key, Apache's logs, privileges.
 
 Runs on a server as root with the standard library only. Usage: processes.py PLAN, a JSON file: key (path of the TLS
-private key), logs (paths). Prints JSON: a list with an object for each process of user pypi.
+private key), logs (paths). Prints JSON: a list with an object for each process.
 """
 
 import json
@@ -13,7 +13,10 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from credentials import access_to, field, uid_of
+
 BLOCK = 16 << 20
+USER = pwd.getpwnam("pypi").pw_uid
 
 
 def secrets_of(key):
@@ -59,30 +62,32 @@ def writable(process, logs):
     return sorted(found)
 
 
+def is_meant(process):
+    """Return whether a process is the application's: it runs as user pypi or in a unit of the kit."""
+    return uid_of(process) == USER or "/pypi-" in (process / "cgroup").read_text()
+
+
 def main():
-    """Inspect all processes of user pypi."""
+    """Inspect all processes of the application."""
     plan = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    needles, user = secrets_of(plan["key"]), pwd.getpwnam("pypi").pw_uid
+    needles, network = secrets_of(plan["key"]), Path("/proc/self/ns/net").readlink()
     found = []
     for process in Path("/proc").iterdir():
-        with suppress(OSError):
-            if not process.name.isdigit() or process.stat().st_uid != user:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if not process.name.isdigit() or not is_meant(process):
                 continue
-            status = dict(
-                line.split(":\t", 1) for line in (process / "status").read_text().splitlines() if ":\t" in line
-            )
-            found.append(
-                {
-                    "name": (process / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()[:80],
-                    "unit": (process / "cgroup").read_text().strip().rpartition("/")[2],
-                    "key_copies": copies(process, needles),
-                    "logs": writable(process, plan["logs"]),
-                    "no_new_privileges": status["NoNewPrivs"].strip() == "1",
-                    "seccomp": status["Seccomp"].strip() == "2",
-                    "capabilities": int(status["CapEff"], 16) | int(status["CapBnd"], 16),
-                    "own_network": (process / "ns/net").readlink() != Path("/proc/1/ns/net").readlink(),
-                }
-            )
+            with access_to(process):
+                found.append(
+                    {
+                        "name": (process / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()[:60],
+                        "key_copies": copies(process, needles),
+                        "logs": writable(process, plan["logs"]),
+                        "no_new_privileges": field(process, "NoNewPrivs") == ["1"],
+                        "seccomp": field(process, "Seccomp") == ["2"],
+                        "capabilities": int(field(process, "CapEff")[0], 16) | int(field(process, "CapBnd")[0], 16),
+                        "own_network": (process / "ns/net").readlink() != network,
+                    }
+                )
     print(json.dumps(found))
 
 

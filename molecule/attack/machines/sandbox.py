@@ -1,9 +1,11 @@
-"""Try what a compromised application would try. Runs inside the namespaces of the service as user pypi.
+"""Try what a compromised application would try: in the namespaces of its process, as its user.
 
-Usage: sandbox.py PLAN, JSON: read (paths), write (directories), connect ([host, port] pairs). Prints JSON: what
-succeeded, of each kind.
+Runs on a server as root with the standard library only; gives up root first. Usage: sandbox.py PLAN, a JSON file:
+process (its number), read (paths), write (directories), connect ([host, port] pairs). Prints JSON: what succeeded, of
+each kind, and the processes of other users that are visible.
 """
 
+import ctypes
 import json
 import os
 import socket
@@ -11,10 +13,30 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from credentials import access_to, gid_of, uid_of
+
+NAMESPACES = ("net", "ipc", "mnt")
+
+
+def enter(process):
+    """Enter the namespaces of a process, and become its user."""
+    user, group = uid_of(process), gid_of(process)
+    with access_to(process):
+        descriptors = [os.open(process / "ns" / name, os.O_RDONLY) for name in NAMESPACES]
+    libc = ctypes.CDLL(None, use_errno=True)
+    for descriptor in descriptors:
+        if libc.setns(descriptor, 0):
+            raise OSError(ctypes.get_errno(), "setns")
+    os.chdir("/")
+    os.setgroups([])
+    os.setgid(group)
+    os.setuid(user)
+
 
 def main():
     """Try everything."""
-    plan = json.loads(sys.argv[1])
+    plan = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    enter(Path("/proc", str(plan["process"])))
     done = {"read": [], "write": [], "connect": [], "processes": []}
     for path in plan["read"]:
         with suppress(OSError), Path(path).open("rb") as file:

@@ -8,14 +8,13 @@ bodies end by themselves after this), length (Content-Length), first (bytes of c
 """
 
 import json
-import select
 import threading
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import http2
-from connection import FORM, basic, connect, form_start, is_stopped, read_plan, read_response, request
+from connection import FORM, basic, connect, form_start, is_stopped, read_plan, received, request, status_in
 
 
 def has_ended(plan, begin):
@@ -33,15 +32,16 @@ def over_http1(plan, number, outcomes):
         start = form_start(plan["filename"].replace("*", str(number))) + bytes(plan["first"])
         connection.sendall(request(plan["url"], "POST", "/", headers) + start)
         sent, begin = len(start), time.monotonic()
-        while not has_ended(plan, begin):
+        content = b""
+        while status is None and not has_ended(plan, begin):
             due = time.monotonic() + plan["interval"]
-            # What comes is the answer, or the end.
-            if select.select([connection], [], [], plan["interval"])[0]:
-                status = read_response(connection)[0] or "closed"
-                break
-            time.sleep(max(0, due - time.monotonic()))
-            connection.sendall(bytes(plan["chunk"]))
-            sent += plan["chunk"]
+            while (left := due - time.monotonic()) > 0 and status is None:
+                chunk = received(connection, left)
+                content += chunk or b""
+                status = status_in(content) or ("closed" if chunk == b"" else None)
+            if status is None:
+                connection.sendall(bytes(plan["chunk"]))
+                sent += plan["chunk"]
     except OSError:
         status = status or "closed"
     outcomes.append({"status": status, "seconds": time.monotonic() - begin, "sent": sent})
@@ -67,8 +67,9 @@ def over_http2(plan, number, outcomes):
             client.start(stream, [*fields, ("content-length", str(plan["length"]))])
             client.data(stream, start)
         while not has_ended(plan, begin) and client.open and not client.closed:
-            # In short steps, so that the end is noticed.
-            wait_until(time.monotonic() + plan["interval"], plan, client)
+            due = time.monotonic() + plan["interval"]
+            while (left := due - time.monotonic()) > 0 and client.open and not client.closed:
+                client.receive(left)
             for stream in list(client.open):
                 client.data(stream, bytes(plan["chunk"]))
             sent += plan["chunk"]
@@ -78,12 +79,6 @@ def over_http2(plan, number, outcomes):
         end = client.ended.get(stream, client.closed)
         status = client.statuses.get(stream, "closed" if end else None)
         outcomes.append({"status": status, "seconds": (end or time.monotonic()) - begin, "sent": sent})
-
-
-def wait_until(moment, plan, client):
-    """Wait, but not for a connection that has ended."""
-    while time.monotonic() < moment and client.open and not client.closed and not is_stopped(plan):
-        time.sleep(0.1)
 
 
 def main():

@@ -30,7 +30,7 @@ def look(process, variables, seen):
     """Note what a process of user pypi has."""
     directory = Path("/proc") / str(process)
     with suppress(OSError, IndexError):
-        if directory.stat().st_uid != USER:
+        if int((directory / "status").read_text().split("\nUid:")[1].split()[1]) != USER:
             return
         seen["seen"] = True
         # proc(5): the fifth field after the name is the controlling terminal.

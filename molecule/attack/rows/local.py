@@ -1,11 +1,10 @@
 """Attacks by a local user of the server, and by the application after its takeover."""
 
-import json
 import re
 import uuid
 
 from attack.result import Attack, Log, Result
-from attack.target import DIRECTORY, Target
+from attack.target import Target
 
 HOSTILE = "/tmp/hostile"  # noqa: S108  (an attacker's directory)
 MODULES = ("json", "argparse", "pathlib", "sitecustomize", "usercustomize", "encodings", "os")
@@ -89,7 +88,7 @@ def inspect(target: Target, result: Result) -> list[dict]:
     logs = target.settings["pypi_log_dir"]
     plan = {"key": f"{target.settings['pypi_config_dir']}/tls/server.key"}
     found = target.run(target.host, "processes.py", plan | {"logs": [f"{logs}/access.log", f"{logs}/error.log"]})
-    result.check("there are processes of user pypi", bool(found), len(found))
+    result.check("there are processes of the application", bool(found), len(found))
     return found
 
 
@@ -130,7 +129,10 @@ def exposure(target: Target) -> Result:
     result = Result()
     # The trailing @ of templates is left out: they cannot be analysed without an instance.
     listed = target.host.check_output("systemctl list-unit-files --no-legend --no-pager 'pypi-*.service'")
-    units = sorted({line.split()[0] for line in listed.splitlines() if "@." not in line} | {f"{UNIT}.service"})
+    units = sorted(
+        {line.split()[0] for line in listed.splitlines() if "@." not in line}
+        | {f"{UNIT}.service", f"{UNIT}-gate.service"}
+    )
     for unit in units:
         run = target.host.run(f"systemd-analyze security --no-pager {unit}")
         level = re.search(r"Overall exposure level for \S+: ([0-9.]+)", run.stdout)
@@ -174,7 +176,8 @@ def links(target: Target) -> Result:
         )
         try:
             target.host.check_output(f"cp {secret} /etc/{mark}.json; chmod 644 /etc/{mark}.json")
-            answer = target.ask(f"/simple/{mark}/", "--header", "Accept-Encoding: identity", user="reader")
+            accept = "Accept: application/vnd.pypi.simple.v1+json"
+            answer = target.ask(f"/simple/{mark}/", "--header", accept, user="reader")
             leaked = answer.status == 200 or "$2" in answer.body
             result.check("a linked directory is not served", not leaked, answer.status)
         finally:
@@ -202,16 +205,14 @@ def sandbox(target: Target) -> Result:
         ],
         "connect": [["127.0.0.1", 443], [own, 443], ["127.0.0.11", 53]],
     }  # fmt: skip
-    inside = f"nsenter --target {process} --mount --net setpriv --reuid pypi --regid pypi --clear-groups"
-    code = f'"$(cat {DIRECTORY}/sandbox.py)"'
-    target.run(target.host, "processes.py", {"key": f"{config}/tls/server.key", "logs": []})
-    run = target.host.run(f"cd / && {inside} python3 -I -c {code} '{json.dumps(plan)}'")
-    done = json.loads(run.stdout)
+    done = target.run(target.host, "sandbox.py", plan | {"process": process})
     result.check("it can write packages", f"{data}/packages" in done["write"])
     written = [path for path in done["write"] if path != f"{data}/packages"]
     result.check("it cannot read secrets or logs", not done["read"], " ".join(done["read"]))
     result.check("it cannot write anything else", not written, " ".join(written))
     result.check("it cannot connect to anything", not done["connect"], " ".join(done["connect"]))
+    count = len(done["processes"])
+    result.check("it does not see the processes of other users", not count, f"{count} seen")
     return result
 
 

@@ -168,7 +168,8 @@ def lost_answer(target: Target) -> Result:
     project = target.new_name()
     body = form(f"{project}-1.0.tar.gz", sdist(project.replace("_", "-")))
     one = request(body, login=target.login("publisher"))
-    target.send(Talk((one,), end="cut"))
+    # Closed at once, the connection would be reset, with what the server has not read.
+    target.send(Talk((one, b""), pause=3, end="cut"))
     folder = f"{target.settings['pypi_data_dir']}/packages"
     there = (
         target.host.run(f"timeout 10 sh -c 'until [ -e {folder}/{project}-1.0.tar.gz ]; do sleep 0.1; done'").rc == 0
@@ -232,13 +233,17 @@ def quota_of_derived(target: Target) -> Result:
 # The audit log.
 
 
+SMILE = "\U0001f600"
+
+
 def many_refusals(target: Target) -> Result:
-    """Have 400 uploads refused, each with a file name of 3,000 characters."""
+    """Have 200 uploads and 200 removals refused, each with 250 characters that JSON escapes with 12 bytes."""
     result = Result()
     before = target.log_sizes()
     login = target.login("unprivileged")
-    talks = [request(form(f"{'x' * 3000}{number}-1.0.tar.gz", b""), login=login) for number in range(400)]
-    statuses = {answer.status for answer in target.send(*talks)}
+    bodies = [form(f"{SMILE * 250}{number}-1.0.tar.gz", b"") for number in range(200)]
+    bodies += [removal(f"{SMILE * 250}{number}") for number in range(200)]
+    statuses = {answer.status for answer in target.send(*(request(body, login=login) for body in bodies))}
     result.check("each is refused with 4xx", all(400 <= status < 500 for status in statuses), sorted(statuses))
     after = target.log_sizes()
     for name, most in (("audit", 100_000), ("error", 100_000), ("access", 200_000)):
@@ -247,6 +252,16 @@ def many_refusals(target: Target) -> Result:
     verify = target.host.run("wheelhouse audit verify")
     result.check("the audit log verifies", verify.rc == 0, (verify.stdout + verify.stderr).strip()[-80:])
     return result
+
+
+def removal(project: str) -> bytes:
+    """Return the form of a removal."""
+    fields = {":action": "remove_pkg", "name": project, "version": "1.0"}
+    parts = [
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in fields.items()
+    ]
+    return "".join([*parts, f"--{BOUNDARY}--\r\n"]).encode()
 
 
 def early_refusals(target: Target) -> Result:
@@ -409,7 +424,7 @@ ROWS = [
            "400, pages stay small", requires_python, Log("audit", '"refused"'), quick=True),
     Attack("F10", "publisher", "quota of derived files", "wheels of 3 kB with a METADATA of 1 MB",
            "507 at the quota", quota_of_derived),
-    Attack("F11", "reader", "many refusals", "400 uploads with long names",
+    Attack("F11", "reader", "many refusals", "400 uploads and removals with long names",
            "aggregated in the audit log", many_refusals, Log("audit", '"(denied|refused)"'), quick=True),
     Attack("F14", "publisher", "early refusals", "413, and a body that is broken off",
            "in the audit log", early_refusals, Log("audit", '"refused"'), quick=True),
