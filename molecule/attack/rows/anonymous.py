@@ -1,10 +1,14 @@
 """Attacks without a login: memory, password checks, connections, reflected and malformed requests, TLS."""
 
+import json
 import re
 import time
 
 from attack.result import Attack, Log, Result
 from attack.target import Target
+from shared.talks import request
+from shared.uploads import form
+from support.archives import sdist
 
 MEGABYTE = 1_000_000
 ACCEPT = "application/vnd.pypi.simple.v1+json"
@@ -214,21 +218,53 @@ def tls(target: Target) -> Result:
     return result
 
 
+# The headers by which the front end could tell the application who signed in, from where, and in which request.
+IDENTITY = ("X-Forwarded-User", "x-forwarded-user", "X_Forwarded_User", "X-Forwarded-User ", "X-Wheelhouse-User")
+
+
 def forged_identity(target: Target) -> Result:
     """Send the headers by which the front end could tell the application who signed in."""
-    from shared.talks import request
-    from shared.uploads import form
-    from support.archives import sdist
-
     result = Result()
     name = target.new_name()
     victim = target.users["publisher"]
     body = form(f"{name}-1.0.tar.gz", sdist(name.replace("_", "-")))
-    for header in ("X-Wheelhouse-User", "x-wheelhouse-user", "X_Wheelhouse_User", "X-Wheelhouse-User "):
-        for user, status in ((None, {401, 400}), ("unprivileged", {403, 400})):
-            login = target.login(user) if user else None
-            answer = target.send(request(body, f"{header}: {victim}", login=login))[0]
-            result.check(f"'{header}' as {user or 'anonymous'} is refused", answer.status in status, answer.status)
+    users = {None: {400, 401}, "unprivileged": {400, 403}}
+    attempts = [(user, f"{header}: {victim}") for header in IDENTITY for user in users]
+    answers = target.send(
+        *(request(body, header, login=target.login(user) if user else None) for user, header in attempts)
+    )
+    for (user, header), answer in zip(attempts, answers, strict=True):
+        result.check(f"'{header}' as {user or 'anonymous'} is refused", answer.status in users[user], answer.status)
+    found = target.host.check_output(f"find {target.settings['pypi_data_dir']}/packages -name '{name}*'")
+    result.check("nothing is published", not found, found)
+    return result
+
+
+def hop_by_hop(target: Target) -> Result:
+    """Have the front end remove its own headers, by naming them in Connection (RFC 9110, section 7.6.1)."""
+    result = Result()
+    size = target.log_sizes()["audit"]
+    user = target.login("unprivileged")
+    name = target.new_name()
+    body = form(f"{name}-1.0.tar.gz", sdist(name.replace("_", "-")))
+    names = (
+        "X-Forwarded-User",
+        "X-Forwarded-For",
+        "X-Request-Id",
+        "Authorization",
+        "X-Forwarded-User, X-Forwarded-For",
+    )
+    forged = ("X-Forwarded-For: 192.0.2.66", "X-Request-Id: ../../../tmp/evil", "Forwarded: for=192.0.2.66")
+    talks = [request(body, f"Connection: {header}", *forged, login=user) for header in names]
+    for header, answer in zip(names, target.send(*talks), strict=True):
+        result.check(f"Connection: {header} is refused", answer.status in (400, 401, 403), answer.status)
+    lines = [json.loads(line) for line in target.log_since("audit", size).splitlines()]
+    address = target.client.check_output("hostname -i").split()[0]
+    expected = {"user": user[0], "address": address}
+    # A line that counts further refusals has no address.
+    wrong = [line for line in lines if any(line.get(key, value) != value for key, value in expected.items())]
+    measured = "; ".join(f"{line.get('user')} from {line.get('address')}" for line in wrong)
+    result.check("the audit log has the right user and address", not wrong, measured)
     found = target.host.check_output(f"find {target.settings['pypi_data_dir']}/packages -name '{name}*'")
     result.check("nothing is published", not found, found)
     return result
@@ -271,8 +307,10 @@ ROWS = [
     Attack("clients", "anonymous", "510 keep-alive clients", "three requests on each connection",
            "no closed connection, bounded memory", keep_alive),
     Attack("TLS", "anonymous", "outdated TLS", "X448, secp521r1", "Mozilla's intermediate", tls, quick=True),
-    Attack("F6", "anonymous", "forged identity", "X-Wheelhouse-User from a client",
+    Attack("F6", "anonymous", "forged identity", "X-Forwarded-User from a client",
            "401 or 403", forged_identity, Log("access", r'POST / HTTP/1.1" 401'), quick=True),
+    Attack("F6", "reader", "hop-by-hop headers", "Connection: X-Forwarded-User and others",
+           "refused; user and address stay right", hop_by_hop, Log("access", r'POST / HTTP/1.1" 40[013]'), quick=True),
     Attack("crash loop", "operation", "killed once a second", "kill -9 of the main process, 10 times",
            "it comes back by itself", killed),
 ]  # fmt: skip

@@ -129,10 +129,7 @@ def exposure(target: Target) -> Result:
     result = Result()
     # The trailing @ of templates is left out: they cannot be analysed without an instance.
     listed = target.host.check_output("systemctl list-unit-files --no-legend --no-pager 'pypi-*.service'")
-    units = sorted(
-        {line.split()[0] for line in listed.splitlines() if "@." not in line}
-        | {f"{UNIT}.service", f"{UNIT}-gate.service"}
-    )
+    units = sorted({line.split()[0] for line in listed.splitlines() if "@." not in line} | {f"{UNIT}.service"})
     for unit in units:
         run = target.host.run(f"systemd-analyze security --no-pager {unit}")
         level = re.search(r"Overall exposure level for \S+: ([0-9.]+)", run.stdout)

@@ -50,7 +50,7 @@ def served(result: Result, probed: dict) -> None:
 
 def share_of_one_user(target: Target) -> Result:
     """Hold as many uploads as possible, each fast enough to be legitimate, while another user uploads."""
-    how = {"connections": 64, "chunk": 40_000, "interval": 0.5, "seconds": 30}
+    how = {"connections": 100, "chunk": 40_000, "interval": 0.5, "seconds": 30}
     result = slow_bodies(target, user="publisher", **how)
     # These are not slow, so no deadline applies to them.
     without = [text for text in result.measured if "ends every body" not in text]
@@ -88,14 +88,21 @@ CLIENTS = {
     "--form content=@$(echo *.whl) {url}",
 }
 LARGE = """\
-import sys, zipfile, random
+import base64, hashlib, random, sys, zipfile
 name, project = sys.argv[1:]
+info = project + "-1.0.dist-info"
+members = {
+    project + ".dat": random.Random(1).randbytes(60_000_000),
+    info + "/METADATA": ("Metadata-Version: 2.1\\nName: " + project + "\\nVersion: 1.0\\n").encode(),
+    info + "/WHEEL": b"Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
+}
+record = ""
 with zipfile.ZipFile(name, "w") as archive:
-    archive.writestr(project + ".dat", random.Random(1).randbytes(60_000_000))
-    info = project + "-1.0.dist-info"
-    archive.writestr(info + "/METADATA", "Metadata-Version: 2.1\\nName: " + project + "\\nVersion: 1.0\\n")
-    archive.writestr(info + "/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
-    archive.writestr(info + "/RECORD", info + "/RECORD,,\\n")
+    for path, content in members.items():
+        digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+        record += path + ",sha256=" + digest + "," + str(len(content)) + "\\n"
+        archive.writestr(path, content)
+    archive.writestr(info + "/RECORD", record + info + "/RECORD,,\\n")
 """
 
 
@@ -409,7 +416,7 @@ ROWS = [
     Attack("F2", "publisher", "slow bodies over HTTP/2", "3 connections with 18 streams, 1 byte per 10 s",
            "deadline and minimum rate; others are served",
            partial(slow_bodies, user="publisher", protocol="h2", connections=3, streams=18, chunk=1, interval=10)),
-    Attack("F2", "publisher", "many uploads of one user", "64 uploads at 80 kB/s for 30 s",
+    Attack("F2", "publisher", "many uploads of one user", "100 uploads at 80 kB/s for 30 s",
            "a share of the capacity; others are served", share_of_one_user),
     Attack("F2", "reader", "refused bodies are not drained", "4 bodies of 100 MB at 100 kB/s, without a right",
            "403 within 5 s", refusal_closes, Log("audit", '"(denied|refused)"'), quick=True),

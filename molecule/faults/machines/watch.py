@@ -3,7 +3,8 @@
 Runs on a server as root, with Python alone. Usage: watch.py STOP DIRECTORY..., until the file STOP is there. Prints
 JSON: by how many bytes the memory and the disk's use went up from the first look, at most. Memory is what the processes
 have for themselves (RssAnon and RssShmem of proc(5)). The disk's use is that of the files below the directories, and of
-files that the processes hold open and that have no name any more.
+files that the processes hold open and that have no name any more. A file is counted once: an upload is published with
+link(2), so it has two names for a moment.
 """
 
 import json
@@ -35,35 +36,42 @@ def memory(process):
     return 0
 
 
+def used_by(status):
+    """Return {(device, inode): bytes on the disk} of a file; a file with several names is one file."""
+    return {(status.st_dev, status.st_ino): status.st_blocks * BLOCK}
+
+
 def nameless(process):
-    """Open files without a name, and the bytes that each takes."""
+    """Return the open files of a process that have no name, and the bytes that each takes."""
     found = {}
     with suppress(OSError):
         for descriptor in (process / "fd").iterdir():
             with suppress(OSError):
                 status = descriptor.stat()
                 if not status.st_nlink:
-                    found[status.st_dev, status.st_ino] = status.st_blocks * BLOCK
+                    found |= used_by(status)
     return found
 
 
 def named(top):
-    """Bytes that the files below a directory take."""
-    total = 0
+    """Return the files below a directory, and the bytes that each takes."""
+    found = {}
     for directory, _names, names in os.walk(top):
         for name in names:
             with suppress(OSError):
-                total += os.lstat(Path(directory, name)).st_blocks * BLOCK
-    return total
+                found |= used_by(Path(directory, name).lstat())
+    return found
 
 
 def look(directories):
-    """Memory and disk, in bytes."""
-    found, deleted = 0, {}
+    """Return the memory and the disk space used, in bytes."""
+    memory_used, files = 0, {}
     for process in processes():
-        found += memory(process)
-        deleted |= nameless(process)
-    return found, sum(map(named, directories)) + sum(deleted.values())
+        memory_used += memory(process)
+        files |= nameless(process)
+    for directory in directories:
+        files |= named(directory)
+    return memory_used, sum(files.values())
 
 
 def main(stop, *directories):
