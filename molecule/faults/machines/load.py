@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 BOUNDARY = "8c41d2a7"
 CONTEXT = ssl.create_default_context()
 PATIENCE = 0.2
-SECONDS = 90
+SECONDS = 300
 
 
 class Server:

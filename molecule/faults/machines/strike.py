@@ -1,8 +1,8 @@
-"""Break something on a server, at random moments, again and again.
+"""Inject a fault on a server, at random moments, again and again.
 
-Runs on a server as root, with Python alone. Usage: strike.py WHAT TIMES SEED, with the number of
-the application's processes in PROCESSES. Prints, as JSON, how often it struck,
-and what was written to where the disk was not.
+Runs on a server as root, with Python alone. Usage: strike.py WHAT TIMES SECONDS SEED: so many times, but not after so
+many seconds, in which it is done once at least. Prints, as JSON, how often it was done, and what was written to where
+the disk was not.
 """
 
 import json
@@ -19,7 +19,9 @@ DATA = Path("/srv/pypi")
 KEPT = Path("/mnt/kept")
 SMALL = Path("/mnt/small")
 FILLER = DATA / "filler"
-PROCESSES = json.loads(os.environ["PROCESSES"])
+APPLICATION, PROXY, APACHE = "pypi-application.service", "pypi-application-proxy.service", "apache2.service"
+# Seconds for which a service may be away. Only one that does not come back at all is away for that long.
+LONGEST = 300
 
 
 def run(*command):
@@ -27,70 +29,67 @@ def run(*command):
     subprocess.run(command, check=True)
 
 
-def processes(is_meant):
-    """The numbers of the processes whose command line is meant, the oldest first."""
-    found = []
+def processes(*units):
+    """Return the numbers of the processes in units of systemd."""
+    found = set()
     for directory in Path("/proc").iterdir():
         if directory.name.isdigit():
             with suppress(OSError):
-                if is_meant((directory / "cmdline").read_bytes()):
-                    found.append(int(directory.name))
-    return sorted(found)
-
-
-def daemons():
-    """The application's processes."""
-    return processes(lambda line: line.startswith(b"(wsgi:pypi)"))
-
-
-def apache():
-    """All of Apache, the application's processes among them."""
-    return processes(lambda line: line.startswith((b"(wsgi:pypi)", b"/usr/sbin/apache2")))
+                if (directory / "cgroup").read_text().strip().rpartition("/")[2] in units:
+                    found.add(int(directory.name))
+    return found
 
 
 def kill(numbers):
-    """End processes as a power cut would: none of them can do anything about it."""
-    for number in filter(None, numbers):
+    """End processes as a loss of power would: without a chance to react."""
+    for number in numbers:
         with suppress(ProcessLookupError):
             os.kill(number, signal.SIGKILL)
 
 
-def back(count, which):
-    """Wait until so many processes are there again."""
-    while len(which()) < count:
+def wait_for(unit, killed=frozenset()):
+    """Wait until a unit has processes that work: a parent and a child, for Apache. killed: the ones from before."""
+    end = time.monotonic() + LONGEST
+    while len(processes(unit) - killed) < (1 if unit == PROXY else 2):
+        if time.monotonic() > end:
+            sys.exit(f"{unit} is not back after {LONGEST} s")
         time.sleep(0.02)
 
 
-class Daemons:
-    """The application's processes, all at once."""
+class Application:
+    """All processes of the application."""
 
     pause = (0.05, 1.2)
 
     def strike(self, _chance):
-        back(PROCESSES, daemons)
-        kill(daemons())
-        back(PROCESSES, daemons)
+        wait_for(APPLICATION)
+        killed = processes(APPLICATION)
+        kill(killed)
+        wait_for(APPLICATION, killed)
 
 
 class One:
-    """One of the application's processes."""
+    """One process of the application, or the proxy in front of it."""
 
     pause = (0.05, 1.2)
 
     def strike(self, chance):
-        back(PROCESSES, daemons)
-        kill([chance.choice(daemons() or [None])])
-        back(PROCESSES, daemons)
+        wait_for(APPLICATION)
+        killed = {chance.choice(sorted(processes(APPLICATION, PROXY)))}
+        kill(killed)
+        wait_for(APPLICATION, killed)
 
 
 class Apache:
-    """All of Apache. systemd starts it again, but not more than five times in ten seconds."""
+    """All of Apache and the application."""
 
-    pause = (1.5, 2.8)
+    pause = (0.5, 2.8)
 
     def strike(self, _chance):
-        kill(apache())
-        back(PROCESSES, daemons)
+        killed = processes(APACHE, APPLICATION, PROXY)
+        kill(killed)
+        wait_for(APACHE, killed)
+        wait_for(APPLICATION, killed)
 
 
 class Full:
@@ -163,7 +162,7 @@ class Unmount:
 
 
 STRIKES = {
-    "daemons": Daemons,
+    "application": Application,
     "one": One,
     "apache": Apache,
     "full": Full,
@@ -173,13 +172,15 @@ STRIKES = {
 }
 
 
-def main(what, times, seed):
-    """Strike so many times."""
+def main(what, times, seconds, seed):
+    """Do it so many times, or for so many seconds."""
     chance, breaker = random.Random(seed), STRIKES[what]()
-    for _ in range(int(times)):
+    end, done = time.monotonic() + int(seconds), 0
+    while done < int(times) and (not done or time.monotonic() < end):
         time.sleep(chance.uniform(*breaker.pause))
         breaker.strike(chance)
-    print(json.dumps({"times": int(times), "astray": getattr(breaker, "astray", [])}))
+        done += 1
+    print(json.dumps({"times": done, "astray": getattr(breaker, "astray", [])}))
 
 
 main(*sys.argv[1:])

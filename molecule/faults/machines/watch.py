@@ -16,15 +16,16 @@ from pathlib import Path
 
 PAUSE = 0.1
 KINDS = ("RssAnon:", "RssShmem:")
+UNITS = ("/apache2.service", "/pypi-")
 BLOCK = 512  # stat(2): the unit of st_blocks
 
 
 def processes():
-    """The directories of Apache's processes, the application's among them."""
+    """Return the directories in /proc of the processes in the units of Apache and of the kit."""
     for directory in Path("/proc").iterdir():
         if directory.name.isdigit():
             with suppress(OSError):
-                if (directory / "cmdline").read_bytes().startswith((b"(wsgi:pypi)", b"/usr/sbin/apache2")):
+                if any(unit in (directory / "cgroup").read_text() for unit in UNITS):
                     yield directory
 
 

@@ -1,15 +1,11 @@
-"""Many at once: publishers who want the same names, installers all the while, and clients who take their time."""
+"""Many at once: publishers who want the same names, and installers all the while. Slow clients: see attack."""
 
-import time
 from collections import Counter
 from functools import partial
 
 import pytest
 from hunting import Outcome, in_background
-from shared.talks import Talk, have, request
-from shared.uploads import form
 from shared.workplace import Workplace
-from support.archives import sdist
 
 INSTALL = """
 good=0; bad=0
@@ -81,43 +77,3 @@ def test_crowd(crowded, server):
     """No reader notices, exactly one gets a contested name, and the pages are what the folder is."""
     assert crowded[server].faults == {}
     assert crowded[server].accepted == 420
-
-
-@pytest.fixture(scope="module")
-def dawdled(everywhere, put):
-    """What came of clients who send one byte a second, as many as there are threads: {server: outcome}."""
-
-    def hunt(hunt):
-        hunt.clear()
-        count = int(hunt.settings["pypi_processes"]) * int(hunt.settings["pypi_threads"])
-        outcome = Outcome("one byte a second, by each of 16 clients", count)
-        talks = [slowly(number, ("alice", hunt.password)) for number in range(count)]
-        dawdle = partial(have, hunt.client, put, hunt.settings["pypi_url"], talks, at_once=count)
-        with in_background(partial(hunt.load, "dawdle", [], readers=2)) as reading:
-            try:
-                with in_background(dawdle) as dawdling:
-                    time.sleep(5)
-                    told = hunt.load("dawdle", hunt.files("dawdle", 10, {2000: 1}))
-            finally:
-                hunt.stop()
-        outcome.other += [f"{answer.status}" for talk in dawdling() for answer in talk if answer.status != 408]
-        told |= {kind: reading()[kind] for kind in ("faults", "refused", "unanswered")}
-        if reading()["read"] < 100:
-            outcome.errors.append("hardly anybody has read anything")
-        return hunt.account(outcome, told, "dawdle", set(), reads_go_on=True)
-
-    return everywhere(hunt)
-
-
-def slowly(number: int, login: tuple[str, str]) -> Talk:
-    """An upload that takes longer than anybody may."""
-    name = f"slow_{number}-1.0.tar.gz"
-    whole = request(form(name, sdist(f"slow-{number}")), login=login)
-    cut = whole.index(b"\r\n\r\n") + 4
-    return Talk((whole[:cut], *(whole[cut + at : cut + at + 1] for at in range(80))), pause=1)
-
-
-def test_dawdlers(dawdled, server):
-    """Who is too slow is cut off and leaves nothing; others wait for that, then publish; readers notice nothing."""
-    assert dawdled[server].faults == {}
-    assert dawdled[server].accepted == 10

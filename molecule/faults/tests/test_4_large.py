@@ -42,13 +42,13 @@ def watched(hunt: Hunt, outcome: Outcome, sha256: str) -> dict[str, int]:
     """Publish it, and see what it takes of the server, in bytes: see watch.py."""
     hunt.host.check_output(
         "rm -f /root/stop /root/watched; "
-        f"setsid timeout 600 python3 /root/watch.py /root/stop {PLACES} >/root/watched 2>&1 & "
+        f"setsid timeout 3600 python3 /root/watch.py /root/stop {PLACES} >/root/watched 2>&1 & "
         "until grep -q ready /root/watched; do sleep 0.1; done"
     )
     form = {":action": "file_upload", "sha256_digest": sha256, "content": f"@/root/{NAME}"}
     fields = " ".join(f"--form {name}={value}" for name, value in form.items())
     login = f"alice:{hunt.password}"
-    options = "--silent --max-time 500 --output /dev/null --write-out %%{http_code}"
+    options = "--silent --speed-limit 1 --speed-time 600 --output /dev/null --write-out %%{http_code}"
     status = hunt.client.check_output(f"curl {options} --user %s {fields} %s", login, hunt.settings["pypi_url"])
     outcome.statuses[int(status)] += 1
     outcome.accepted = int(status == "200")
