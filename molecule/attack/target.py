@@ -201,6 +201,12 @@ class Target:
         """Return the main process of a unit; 0 if there is none."""
         return int(self.host.check_output(f"systemctl show --property MainPID --value {unit}") or 0)
 
+    def recover(self) -> None:
+        """Start again what an attack has stopped for good, so that the next one finds a working index."""
+        units = "apache2 pypi-application"
+        self.host.run(f"systemctl reset-failed {units}; systemctl restart apache2; systemctl try-restart {units}")
+        assert self.healthy(120), "the index does not recover"
+
     def healthy(self, seconds: int = 60) -> bool:
         """Wait until the index's health is 200. Return whether it was in time."""
         command = f"curl --silent --fail --output /dev/null --max-time 5 {self.url}-/health"

@@ -276,15 +276,14 @@ def killed(target: Target) -> Result:
     units = [unit for unit in ("apache2", "pypi-application") if target.main_process(unit)]
     for unit in units:
         target.host.check_output(
-            f"for n in 1 2 3 4 5 6 7 8 9 10; do kill -9 $(systemctl show --property MainPID --value {unit}) || true; "
-            "sleep 1; done"
+            f"for n in 1 2 3 4 5 6 7 8 9 10; do process=$(systemctl show --property MainPID --value {unit}); "
+            'if [ "$process" -gt 0 ]; then kill -9 "$process"; fi; sleep 1; done'
         )
         began = time.monotonic()
         back = target.healthy(60)
         result.check(f"{unit}: comes back by itself", back, f"after {time.monotonic() - began:.1f} s")
         if not back:
-            target.host.check_output(f"systemctl reset-failed {unit}; systemctl restart {unit}")
-            target.healthy()
+            target.recover()
     return result
 
 
