@@ -1,9 +1,10 @@
 """Send the same request on many connections at once, or one with a new wrong password each time.
 
-Runs on a client machine with the standard library only. Usage: flood.py PLAN, a JSON file: url, connections
-(at the same time), requests (one after the other in each of them), seconds, pause, path, headers, wrong_passwords_of (a
-user name or null), and password (one wrong password; without it, each request has another one). Prints JSON: statuses,
-retry_after (how many answers have this header), requests, p95 and max (durations in seconds).
+Runs on a client machine with the standard library only. Usage: flood.py PLAN, a JSON file: url, connections (at the
+same time), requests (one after the other in each of them), seconds, pause, path, headers, repeat (how often each header is
+sent), wrong_passwords_of (a user name or null), and password (one wrong password; without it, each request has another
+one). Prints JSON: statuses, retry_after (how many answers have this header), requests, p95 and max (durations in
+seconds).
 """
 
 import json
@@ -29,7 +30,7 @@ class Flood:
         for _ in range(plan["requests"]):
             if time.monotonic() > self._end or is_stopped(plan):
                 return
-            self._once([tuple(header) for header in plan["headers"]])
+            self._once([tuple(header) for header in plan["headers"] * plan["repeat"]])
             time.sleep(plan.get("pause", 0))
 
     def _once(self, headers):
