@@ -1,10 +1,10 @@
 """Send the same request on many connections at once, or one with a new wrong password each time.
 
 Runs on a client machine with the standard library only. Usage: flood.py PLAN, a JSON file: url, connections (at the
-same time), requests (one after the other in each of them), seconds, pause, path, headers, repeat (how often each header is
-sent), wrong_passwords_of (a user name or null), and password (one wrong password; without it, each request has another
-one). Prints JSON: statuses, retry_after (how many answers have this header), requests, p95 and max (durations in
-seconds).
+same time), requests (one after the other in each of them), seconds, pause, path, headers, repeat (how often each header
+is sent), wrong_passwords_of (a user name or null), and password (one wrong password; without it, each request has
+another one). Prints JSON: statuses, retry_after (how many answers have this header), requests, p95 and max (durations
+in seconds).
 """
 
 import json

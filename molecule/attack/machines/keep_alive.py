@@ -1,9 +1,9 @@
-"""Make requests on many keep-alive connections, all of them open at the same time.
+"""Make requests on many keep-alive connections, until all of them have been open at the same time for a while.
 
-Runs on a client machine with the standard library only. Usage: keep_alive.py PLAN, a JSON file: url, user,
-password, path, connections, requests (on each connection), pause (seconds between them). Prints JSON: a list with an
-object for each round of requests, {status: how many}; "closed" is a connection that ended before the answer, though
-it was not idle for long.
+Runs on a client machine with the standard library only. Usage: keep_alive.py PLAN, a JSON file: url, user, password,
+path, connections, requests (on each connection, after all are open), pause (seconds between them). Ends earlier with
+the stop file. Prints JSON: {status: how many}; "closed" and the names of errors stand for connections that ended before
+the answer, and "idle" for those that this program had left idle for so long that a server may close them.
 """
 
 import json
@@ -18,49 +18,56 @@ from connection import basic, connect, is_stopped, read_plan, read_response, req
 IDLE = 4
 
 
-def once(connection, head):
-    """Make one request. Return its status, "closed", or the name of the error."""
-    try:
-        connection.sendall(head)
+class Clients:
+    """All connections."""
+
+    def __init__(self, plan):
+        self._plan = plan
+        login = ("Authorization", basic(plan["user"], plan["password"]))
+        self._head = request(plan["url"], "GET", plan["path"], [login])
+        self._opened = 0
+        self._lock = threading.Lock()
+        self.statuses = Counter()
+
+    def run(self):
+        """Make the requests of one connection."""
+        plan, connection, answered, left = self._plan, None, None, self._plan["requests"]
+        while left and not is_stopped(plan):
+            is_fresh = connection is None
+            try:
+                connection = connection or connect(plan["url"], seconds=60)
+                status = self._once(connection)
+            except OSError as error:
+                status = type(error).__name__
+            if not status.isdigit():
+                connection = None
+            if not status.isdigit() and not is_fresh and time.monotonic() - answered >= IDLE:
+                status = "idle"
+            with self._lock:
+                self.statuses[status] += 1
+                self._opened += answered is None
+            left -= self._opened == plan["connections"]
+            answered = time.monotonic()
+            time.sleep(plan["pause"])
+
+    def _once(self, connection):
+        """Make one request. Return its status, or "closed"."""
+        connection.sendall(self._head)
         status = read_response(connection)[0]
-    except OSError as error:
-        return type(error).__name__
-    return "closed" if status is None else str(status)
-
-
-def run(plan, rounds):
-    """Make the requests of one connection."""
-    login = ("Authorization", basic(plan["user"], plan["password"]))
-    head = request(plan["url"], "GET", plan["path"], [login])
-    connection = answered = None
-    for outcome in rounds:
-        try:
-            connection = connection or connect(plan["url"], seconds=60)
-            status = once(connection, head)
-            # A server may close an idle connection; a client that is itself too slow opens a new one.
-            if not status.isdigit() and answered and time.monotonic() - answered > IDLE:
-                connection = connect(plan["url"], seconds=60)
-                status = f"{once(connection, head)} on a new connection"
-        except OSError as error:
-            status = type(error).__name__
-        outcome[status] += 1
-        answered = time.monotonic()
-        if not status[0].isdigit() or is_stopped(plan):
-            break
-        time.sleep(plan["pause"])
+        return "closed" if status is None else str(status)
 
 
 def main():
     """Run all connections."""
     plan = read_plan()
-    rounds = [Counter() for _ in range(plan["requests"])]
-    threads = [threading.Thread(target=run, args=(plan, rounds)) for _ in range(plan["connections"])]
+    clients = Clients(plan)
+    threads = [threading.Thread(target=clients.run) for _ in range(plan["connections"])]
     for thread in threads:
         thread.start()
     Path(plan["ready"]).touch()
     for thread in threads:
         thread.join()
-    print(json.dumps(rounds))
+    print(json.dumps(clients.statuses))
 
 
 main()
