@@ -63,7 +63,12 @@ def writable(process, logs):
 
 
 def is_meant(process):
-    """Return whether a process is the application's: it runs as user pypi or in a unit of the kit."""
+    """Return whether a process is the application's: it runs as user pypi or in a unit of the kit.
+
+    Not one whose name is in parentheses: that is systemd, which is about to start a service (systemd.exec(5)).
+    """
+    if (process / "comm").read_text().startswith("("):
+        return False
     return uid_of(process) == USER or "/pypi-" in (process / "cgroup").read_text()
 
 
