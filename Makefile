@@ -43,7 +43,7 @@ $(SCENARIOS:%=molecule-%): molecule-%: .venv/made
 	@tools/images/build clients
 	molecule test --scenario-name $*
 
-attack: .venv/made ## Attack it by role; a table of what it withstood; minutes
+attack: .venv/made ## Attack it by role; a table of what it withstood; 25 minutes
 	@tools/engine
 	@tools/images/build clients
 	@tools/attack

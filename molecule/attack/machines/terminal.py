@@ -32,6 +32,9 @@ def look(process, variables, seen):
     with suppress(OSError, IndexError):
         if int((directory / "status").read_text().split("\nUid:")[1].split()[1]) != USER:
             return
+        # Between setuid(2) and execve(2) it still is the wrapper, with nothing of the user's code.
+        if b"/usr/local/bin/wheelhouse" in (directory / "cmdline").read_bytes():
+            return
         seen["seen"] = True
         # proc(5): the fifth field after the name is the controlling terminal.
         if int((directory / "stat").read_text().rpartition(")")[2].split()[4]):

