@@ -51,6 +51,12 @@ def test_application_runs_as_its_own_user(host):
     assert host.user("pypi").shell == "/usr/sbin/nologin"
 
 
+def test_proxy_has_started(host, ask):
+    """The first request starts it, and it stays: one that systemd waits for in vain is ended after 90 seconds."""
+    assert ask("/-/health").status == 200
+    assert properties(host, "pypi-application-proxy.service", "ActiveState") == {"ActiveState": "active"}
+
+
 def test_application_has_no_network(host):
     """Only the proxy in its network namespace reaches it, and it reaches nothing: no port of the host is its."""
     assert "127.0.0.1:8080" not in host.check_output("ss -Hltn")
