@@ -7,8 +7,9 @@ from contextlib import contextmanager
 
 import pypiserver
 
+from wheelhouse.pages.disk import FULL
 from wheelhouse.refusals import Full, Refused, Stranger, Unable
-from wheelhouse.store.room import DISK_IS_FULL, FULL
+from wheelhouse.store.room import DISK_IS_FULL
 
 # pypiserver brings its own copy of Bottle, at a place that has changed before.
 bottle = sys.modules[pypiserver.Bottle.__module__]

@@ -20,8 +20,8 @@ from wheelhouse.audit import files
 from wheelhouse.audit.files import Part
 from wheelhouse.audit.limit import REFUSALS, RefusalLimit
 from wheelhouse.audit.line import BROKEN, EVENTS, NOTHING, OPENED, Line, digest_of
-from wheelhouse.audit.reserve import FULL, Reserve
-from wheelhouse.pages.disk import only_writer, remove, sync_directory, write_atomically
+from wheelhouse.audit.reserve import Reserve
+from wheelhouse.pages.disk import FULL, only_writer, remove, sync_directory, write_atomically
 
 # Bytes in reserve beside the log, for about 2,000 lines; and beside the head, which each line replaces by way of a
 # temporary file: that one's block and inode are all that it needs.

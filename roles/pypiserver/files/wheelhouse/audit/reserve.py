@@ -1,11 +1,9 @@
 """Space that is kept for the audit log, so that it can be written when its disk is full."""
 
-import errno
 import os
 from pathlib import Path
 
-# What the operating system says when a disk is full, or a quota is used up.
-FULL = (errno.ENOSPC, errno.EDQUOT)
+from wheelhouse.pages.disk import FULL
 
 
 class Reserve:

@@ -1,5 +1,6 @@
 """Writing to disk: in one step, by one writer at a time."""
 
+import errno
 import fcntl
 import os
 import tempfile
@@ -8,6 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+# What the operating system says when a disk is full, or a quota is used up.
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 # How files are called that are being written, to take the place of others.
 UNFINISHED = ".new-"

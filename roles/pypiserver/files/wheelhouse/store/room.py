@@ -1,6 +1,5 @@
 """Whether there is room for a file and its metadata: on the disks, and within what the settings allow in all."""
 
-import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,8 +10,6 @@ from wheelhouse.pages.disk import only_writer
 from wheelhouse.refusals import Full
 from wheelhouse.settings import Limits
 
-# What the disk says when it is full, or when a quota of its own is.
-FULL = (errno.ENOSPC, errno.EDQUOT)
 # What a form has besides its file, when all that is known is the length of both.
 REST_OF_FORM = 1 << 20
 DISK_IS_FULL = "The disk of this index is full. Tell those who run it (pypi_min_free_space)"
