@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from wheelhouse.pages.disk import write_atomically
+
 REQUEST_ID = re.compile(r"[A-Za-z0-9@_-]{1,64}")
 # The front asks for a file within milliseconds. Older files were not needed: the body had ended meanwhile.
 KEPT_SECONDS = 60
@@ -31,11 +33,8 @@ class EarlyAnswers:
         if not REQUEST_ID.fullmatch(request_id) or self._sweep() >= MOST_FILES:
             return
         lines = [f"Status: {status}", *(f"{name}: {value}" for name, value in headers), "", ""]
-        path = self._directory / f"{request_id}.asis"
-        temporary = path.with_suffix(".new")
-        temporary.write_bytes("\n".join(lines).encode("latin-1", "replace") + body)
-        temporary.chmod(0o640)
-        temporary.replace(path)
+        content = "\n".join(lines).encode("latin-1", "replace") + body
+        write_atomically(self._directory / f"{request_id}.asis", content, lasting=False)
 
     def _sweep(self) -> int:
         """Remove old answers. Returns how many are left."""
