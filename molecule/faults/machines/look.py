@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 # What is hidden, and belongs there.
-OURS = {".wheelhouse", ".state"}
+OURS = {".wheelhouse", ".state", ".complete"}
 
 
 def files(top):
