@@ -5,7 +5,7 @@ import time
 from functools import partial
 
 import pytest
-from hunting import CUT_OFF, NO_ROOM, SMALL, Outcome
+from hunting import CUT_OFF, NO_ROOM, SECONDS, SMALL, Outcome
 from support.archives import sdist
 
 # What happens to the disk, how often on each server, with which options of a small one, and what may be answered.
@@ -44,7 +44,7 @@ def filled(everywhere):
 
     def hunt(hunt):
         with hunt.small_disk("size=20m"):
-            fill = partial(wait, 15)
+            fill = partial(until_rejected, hunt)
             larger = partial(hunt.host.check_output, "mount -o remount,size=2g /mnt/small")
             name = "uploads fill the disk"
             return hunt.storm(name, fill, "disk_filled", sizes=SMALL, may_answer={507}, afterwards=larger)
@@ -59,9 +59,13 @@ def test_filled(filled, server):
     assert filled[server].statuses[507] > 0
 
 
-def wait(seconds: int) -> int:
-    """Let it go on. Returns how often."""
-    time.sleep(seconds)
+def until_rejected(hunt) -> int:
+    """Let uploads go on until the audit log has ten more that did not fit. Returns how often the disk was filled."""
+    count = "grep --no-messages --count --fixed-strings pypi_min_free_space /var/log/pypi/audit/audit.log || true"
+    wanted = int(hunt.host.check_output(count) or 0) + 10
+    end = time.monotonic() + SECONDS
+    while int(hunt.host.check_output(count) or 0) < wanted and time.monotonic() < end:
+        time.sleep(1)
     return 1
 
 
