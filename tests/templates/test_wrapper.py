@@ -192,6 +192,17 @@ def test_exit_status(wrapper: Path, status: int) -> None:
     assert run(relayed(wrapper, f"raise SystemExit({status})")).returncode == status
 
 
+@pytest.fixture
+def _signals_are_not_ignored() -> Iterator[None]:
+    """The tests may be started with some ignored (nohup, a background job), which their processes would inherit."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, lambda *_: None) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_signals_are_not_ignored")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals(wrapper: Path, number: signal.Signals) -> None:
     """Whoever ends the command ends the program, though it is in a session of its own; and sees what ended it."""
