@@ -300,7 +300,7 @@ def test_a_directory_that_is_missing(site: Site, name: str) -> None:
         site.upload(WHEEL, wheel())
 
 
-def test_lasting(site: Site, quick_disk: list[str]) -> None:
+def test_durable(site: Site, quick_disk: list[str]) -> None:
     """What was answered with 200 is on the disk; who writes thousands of pages asks for that once, in the end."""
     site.upload(WHEEL, wheel())
     assert quick_disk.count("fsync") >= 7

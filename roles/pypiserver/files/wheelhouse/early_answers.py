@@ -34,7 +34,7 @@ class EarlyAnswers:
             return
         lines = [f"Status: {status}", *(f"{name}: {value}" for name, value in headers), "", ""]
         content = "\n".join(lines).encode("latin-1", "replace") + body
-        write_atomically(self._directory / f"{request_id}.asis", content, lasting=False)
+        write_atomically(self._directory / f"{request_id}.asis", content, durable=False)
 
     def _sweep(self) -> int:
         """Remove old answers. Returns how many are left."""

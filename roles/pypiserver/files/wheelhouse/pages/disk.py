@@ -20,11 +20,11 @@ UNFINISHED = ".new-"
 LOCKS = 64
 
 
-def write_atomically(path: Path, content: bytes, lasting: bool = True) -> None:
+def write_atomically(path: Path, content: bytes, durable: bool = True) -> None:
     """Replace a file by way of a temporary one, so that whoever reads sees the old or the new one, whole.
 
     Leaves a file alone that has these bytes already: its time, and so its ETag, stay the same.
-    lasting: it is on the disk when this returns; without it, whoever writes many files calls os.sync() in the end.
+    durable: it is on the disk when this returns; without it, whoever writes many files calls os.sync() in the end.
     """
     try:
         if path.read_bytes() == content:
@@ -37,7 +37,7 @@ def write_atomically(path: Path, content: bytes, lasting: bool = True) -> None:
             file.write(content)
             file.flush()
             os.fchmod(file.fileno(), 0o640)
-            if lasting:
+            if durable:
                 os.fsync(file.fileno())
             temporary.replace(path)
     except BaseException:

@@ -82,7 +82,7 @@ class Folder:
 
     def __init__(self, places: Places):
         self._places = places
-        self._pages = Pages(places, lasting=False)
+        self._pages = Pages(places, durable=False)
         self._state = places.records / ".state"
 
     def catch_up(self) -> list[str]:

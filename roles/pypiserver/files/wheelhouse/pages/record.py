@@ -55,7 +55,7 @@ class Known:
     metadata: metadata.Metadata
 
 
-def examine(path: Path, metadata_dir: Path, lasting: bool, known: Known | None = None) -> Entry:
+def examine(path: Path, metadata_dir: Path, durable: bool, known: Known | None = None) -> Entry:
     """Read a file as a whole, once, and put its core metadata where Apache serves it. What is known is not read.
 
     A broken file gets an entry that says so, and so does one that may not be read. Raises OSError for other reasons.
@@ -79,7 +79,7 @@ def examine(path: Path, metadata_dir: Path, lasting: bool, known: Known | None =
     if found.core is None:
         remove(served)
     else:
-        write_atomically(served, found.core, lasting)
+        write_atomically(served, found.core, durable)
         metadata_sha256 = hashlib.sha256(found.core).hexdigest()
     return Entry(*about, sha256, found.requires_python, metadata_sha256)
 
@@ -101,7 +101,7 @@ def load(path: Path) -> dict[str, Entry]:
         return {}
 
 
-def save(path: Path, entries: dict[str, Entry], lasting: bool) -> None:
+def save(path: Path, entries: dict[str, Entry], durable: bool) -> None:
     """Write a project's record."""
     text = json.dumps([asdict(entries[name]) for name in sorted(entries)], indent=0)
-    write_atomically(path, text.encode(), lasting)
+    write_atomically(path, text.encode(), durable)

@@ -63,10 +63,10 @@ class Places:
 class Pages:
     """The pages of one index."""
 
-    def __init__(self, places: Places, lasting: bool = True):
-        """lasting: pages are on the disk when a method returns. Who refreshes many calls os.sync() instead."""
+    def __init__(self, places: Places, durable: bool = True):
+        """durable: pages are on the disk when a method returns. Who refreshes many calls os.sync() instead."""
         self._places = places
-        self._lasting = lasting
+        self._durable = durable
 
     def refresh(
         self,
@@ -93,7 +93,7 @@ class Pages:
                 self._remember_name(project)
             # The record before the page: what was not finished is seen by it (folder.py).
             if entries and entries != known:
-                record.save(self._record(project), entries, self._lasting)
+                record.save(self._record(project), entries, self._durable)
             self._write_project(project, sound)
             if listing:
                 self.list_projects({project})
@@ -123,7 +123,7 @@ class Pages:
                 status = path.stat()
                 entry = known.get(filename)
                 if entry is None or not entry.is_of(status):
-                    entry = record.examine(path, self._places.metadata, self._lasting, received.get(filename))
+                    entry = record.examine(path, self._places.metadata, self._durable, received.get(filename))
                 yield filename, entry
             except FileNotFoundError:
                 # Something else might be missing: a directory of the pages.
@@ -136,7 +136,7 @@ class Pages:
         if not entries:
             # The mark first: there is no moment in which the name could be anybody's.
             if project in self.names():
-                write_atomically(gone, b"", self._lasting)
+                write_atomically(gone, b"", self._durable)
             for suffix in SUFFIXES:
                 remove(self._page(project, suffix))
             return
@@ -151,9 +151,9 @@ class Pages:
         for suffix, content in (("html", as_html), ("json", as_json)):
             # Without a time in it, the same page gives the same bytes.
             write_atomically(
-                page.with_name(f"{page.name}.{suffix}.gz"), gzip.compress(content, LEVEL, mtime=0), self._lasting
+                page.with_name(f"{page.name}.{suffix}.gz"), gzip.compress(content, LEVEL, mtime=0), self._durable
             )
-            write_atomically(page.with_name(f"{page.name}.{suffix}"), content, self._lasting)
+            write_atomically(page.with_name(f"{page.name}.{suffix}"), content, self._durable)
 
     def names(self) -> set[str]:
         """The names of all projects that ever had a file here."""
