@@ -61,10 +61,13 @@ def test_filled(filled, server):
 
 def until_rejected(hunt) -> int:
     """Let uploads go on until the audit log has ten more that did not fit. Returns how often the disk was filled."""
-    count = "grep --no-messages --count --fixed-strings pypi_min_free_space /var/log/pypi/audit/audit.log || true"
-    wanted = int(hunt.host.check_output(count) or 0) + 10
-    end = time.monotonic() + SECONDS
-    while int(hunt.host.check_output(count) or 0) < wanted and time.monotonic() < end:
+    log = f"{hunt.settings['pypi_log_dir']}/audit/audit.log"
+
+    def rejected() -> int:
+        return int(hunt.host.run("grep --count --fixed-strings pypi_min_free_space %s", log).stdout or 0)
+
+    wanted, end = rejected() + 10, time.monotonic() + SECONDS
+    while rejected() < wanted and time.monotonic() < end:
         time.sleep(1)
     return 1
 
