@@ -202,6 +202,11 @@ class Target:
             time.sleep(0.5)
         return bool(found)
 
+    def forget_refusals(self) -> None:
+        """Start the application anew: after some refusals of a user within a minute, it only counts further ones."""
+        self.host.check_output("systemctl restart pypi-application")
+        assert self.healthy()
+
     def main_process(self, unit: str) -> int:
         """Return the main process of a unit; 0 if there is none."""
         return int(self.host.check_output(f"systemctl show --property MainPID --value {unit}") or 0)
