@@ -203,7 +203,7 @@ class Target:
         return bool(found)
 
     def forget_refusals(self) -> None:
-        """Start the application anew: after some refusals of a user within a minute, it only counts further ones."""
+        """Restart the application: after some refusals of a user within a minute, it only counts further ones."""
         self.host.check_output("systemctl restart pypi-application")
         assert self.healthy()
 

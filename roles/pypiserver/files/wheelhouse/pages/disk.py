@@ -24,7 +24,7 @@ def write_atomically(path: Path, content: bytes, durable: bool = True) -> None:
     """Replace a file by way of a temporary one, so that whoever reads sees the old or the new one, whole.
 
     Leaves a file alone that has these bytes already: its time, and so its ETag, stay the same.
-    durable: it is on the disk when this returns; without it, whoever writes many files calls os.sync() in the end.
+    durable: it is on the disk when this returns. A caller that writes many files calls os.sync() at the end instead.
     """
     try:
         if path.read_bytes() == content:
