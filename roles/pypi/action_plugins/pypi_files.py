@@ -6,6 +6,9 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
 
+# The kit's own: a playbook that uses its roles may be in any directory.
+TEMPLATES = Path(__file__).resolve().parents[3] / "templates"
+
 
 class ActionModule(ActionBase):
     """One task, and one connection, for all files of a role."""
@@ -26,6 +29,6 @@ class ActionModule(ActionBase):
         if "src" in file:
             path = self._find_needle("files", file["src"])
             return about | {"content": Path(path).read_text(encoding="utf-8")}
-        template = f"{task_vars['playbook_dir']}/templates{file.get('template', file['path'])}.j2"
+        template = f"{TEMPLATES}{file.get('template', file['path'])}.j2"
         lookup = lookup_loader.get("ansible.builtin.template", loader=self._loader, templar=self._templar)
         return about | {"content": lookup.run([template], variables=task_vars)[0]}

@@ -29,7 +29,7 @@ options:
       group: {type: str, default: root, description: Its group.}
   files:
     description:
-      - Files. What is in one comes from the template of the same path below templates/, beside the playbook;
+      - Files. What is in one comes from the template of the same path below the kit's templates/;
         or, as it is, from the file of the role that src names.
     type: list
     elements: dict

@@ -1,0 +1,116 @@
+"""Roles and playbooks work from any playbook, in this repository and in others, with or without the kit's ansible.cfg."""
+
+import getpass
+import grp
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from support import ROOT, kit
+
+INTERNAL = re.compile(r"__([a-z]+)_[a-z0-9_]+")
+
+
+def ansible_playbook(playbook: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a playbook from its own directory, on this machine, with an ansible.cfg that says nothing."""
+    configured = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    empty = playbook.parent / "ansible.cfg"
+    empty.touch()
+    return subprocess.run(
+        ["ansible-playbook", "-i", "localhost,", *options, playbook.name],
+        cwd=playbook.parent,
+        env=configured | {"ANSIBLE_CONFIG": str(empty), "ANSIBLE_NOCOLOR": "1"} | environment,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+
+
+def play_with(path: Path, **play: object) -> Path:
+    """Write a playbook of one play on this machine."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump([{"hosts": "all", "connection": "local", "gather_facts": False} | play]))
+    return path
+
+
+@pytest.mark.parametrize("role", kit.ROLES)
+def test_role_is_found_with_its_plugins(tmp_path: Path, role: str) -> None:
+    """A play that names one role needs no other line: the role brings the modules, filters and settings that it uses."""
+    playbook = play_with(tmp_path / "playbooks/one.yml", roles=[role])
+    done = ansible_playbook(playbook, "--syntax-check", ANSIBLE_ROLES_PATH=str(ROOT / "roles"))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("role", sorted({*kit.ROLES} - {"pypi"}))
+def test_role_checks_the_settings_first(tmp_path: Path, role: str) -> None:
+    """No role acts on settings that nobody has checked."""
+    playbook = play_with(tmp_path / "one.yml", roles=[role])
+    done = ansible_playbook(playbook, "--list-tasks", ANSIBLE_ROLES_PATH=str(ROOT / "roles"))
+    tasks = re.findall(r"^ {6}(\S.*?)\t", done.stdout, re.MULTILINE)
+    checks = [number for number, task in enumerate(tasks) if "settings | Refuse" in task]
+    assert checks, done.stdout + done.stderr
+    assert all(task.startswith("pypi : ") for task in tasks[: checks[0]])
+
+
+@pytest.mark.parametrize("playbook", ["site.yml", "playbooks/verify.yml"])
+def test_playbook_is_imported(tmp_path: Path, playbook: str) -> None:
+    """Another repository has the kit in a directory, and imports its playbooks; it needs no ansible.cfg for that."""
+    (tmp_path / "wheelhouse").symlink_to(ROOT)
+    outer = tmp_path / "site.yml"
+    outer.write_text(yaml.safe_dump([{"import_playbook": f"wheelhouse/{playbook}"}]))
+    done = ansible_playbook(outer, "--syntax-check")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("directory", ["playbooks", "other/repository"])
+def test_templates_are_the_kits_own(tmp_path: Path, directory: str) -> None:
+    """Templates are found from where the kit is, not from where the playbook is; ones beside the playbook do not count."""
+    target = tmp_path / "yanked.json"
+    mine = {"owner": getpass.getuser(), "group": grp.getgrgid(os.getgid()).gr_name}
+    file = {"path": str(target), "template": "/etc/pypi/yanked.json"} | mine
+    playbook = play_with(
+        tmp_path / directory / "one.yml",
+        roles=[{"role": "pypi", "when": False}],
+        tasks=[{"name": "Write a file", "pypi_files": {"files": [file]}}],
+        vars={
+            "ansible_python_interpreter": sys.executable,
+            "pypi_yanked": [{"project": "acme", "version": "1.0"}],
+        },
+    )
+    other = playbook.parent / "templates/etc/pypi/yanked.json.j2"
+    other.parent.mkdir(parents=True)
+    other.write_text("another's\n")
+    done = ansible_playbook(playbook, ANSIBLE_ROLES_PATH=str(ROOT / "roles"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '"acme"' in target.read_text()
+
+
+def test_no_path_depends_on_the_playbook() -> None:
+    """playbook_dir is another directory in each repository that uses the roles."""
+    files = [path for path in ROOT.glob("roles/**/*") if path.suffix in (".yml", ".py", ".j2")]
+    assert [str(path) for path in files if "playbook_dir" in path.read_text(encoding="utf-8")] == []
+
+
+def files_of(role: str) -> list[Path]:
+    """Return the task, handler and variable files of a role, and the templates that its tasks write."""
+    directory = ROOT / "roles" / role
+    found = [*directory.glob("tasks/*.yml"), *directory.glob("handlers/*.yml"), *directory.glob("vars/*.yml")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in found)
+    templates = [ROOT / name for name in kit.TEMPLATES if name.startswith("templates/")]
+    return found + [path for path in templates if f"/{path.relative_to(ROOT / 'templates')}".removesuffix(".j2") in text]
+
+
+@pytest.mark.parametrize("role", kit.ROLES)
+def test_role_reads_no_other_roles_internals(role: str) -> None:
+    """With --tags, or in a playbook of one role, what another role registers is undefined. All roles depend on pypi."""
+    found = {
+        f"{path.name}: {match[0]}"
+        for path in files_of(role)
+        for match in INTERNAL.finditer(path.read_text(encoding="utf-8"))
+        if match[1] not in (role, "pypi") and match[1] in kit.ROLES
+    }
+    assert sorted(found) == []
