@@ -30,7 +30,7 @@ SURROUNDINGS = {
     "ansible_search_path": [str(ROOT / "roles" / role) for role in ROLES] + [str(ROOT)],
     "ansible_facts": {"python_version": "3.11.2", "distribution": "Debian", "distribution_major_version": "12"},
     "__pypi_package_lists": {"matched": 1},
-    "__pypiserver_upstream": {"stdout": "https://public.example/simple/"},
+    "__apache_public_index": {"stdout": "https://public.example/simple/"},
     "__verify_dir": "/tmp/verify",  # noqa: S108  (a name, and nothing is there)
     "__verify_password": "a password",
 }
