@@ -32,6 +32,7 @@ def test_fine(given: dict) -> None:
         ({"pypi_max_total_size": "much"}, "pypi_max_total_size"),
         ({"pypi_tls": "provided"}, "this names no file"),
         ({"pypi_tls": "provided", "pypi_tls_certificate": "/nowhere/a.crt"}, "/nowhere/a.crt is not there"),
+        ({"pypi_public_ca_file": "/nowhere/a.crt"}, "/nowhere/a.crt is not there"),
     ],
     ids=str,
 )
