@@ -1,4 +1,4 @@
-"""Roles and playbooks work from any playbook, in this repository and in others, with or without the kit's ansible.cfg."""
+"""Roles and playbooks work from any directory, in this repository and in others, without the kit's ansible.cfg."""
 
 import getpass
 import grp
@@ -39,7 +39,7 @@ def play_with(path: Path, **play: object) -> Path:
 
 @pytest.mark.parametrize("role", kit.ROLES)
 def test_role_is_found_with_its_plugins(tmp_path: Path, role: str) -> None:
-    """A play that names one role needs no other line: the role brings the modules, filters and settings that it uses."""
+    """A play that names one role needs no other line: the role brings the modules, filters and settings it uses."""
     playbook = play_with(tmp_path / "playbooks/one.yml", roles=[role])
     done = ansible_playbook(playbook, "--syntax-check", ANSIBLE_ROLES_PATH=str(ROOT / "roles"))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -68,7 +68,7 @@ def test_playbook_is_imported(tmp_path: Path, playbook: str) -> None:
 
 @pytest.mark.parametrize("directory", ["playbooks", "other/repository"])
 def test_templates_are_the_kits_own(tmp_path: Path, directory: str) -> None:
-    """Templates are found from where the kit is, not from where the playbook is; ones beside the playbook do not count."""
+    """Templates are found from where the kit is; ones beside the playbook do not count."""
     target = tmp_path / "yanked.json"
     mine = {"owner": getpass.getuser(), "group": grp.getgrgid(os.getgid()).gr_name}
     file = {"path": str(target), "template": "/etc/pypi/yanked.json"} | mine
@@ -100,8 +100,12 @@ def files_of(role: str) -> list[Path]:
     directory = ROOT / "roles" / role
     found = [*directory.glob("tasks/*.yml"), *directory.glob("handlers/*.yml"), *directory.glob("vars/*.yml")]
     text = "\n".join(path.read_text(encoding="utf-8") for path in found)
-    templates = [ROOT / name for name in kit.TEMPLATES if name.startswith("templates/")]
-    return found + [path for path in templates if f"/{path.relative_to(ROOT / 'templates')}".removesuffix(".j2") in text]
+    templates = {
+        f"/{path.relative_to(ROOT / 'templates')}".removesuffix(".j2"): path
+        for path in map(ROOT.joinpath, kit.TEMPLATES)
+        if path.is_relative_to(ROOT / "templates")
+    }
+    return found + [path for name, path in templates.items() if name in text]
 
 
 @pytest.mark.parametrize("role", kit.ROLES)

@@ -54,9 +54,7 @@ def authority_problems(settings: dict, certificate_text: str, texts: dict[str, s
     content of the files that the settings name, by setting, empty where there is no such file.
     """
     named = ["pypi_public_ca_file"] + (["pypi_tls_ca"] if settings["pypi_tls"] == "provided" else [])
-    found = {
-        setting: file_problem(settings[setting], texts.get(setting, "")) for setting in named if settings[setting]
-    }
+    found = {setting: file_problem(settings[setting], texts.get(setting, "")) for setting in named if settings[setting]}
     if "pypi_tls_ca" in found and found["pypi_tls_ca"] is None:
         found["pypi_tls_ca"] = signature_problem(settings, certificate_text, texts["pypi_tls_ca"])
     return [f"{setting}: {problem}." for setting, problem in found.items() if problem]
