@@ -387,7 +387,7 @@ def test_does_not_normalise_without_end(path: str) -> None:
     [
         ({}, None, []),
         ({"pypi_upstream_url": "https://m.example/simple/", "pypi_private_names": ["acme-*"]}, None, ["acme-core"]),
-        ({"pypi_upstream": "redirect"}, "https://public.example/simple/", []),
+        ({"pypi_upstream": "redirect"}, "https://public.example/simple/", ["wheelhouse-verify-abc"]),
         (
             {"pypi_upstream": "redirect", "pypi_upstream_url": "https://m.example/simple/"},
             "https://m.example/simple/",

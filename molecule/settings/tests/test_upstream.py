@@ -12,6 +12,7 @@ PROJECTS = [
     ("group.test", "requests", "https://upstream.test/simple/requests/"),
     ("group.test", "private-tools", None),
     ("group.test", "secret", None),
+    ("group.test", "wheelhouse-verify-abc", None),
     ("group.test", "secrets", "https://upstream.test/simple/secrets/"),
     ("group.test", "private", "https://upstream.test/simple/private/"),
     ("anyone.test", "requests", None),

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 from wheelhouse.claims import Claims
 from wheelhouse.refusals import Denied, Unable
+from wheelhouse.reserved import is_reserved
 from wheelhouse.rights import RightsFile
 
 
@@ -36,7 +37,7 @@ class Gate:
 
         Raises OSError, ValueError.
         """
-        return self._first_uploader and self._claims.claim(project, user)
+        return self._first_uploader and not is_reserved(project) and self._claims.claim(project, user)
 
     def unclaim(self, project: str) -> None:
         """Take that back. Raises OSError, ValueError."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from wheelhouse.pages import record, render, yanks
 from wheelhouse.pages.disk import lock_of, only_writer, remove, write_atomically
 from wheelhouse.pages.record import Entry, Known
+from wheelhouse.reserved import is_reserved
 
 # The forms of a page.
 SUFFIXES = ("json", "html", "json.gz", "html.gz")
@@ -89,7 +90,7 @@ class Pages:
             entries = dict(self._examined(known, filenames, received or {}))
             sound = [entry for entry in entries.values() if entry.broken is None]
             # Where a page comes or goes.
-            if bool(sound) != self._page(project, "json").exists():
+            if not is_reserved(project) and bool(sound) != self._page(project, "json").exists():
                 self._remember_name(project)
             # The record before the page: what was not finished is seen by it (folder.py).
             if entries and entries != known:

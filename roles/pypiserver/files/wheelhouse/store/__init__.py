@@ -21,6 +21,7 @@ from wheelhouse.pages.disk import lock_of, only_writer, remove, sync_directory
 from wheelhouse.pages.record import Known
 from wheelhouse.pages.site import Pages
 from wheelhouse.refusals import Taken, Unable
+from wheelhouse.reserved import is_reserved
 from wheelhouse.settings import Settings
 from wheelhouse.store.hidden import Hidden
 from wheelhouse.store.names import Names
@@ -119,8 +120,9 @@ class Store:
             attempt.filename, attempt.version = filename, str(release_of(filename)[1])
             attempt.size, attempt.sha256 = path.stat().st_size, self.names.sha256_of(project, filename)
             self._tell_if_undone(undo, attempt)
-            self._tell(attempt, "tombstone")
-            self._tombstones.add(filename, attempt.sha256, attempt.user)
+            if not is_reserved(project):
+                self._tell(attempt, "tombstone")
+                self._tombstones.add(filename, attempt.sha256, attempt.user)
             self._tell(attempt, "removed")
             path.unlink()
             # From here on it is done, and the page follows if not now then soon.

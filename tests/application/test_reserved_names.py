@@ -1,0 +1,67 @@
+"""Projects named wheelhouse-verify-*, which playbooks/verify.yml publishes and removes: nothing of them stays."""
+
+from pathlib import Path
+
+import pytest
+from support.archives import wheel
+from support.command import run
+from support.web import Index
+
+PROJECT = "wheelhouse-verify-abc"
+FILE = "wheelhouse_verify_abc-1.0-py3-none-any.whl"
+
+
+@pytest.fixture(params=["by_rights", "first_uploader"])
+def live(index: Index, request: pytest.FixtureRequest) -> Index:
+    """An index that has been verified once."""
+    index.start(new_projects=request.param)
+    assert index.upload(FILE).code == 200
+    assert list(index.page(PROJECT)) == [FILE]
+    assert index.remove(PROJECT, "1.0").code == 200
+    return index
+
+
+def remembered(index: Index) -> list[Path]:
+    """Return the files of the state and of the pages that have the project's name in them, or in their own name."""
+    files = [path for path in [*index.data.rglob("*"), *index.pages.rglob("*")] if path.is_file()]
+    return [path for path in files if "verify" in path.name or b"verify-abc" in path.read_bytes()]
+
+
+def test_nothing_stays(live: Index) -> None:
+    """However often somebody verifies, no list grows: no tombstone, no claim, no name, no page. The audit log has it."""
+    assert [path for path in remembered(live) if path.name != "audit-head.json"] == []
+    assert live.events() == ["upload", "removed"]
+
+
+def test_commands_list_nothing(live: Index, capsys: pytest.CaptureFixture) -> None:
+    """What people look at shows their own projects."""
+    for command in ("removed", "claims"):
+        assert run(live.settings, command) == 0
+    assert "verify" not in capsys.readouterr().out
+
+
+def test_the_name_is_free(live: Index) -> None:
+    """For other bytes, and of somebody else's: nobody relies on what was there."""
+    live.allow({"users": ["bob"], "may": ["upload"], "projects": ["wheelhouse-verify-*"]})
+    other = wheel("wheelhouse_verify_abc", files={"other.py": "1"})
+    assert live.upload(FILE, other, "bob").code == 200
+
+
+def test_rebuild_agrees(live: Index, capsys: pytest.CaptureFixture) -> None:
+    """The timer's rebuild finds nothing to do, and check no fault."""
+    assert run(live.settings, "rebuild", "--changed") == 0
+    assert run(live.settings, "check") == 0
+    assert capsys.readouterr().out == ""
+    assert not (live.pages / f"projects/{PROJECT}.gone").exists()
+
+
+@pytest.mark.parametrize("name", ["not_wheelhouse_verify_abc", "wheelhouse_verify", "wheelhouse_verifyabc"])
+def test_other_names_are_remembered(index: Index, name: str) -> None:
+    """The reserved names are those of one pattern, and all others are protected as ever."""
+    index.start(new_projects="first_uploader")
+    filename = f"{name}-1.0-py3-none-any.whl"
+    assert index.upload(filename).code == 200
+    assert index.remove(name, "1.0").code == 200
+    assert index.events() == ["claimed", "upload", "tombstone", "removed"]
+    assert index.upload(filename, wheel(name, files={"other.py": "1"})).code == 409
+    assert (index.pages / f"projects/{name.replace('_', '-')}.gone").exists()
