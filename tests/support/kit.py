@@ -39,7 +39,8 @@ SURROUNDINGS = {
 _rendered: dict[tuple[str, str], str] = {}
 
 init_plugin_loader()
-filter_loader.add_directory(str(ROOT / "roles/pypi/filter_plugins"))
+for directory in sorted(ROOT.glob("roles/*/filter_plugins")):
+    filter_loader.add_directory(str(directory))
 
 
 @cache

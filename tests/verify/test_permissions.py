@@ -1,0 +1,88 @@
+"""Whether playbooks/verify.yml can do its work as the user that the settings name; told before it begins."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from support import kit, load
+
+problems = load("roles/verify/filter_plugins/permissions.py").permission_problems
+
+READERS = {"pypi_users": [{"name": "verify", "groups": ["readers"]}, {"name": "alice", "groups": ["admins"]}]}
+RIGHT = {"users": ["verify"], "may": ["upload", "remove"], "projects": ["wheelhouse-verify-*"]}
+TODAY = datetime.now(UTC).date()
+
+
+def found(**changed: object) -> list[str]:
+    """Return what is wrong with the settings of a user who may do what verify needs, and what is changed of them."""
+    return problems(kit.settings(**READERS | {"pypi_rights": [RIGHT]} | changed))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"pypi_read": "anyone"},
+        {"pypi_read": ["readers"]},
+        {"pypi_read": ["admins", "readers"]},
+        # Inside the networks nobody needs a login; whether this machine is there, only the server can tell.
+        {"pypi_read": ["admins"], "pypi_access": "any", "pypi_allowed_networks": ["10.0.0.0/8"]},
+        {"pypi_rights": [RIGHT | {"users": [], "groups": ["readers"]}]},
+        {"pypi_rights": [RIGHT | {"may": ["upload"]}, RIGHT | {"may": ["remove"]}]},
+        {"pypi_users": [{"name": "verify", "expires": str(TODAY + timedelta(1))}]},
+        kit.sample(),
+    ],
+    ids=str,
+)
+def test_fine(changed: dict) -> None:
+    """Who may read, and publish and remove wheelhouse-verify-*, can verify."""
+    assert found(**changed) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"pypi_read": ["admins"]}, ["verify may not read", "pypi_read: [admins]", "Add the user to one of the groups"]),
+        (
+            {"pypi_read": ["admins"], "pypi_allowed_networks": ["10.0.0.0/8"]},
+            ["verify may not read", "pypi_read: [admins]"],
+        ),
+        ({"pypi_rights": []}, ["verify may not upload and remove wheelhouse-verify-*", "pypi_rights", "users: [verify]"]),
+        ({"pypi_rights": [RIGHT | {"may": ["upload"]}]}, ["verify may not remove wheelhouse-verify-*"]),
+        ({"pypi_rights": [RIGHT | {"projects": ["wheelhouse-*-x"]}]}, ["verify may not upload and remove"]),
+        ({"pypi_rights": [RIGHT | {"projects": ["*"]}]}, ["verify may upload other projects", "pypi_verify_user"]),
+        ({"pypi_users": [{"name": "verify", "expires": str(TODAY)}]}, ["verify has expired", str(TODAY), "expires"]),
+        ({"pypi_users": [{"name": "verify", "expires": TODAY}]}, ["verify has expired"]),
+        ({"pypi_users": [{"name": "verify", "state": "absent"}]}, ["there is no user verify in pypi_users"]),
+        ({"pypi_verify_user": "nobody"}, ["there is no user nobody in pypi_users", "wheelhouse-verify-*"]),
+    ],
+    ids=str,
+)
+def test_refused(changed: dict, said: list[str]) -> None:
+    """Each in a sentence that says what to change, and where."""
+    (problem,) = found(**changed)
+    assert problem.startswith("pypi_verify_user: ")
+    assert [words for words in said if words not in problem] == []
+
+
+def test_the_role_asks() -> None:
+    """A check that nobody calls finds nothing."""
+    settings = READERS | {"pypi_rights": [RIGHT], "pypi_read": ["admins"]}
+    said = kit.evaluate(kit.trust_as_template("{{ __verify_permission_problems }}"), **settings)
+    assert len(said) == 1
+    assert "may not read" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "authority"),
+    [
+        ({}, "/controller/inventory/ca/pypi.example.com.crt"),
+        ({"pypi_tls": "provided", "pypi_tls_ca": "/c/ca.pem"}, "/c/ca.pem"),
+        ({"pypi_tls": "provided"}, None),
+        ({"pypi_tls": "none", "pypi_tls_ca": "/c/ca.pem"}, None),
+    ],
+    ids=str,
+)
+def test_trust(settings: dict, authority: str | None) -> None:
+    """twine and pip trust the authority that signed the certificate, where the settings say which."""
+    found = kit.evaluate(kit.trust_as_template("{{ __verify_ca_environment }}"), **settings)
+    assert found == ({"REQUESTS_CA_BUNDLE": authority} if authority else {})
