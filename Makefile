@@ -5,6 +5,7 @@ PORT ?=
 PYTHON ?=
 NAME ?=
 SEED ?=
+FOLDER ?= wheels
 # All but the long ones: make faults, make attack.
 SCENARIOS := $(filter-out attack faults,$(notdir $(patsubst %/molecule.yml,%,$(wildcard molecule/*/molecule.yml))))
 
@@ -15,7 +16,7 @@ export PORT PYTHON SEED
 export MOLECULE_COMMAND_BORDERS := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit molecule $(SCENARIOS:%=molecule-%) attack faults bench password requirements clean
+.PHONY: help demo test lint unit molecule $(SCENARIOS:%=molecule-%) attack faults bench password wheels requirements clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z%-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -60,6 +61,9 @@ bench: .venv/made ## Measure the kit beside other set-ups (QUICK=1: little of ev
 
 password: .venv/made ## Ask for a password and print its line for users.yml (NAME=alice)
 	@tools/password '$(NAME)'
+
+wheels: .venv/made ## Download what servers install, for those without a way out (FOLDER=wheels)
+	@tools/wheels '$(FOLDER)'
 
 requirements: .venv/made ## Take the newest versions into requirements.txt and its like
 	@tools/requirements

@@ -28,7 +28,7 @@ def remembered(index: Index) -> list[Path]:
 
 
 def test_nothing_stays(live: Index) -> None:
-    """However often somebody verifies, no list grows: no tombstone, no claim, no name, no page. The audit log has it."""
+    """However often somebody verifies, no list grows: no tombstone, claim, name or page. The audit log has it."""
     assert [path for path in remembered(live) if path.name != "audit-head.json"] == []
     assert live.events() == ["upload", "removed"]
 

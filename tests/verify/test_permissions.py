@@ -41,12 +41,18 @@ def test_fine(changed: dict) -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"pypi_read": ["admins"]}, ["verify may not read", "pypi_read: [admins]", "Add the user to one of the groups"]),
+        (
+            {"pypi_read": ["admins"]},
+            ["verify may not read", "pypi_read: [admins]", "Add the user to one of the groups"],
+        ),
         (
             {"pypi_read": ["admins"], "pypi_allowed_networks": ["10.0.0.0/8"]},
             ["verify may not read", "pypi_read: [admins]"],
         ),
-        ({"pypi_rights": []}, ["verify may not upload and remove wheelhouse-verify-*", "pypi_rights", "users: [verify]"]),
+        (
+            {"pypi_rights": []},
+            ["verify may not upload and remove wheelhouse-verify-*", "pypi_rights", "users: [verify]"],
+        ),
         ({"pypi_rights": [RIGHT | {"may": ["upload"]}]}, ["verify may not remove wheelhouse-verify-*"]),
         ({"pypi_rights": [RIGHT | {"projects": ["wheelhouse-*-x"]}]}, ["verify may not upload and remove"]),
         ({"pypi_rights": [RIGHT | {"projects": ["*"]}]}, ["verify may upload other projects", "pypi_verify_user"]),
