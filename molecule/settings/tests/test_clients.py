@@ -44,7 +44,7 @@ def _public_index(clients, inventory, put, tmp_path_factory):
     tls, own = Path(inventory, "secrets/tls"), tmp_path_factory.mktemp("public")
     request = ["openssl", "req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=public", "-keyout", own / "key"]
     subprocess.run([*request, "-out", own / "request"], check=True, capture_output=True)
-    (own / "names").write_text(f"subjectAltName=DNS:{PUBLIC}\n")
+    (own / "names").write_text(f"subjectAltName=DNS:{PUBLIC}\nauthorityKeyIdentifier=keyid\n")
     sign = ["openssl", "x509", "-req", "-in", own / "request", "-CA", tls / "public.crt", "-CAkey", tls / "public.key"]
     sign += ["-CAcreateserial", "-CAserial", own / "serial", "-days", "2", "-extfile", own / "names"]
     subprocess.run([*sign, "-out", own / "crt"], check=True, capture_output=True)
@@ -143,6 +143,29 @@ def test_poetry_resolves(client, project):
     locked = client.run("cat poetry.lock").stdout
     assert 'name = "elsewhere"' in locked
     assert f'name = "{project.replace("_", "-")}"' in locked
+
+
+@pytest.fixture
+def _system_store(clients, client, inventory, put):
+    """The operating system's store with both authorities, as docs/clients.md says, and without them afterwards."""
+    machine, directory = clients["inside"], "/usr/local/share/ca-certificates"
+    put(machine, f"{directory}/public.crt", Path(inventory, "secrets/tls/public.crt").read_bytes())
+    store, _variables = blocks(section("docs/clients.md", "Trust the server's certificate"))
+    done = client.run(store.replace("pypi.example.com", SERVER))
+    assert done.rc == 0, done.stdout + done.stderr
+    yield
+    machine.check_output(f"rm {directory}/public.crt && update-ca-certificates --fresh 2>&1")
+
+
+@pytest.mark.usefixtures("_public_index", "_system_store")
+@pytest.mark.parametrize("program", INSTALL)
+def test_the_operating_systems_store(client, project, program):
+    """No file is named to pip; a variable tells uv."""
+    _store, variables = blocks(section("docs/clients.md", "Trust the server's certificate"))
+    commands = [line for line in adapted(program, client, project).splitlines() if "_CERT" not in line]
+    done = run(client, f"{VIRTUALENV}{variables}" + only("\n".join(commands), INSTALL[program]))
+    assert done.rc == 0, done.stdout + done.stderr
+    assert client.run("virtualenv/bin/python -c 'import elsewhere'").rc == 0
 
 
 PUBLISH = {

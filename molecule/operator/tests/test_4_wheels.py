@@ -1,0 +1,87 @@
+"""Servers without a way out: wheels collected on a control node, and installed where there is no network."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from shared.deployment import PROJECT
+
+FOLDER = "/root/wheels"
+PINS = PROJECT / "roles/pypiserver/files/requirements.txt"
+# The wheel that only this release needs.
+ITS_OWN = {"debian12.test": "importlib_resources-", "debian13.test": "legacy_cgi-"}
+
+
+def python_of(version: str) -> str | None:
+    """Return a Python of this version on this machine, if there is one."""
+    candidates = [shutil.which(f"python{version}"), *Path.home().glob(f".pyenv/versions/{version}.*/bin/python")]
+    for candidate in filter(None, candidates):
+        if subprocess.run([candidate, "-c", "import ensurepip"], capture_output=True, check=False).returncode == 0:
+            return str(candidate)
+    return None
+
+
+@pytest.fixture(scope="module")
+def folder(node):
+    """What `make wheels` collects on the control node."""
+    done = node.run(f"rm -rf {FOLDER} && make wheels FOLDER={FOLDER}")
+    assert done.rc == 0, done.stdout + done.stderr
+    assert f'pypi_install_folder: "{FOLDER}"' in done.stdout
+    return FOLDER
+
+
+@pytest.fixture
+def _no_way_out(host):
+    """The server reaches its own network and no other."""
+    route = host.check_output("ip route show default")
+    host.check_output("ip route del default")
+    assert host.run("timeout 5 bash -c 'exec 3<>/dev/tcp/192.0.2.1/443'").rc != 0
+    yield
+    host.check_output(f"ip route add {route}")
+
+
+@pytest.mark.usefixtures("_no_way_out")
+def test_release_without_a_network(host, node, server, folder):
+    """A whole release is built from the folder, and the index works with it."""
+    release = host.check_output("readlink -f /opt/pypi/current")
+    host.check_output(f"rm {release}/.complete")
+    failed = node.playbook("site.yml", "--tags", "pypiserver", pypi_install_index="https://192.0.2.1/simple/")
+    assert failed.hosts[server]["failed"] == 1, "the server still reaches an index"
+    run = node.playbook("site.yml", "--tags", "pypiserver", pypi_install_folder=folder)
+    assert run.hosts[server]["failed"] == 0, run.output
+    assert host.file(f"{release}/.complete").exists
+    assert host.run(f"test -e {release}/wheels").rc != 0
+    assert node.playbook("playbooks/verify.yml").code == 0
+
+
+def test_folder_for_another_release(host, node, server, folder):
+    """A wheel that only this server's Python needs is missed before anything is changed, and named."""
+    node.machine.check_output(
+        f"rm -rf {folder}-less && cp -r {folder} {folder}-less && rm {folder}-less/{ITS_OWN[server]}*"
+    )
+    run = node.playbook("site.yml", pypi_install_folder=f"{folder}-less")
+    assert run.hosts == {server: {"changed": 0, "failed": 1}}, run.output
+    assert "Nothing was changed" in run.words
+    assert f"has no wheel of {ITS_OWN[server].strip('-').replace('_', '-')}" in run.words
+    assert host.run("systemctl is-active pypi-application").rc == 0
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
+def test_collected_by_any_python(version, tmp_path):
+    """On this machine: whichever Python collects, each Python installs from the folder without a network."""
+    python = python_of(version)
+    if python is None:
+        pytest.skip(f"this machine has no Python {version}")
+    subprocess.run([python, "-m", "venv", tmp_path / "venv"], check=True)
+    own = tmp_path / "venv/bin/python"
+    subprocess.run([own, "-m", "pip", "install", "--quiet", "packaging"], check=True)
+    subprocess.run([own, PROJECT / "tools/wheels", tmp_path / "wheels"], check=True)
+    for other in filter(None, map(python_of, ("3.11", "3.13"))):
+        home = tmp_path / Path(other).name
+        install = (
+            f"{other} -m venv --clear {home} && {home}/bin/python -I -m pip --isolated install"
+            f" --quiet --no-index --find-links {tmp_path}/wheels --only-binary=:all: --require-hashes -r {PINS}"
+        )
+        subprocess.run(["unshare", "--user", "--map-root-user", "--net", "sh", "-c", install], check=True)
+        subprocess.run([home / "bin/python", "-c", "import pypiserver"], check=True)
