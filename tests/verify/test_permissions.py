@@ -3,7 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from support import kit, load
+from support import ROOT, kit, load
+from wheelhouse.reserved import RESERVED
 
 problems = load("roles/verify/filter_plugins/permissions.py").permission_problems
 
@@ -92,3 +93,14 @@ def test_trust(settings: dict, authority: str | None) -> None:
     """twine and pip trust the authority that signed the certificate, where the settings say which."""
     found = kit.evaluate(kit.trust_as_template("{{ __verify_ca_environment }}"), **settings)
     assert found == ({"REQUESTS_CA_BUNDLE": authority} if authority else {})
+
+
+def test_the_reserved_names_are_the_same_everywhere() -> None:
+    """The application forgets them, the site does not redirect them, the role makes them, the user may have them."""
+    pattern = load("roles/verify/filter_plugins/permissions.py").RESERVED
+    assert f"{RESERVED}*" == pattern
+    assert kit.read_yaml("roles/apache/vars/main.yml")["__apache_private_names"].count(f"'{pattern}'") == 1
+    assert RESERVED in (ROOT / "roles/verify/tasks/prepare.yml").read_text(encoding="utf-8")
+    assert [right["projects"] for right in kit.sample()["pypi_rights"] if right.get("users") == ["verify"]] == [
+        [pattern]
+    ]
