@@ -7,7 +7,8 @@ from support.readme import blocks, section
 
 DOCUMENT = "docs/another-repository.md"
 OTHER = "/root/other"
-ROLES = sorted(path.name for path in (PROJECT / "roles").iterdir())
+# pypi comes with each of them.
+ROLES = sorted({path.name for path in (PROJECT / "roles").iterdir()} - {"pypi"})
 SITE = yaml.safe_load((PROJECT / "site.yml").read_text(encoding="utf-8"))[0]
 
 
@@ -51,13 +52,23 @@ def test_the_documents_play(node, server):
     assert run.hosts == {server: {"changed": 0, "failed": 0}}, run.output
 
 
-@pytest.mark.usefixtures("_single_roles")
-@pytest.mark.parametrize("directory", [OTHER, "/root/wheelhouse"], ids=["another repository", "this repository"])
-@pytest.mark.parametrize("role", sorted({*ROLES} - {"pypi"}))
-def test_role_alone(node, server, role, directory):
-    """Each role by itself, in a playbook below playbooks/: it finds its settings, templates and modules."""
+def alone(role: str) -> dict:
+    """Return a play of one role."""
     play = {key: SITE[key] for key in ("hosts", "become", "gather_subset")} | {"roles": [role]}
-    play |= {"become": False} if role == "verify" else {}
-    node.write(f"{directory}/playbooks/alone.yml", yaml.safe_dump([play]))
-    run = node.playbook("playbooks/alone.yml", directory=directory)
+    return play | ({"become": False} if role == "verify" else {})
+
+
+@pytest.mark.usefixtures("_single_roles")
+@pytest.mark.parametrize("role", ROLES)
+def test_role_alone(node, server, role):
+    """Each role by itself, in a playbook of the other repository: it finds its settings, templates and modules."""
+    node.write(f"{OTHER}/playbooks/alone.yml", yaml.safe_dump([alone(role)]))
+    run = node.playbook("playbooks/alone.yml", directory=OTHER)
+    assert run.hosts == {server: {"changed": 0, "failed": 0}}, run.output
+
+
+def test_plays_below_playbooks(node, server):
+    """In this repository, too, with a play of each role."""
+    node.write("/root/wheelhouse/playbooks/alone.yml", yaml.safe_dump([alone(role) for role in ROLES]))
+    run = node.playbook("playbooks/alone.yml")
     assert run.hosts == {server: {"changed": 0, "failed": 0}}, run.output
