@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wheelhouse.application import create
+from wheelhouse.settings import Settings
 
 from support.archives import fitting
 from support.pages import make_directories, write_settings
@@ -88,7 +89,7 @@ class Index:
             group = next((settings[key] for key in ("limits", "admission") if name in settings[key]), settings)
             group[name] = value
         self.settings.write_text(json.dumps(settings))
-        self.application = create(str(self.settings))
+        self.application = create(Settings.load(self.settings))
 
     @property
     def data(self) -> Path:

@@ -11,7 +11,7 @@ SERVICES = sorted(path.name.removesuffix(".j2") for path in (ROOT / UNITS).glob(
 SANDBOX = f"{UNITS}/pypi-.service.d/sandbox.conf.j2"
 # Settings that are lists: each line adds to them, and an empty one clears them (systemd.exec(5)).
 LISTS = {"RestrictAddressFamilies", "InaccessiblePaths", "SystemCallFilter", "ReadWritePaths", "ExecStartPre"}
-LISTS |= {"ExecStart", "ExecReload", "Environment", "CapabilityBoundingSet", "AmbientCapabilities"}
+LISTS |= {"ExecStart", "ExecStartPost", "ExecReload", "Environment", "CapabilityBoundingSet", "AmbientCapabilities"}
 
 Unit = dict[str, dict[str, list[str]]]
 
@@ -123,7 +123,9 @@ def test_secrets_are_out_of_reach(name: str) -> None:
 @pytest.mark.parametrize("name", ["pypi-application.service", "pypi-application-proxy.service"])
 def test_services_do_not_start_without_their_network_namespace(name: str) -> None:
     """On the server's own loopback every local user could connect, and claim to be anybody."""
-    (check,) = alone(name)["ExecStartPre"]
+    check, _ = alone(name)["ExecStartPre"]
+    # Not preceded by "-": a failure keeps the service from starting.
+    assert check.startswith("+/bin/sh")
     assert "/proc/self/ns/net" in check
     assert "/proc/1/ns/net" in check
 
@@ -145,7 +147,7 @@ def test_application_is_run_by_its_unit() -> None:
     """The unit runs the configuration that the kit writes, which names files where the unit makes directories."""
     found = alone("pypi-application.service", pypi_config_dir="/a/etc")
     assert found["ExecStart"] == ["/usr/sbin/apache2 -D FOREGROUND -f /a/etc/application.conf"]
-    test, reload = found["ExecReload"]
+    test, _, reload, _ = found["ExecReload"]
     assert test == "/usr/sbin/apache2 -t -f /a/etc/application.conf"
     assert "-USR1 $MAINPID" in reload
     (pid_file,) = parse(kit.render(APPLICATION)).values("PidFile")
@@ -167,7 +169,7 @@ def test_apache_starts_the_application() -> None:
     assert set(unit["Unit"]["Wants"][0].split()) == {"pypi-application-proxy.socket", "pypi-application.service"}
     assert "Requires" not in unit["Unit"]
     assert unit["Unit"]["StartLimitIntervalSec"] == ["0"]
-    assert unit["Service"] == {"Restart": ["always"], "RestartSec": ["1"]}
+    assert (unit["Service"]["Restart"], unit["Service"]["RestartSec"]) == (["always"], ["1"])
     application = read(f"{UNITS}/pypi-application.service.j2")["Unit"]
     assert application["PartOf"] == ["apache2.service"]
     assert application["Before"] == ["apache2.service"]
@@ -188,3 +190,17 @@ def test_directories_in_run_are_the_same_after_a_boot() -> None:
                 if str(found["path"]).startswith("/run/"):
                     by_tasks[str(found["path"])] = (int(found["mode"], 8), found["owner"], found["group"])
     assert by_tasks == at_boot
+
+
+@pytest.mark.parametrize(
+    ("template", "reload"),
+    [("apache2.service.d/pypi.conf.j2", "apachectl graceful"), ("pypi-application.service.j2", "kill -USR1 $MAINPID")],
+)
+def test_reloads_count_when_they_have_worked(template: str, reload: str) -> None:
+    """The digests are computed before the files are read, and kept after that: systemd stops at the first failure."""
+    lines = read(f"{UNITS}/{template}")["Service"]["ExecReload"]
+    before, (commit,) = lines[:-1], lines[-1:]
+    assert reload in before[-1]
+    assert not before[-1].startswith("-")
+    assert re.fullmatch(r"-\+?/usr/local/sbin/pypi-state prepare \S+ reload", before[-2])
+    assert re.fullmatch(r"-\+?/usr/local/sbin/pypi-state commit \S+", commit)

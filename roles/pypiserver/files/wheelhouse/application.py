@@ -38,9 +38,9 @@ UPLOADS = ("/", "/legacy", "/legacy/")
 HEALTH = "/-/health"
 
 
-def create(settings_file: str) -> Callable[[dict, Callable], Iterable[bytes]]:
-    """Make the WSGI application (PEP 3333) from the kit's settings file."""
-    held = Held(Settings.load(settings_file))
+def create(settings: Settings) -> Callable[[dict, Callable], Iterable[bytes]]:
+    """Make the WSGI application (PEP 3333)."""
+    held = Held(settings)
     settings = held.settings
     places = settings.places
     audit = Audit(settings.audit, settings.audit_head)

@@ -96,8 +96,13 @@ class Settings:
 
     @classmethod
     def load(cls, path: str | Path) -> "Settings":
-        """Read a JSON file. Raises OSError, ValueError or KeyError if it does not hold what it must."""
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        """Read a JSON file. Raises OSError and what parse raises."""
+        return cls.parse(Path(path).read_text(encoding="utf-8"))
+
+    @classmethod
+    def parse(cls, text: str) -> "Settings":
+        """Read JSON. Raises ValueError or KeyError if it does not hold what it must."""
+        found = json.loads(text)
         paths = {name: Path(found[name]) for name in ("data", "pages", "rights", "yanked", "audit", "early_answers")}
         return cls(
             **paths,

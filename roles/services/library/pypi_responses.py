@@ -1,0 +1,126 @@
+#!/usr/bin/python
+"""Ansible module: check how a web server on the host itself responds."""
+
+import base64
+import http.client
+import secrets
+import ssl
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: pypi_responses
+short_description: Check how a web server on the host itself responds
+description:
+  - Sends requests to 127.0.0.1 and compares the status codes of the responses with the expected ones. Repeats those
+    that differ until they are as expected, since a reload takes effect a moment after it is reported, or until the
+    time is over.
+  - Does not verify the certificate, which is not made for 127.0.0.1.
+options:
+  scheme: {type: str, required: true, choices: [http, https], description: The scheme of the URL.}
+  port: {type: int, required: true, description: The TCP port.}
+  host: {type: str, required: true, description: The server name, sent in the Host header and for TLS (SNI).}
+  timeout: {type: int, default: 60, description: How many seconds to repeat requests for.}
+  requests:
+    description: The requests.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      path: {type: str, required: true, description: The path of the URL.}
+      method: {type: str, default: GET, description: The method.}
+      wrong_password:
+        type: bool
+        default: false
+        description: Whether to send a login that does not exist.
+      status: {type: list, elements: int, required: true, description: The expected status codes.}
+"""
+
+REQUEST = {
+    "path": {"type": "str", "required": True},
+    "method": {"type": "str", "default": "GET"},
+    "wrong_password": {"type": "bool", "default": False},
+    "status": {"type": "list", "elements": "int", "required": True},
+}
+SECONDS_BETWEEN = 1
+# Of an unexpected response, so many characters are shown.
+EXCERPT = 300
+HINT = "For the reason, see on the host: journalctl --unit pypi-application, Apache's error log, wheelhouse check"
+
+
+class ServerConnection(http.client.HTTPSConnection):
+    """A TLS connection to 127.0.0.1 that names the server it wants (SNI), and does not verify the certificate."""
+
+    def __init__(self, host: str, port: int, timeout: float) -> None:
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        super().__init__("127.0.0.1", port, timeout=timeout, context=context)
+        self._server_name = host
+
+    def connect(self) -> None:
+        """Connect, and begin TLS."""
+        http.client.HTTPConnection.connect(self)
+        self.sock = self._context.wrap_socket(self.sock, server_hostname=self._server_name)
+
+
+def respond(scheme: str, port: int, host: str, request: dict) -> tuple[int, str]:
+    """Send a request. Return the status code and the body. Raises OSError or http.client.HTTPException."""
+    headers = {"Host": host, "Connection": "close"}
+    if request["wrong_password"]:
+        login = f"{secrets.token_hex(8)}:{secrets.token_hex(8)}"
+        headers["Authorization"] = "Basic " + base64.b64encode(login.encode()).decode()
+    if scheme == "https":
+        connection = ServerConnection(host, port, timeout=30)
+    else:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request(request["method"], request["path"], headers=headers)
+        response = connection.getresponse()
+        return response.status, response.read(EXCERPT).decode(errors="replace")
+    finally:
+        connection.close()
+
+
+def problem(scheme: str, port: int, host: str, request: dict) -> str:
+    """Send a request. Return how the response differs from the expected one, in a sentence; empty if it does not."""
+    login = " with a wrong password" if request["wrong_password"] else ""
+    asked = f"{request['method']} {request['path']}{login}: expected {' or '.join(map(str, request['status']))}"
+    try:
+        status, body = respond(scheme, port, host, request)
+    except (OSError, http.client.HTTPException) as error:
+        return f"{asked}, got no response: {error}"
+    return "" if status in request["status"] else f"{asked}, got {status}: {' '.join(body.split())}"
+
+
+def main() -> None:
+    """Send all requests, and repeat those with unexpected responses until the time is over."""
+    module = AnsibleModule(
+        argument_spec={
+            "scheme": {"type": "str", "required": True, "choices": ["http", "https"]},
+            "port": {"type": "int", "required": True},
+            "host": {"type": "str", "required": True},
+            "timeout": {"type": "int", "default": 60},
+            "requests": {"type": "list", "elements": "dict", "required": True, "options": REQUEST},
+        },
+        supports_check_mode=True,
+    )
+    server = [module.params[name] for name in ("scheme", "port", "host")]
+    left, problems = module.params["requests"], []
+    end = time.monotonic() + module.params["timeout"]
+    while left:
+        found = [(request, problem(*server, request)) for request in left]
+        left = [request for request, reason in found if reason]
+        problems = [reason for _, reason in found if reason]
+        if not left or time.monotonic() >= end:
+            break
+        time.sleep(SECONDS_BETWEEN)
+    if problems:
+        heading = f"The index did not answer as the settings say for {module.params['timeout']} seconds:"
+        module.fail_json(msg="\n".join([heading, *problems, HINT]))
+    module.exit_json(changed=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""The trial of a release before it is taken into use."""
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support import WHEELHOUSE
+from support.web import Index
+from wheelhouse import trial
+
+
+def attempt(index: Index, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Run the trial with the index's settings. Returns its exit status."""
+    monkeypatch.setattr("sys.stdin", io.StringIO(index.settings.read_text()))
+    return trial.main()
+
+
+def test_works(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A release that answers may be used."""
+    assert attempt(index, monkeypatch) == 0
+
+
+def test_without_data(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A data directory that is not mounted, and pages that are not written yet, say nothing about the release."""
+    (index.data / ".wheelhouse").unlink()
+    assert attempt(index, monkeypatch) == 0
+
+
+def test_broken(index: Index, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    """An application that answers with an error is not used, and the message says with which."""
+
+    def application(_environ: dict, start_response: object) -> list[bytes]:
+        start_response("500 Internal Server Error", [])
+        return [b"broken"]
+
+    monkeypatch.setattr(trial, "create", lambda _settings: application)
+    assert attempt(index, monkeypatch) == 1
+    assert capsys.readouterr().err == "The application responds to /-/health with 500 Internal Server Error: broken\n"
+
+
+@pytest.mark.parametrize("settings", ["", "{}", '{"data": 1}'])
+def test_settings_that_it_cannot_read(settings: str) -> None:
+    """They end the trial, and so the run, before the switch."""
+    command = [sys.executable, "-m", "wheelhouse.trial"]
+    done = subprocess.run(
+        command, input=settings, cwd=Path(WHEELHOUSE).parent, check=False, capture_output=True, text=True
+    )
+    assert done.returncode != 0
