@@ -32,7 +32,6 @@ SURROUNDINGS = {
     "__pypi_host": {"package_lists": True},
     "__apache_public_index": {"stdout": "https://public.example/simple/"},
     "__pypiserver_found": {"build": "0123456789ab"},
-    "__pypiserver_found": {"build": "0123456789ab"},
     "__verify_dir": "/tmp/verify",  # noqa: S108  (a name, and nothing is there)
     "__verify_password": "a password",
 }

@@ -1,0 +1,93 @@
+"""A run is never green while the index is dead: it repairs a damaged server, or it fails and says what is wrong."""
+
+import shutil
+
+import pytest
+from shared.deployment import PROJECT, ansible_playbook
+
+# What happens to a server, as shell commands.
+DAMAGE = {
+    "the libraries of the release are lost": ["rm -r $(readlink -f /opt/pypi/current)/lib"],
+    "everything else": [
+        "echo 'raise RuntimeError' >>/opt/pypi/current/application/wheelhouse/application.py",
+        "rm -r /var/lib/pypi/pages",
+        "sed -i 's/Require valid-user/Require all granted/' /etc/apache2/sites-available/pypi.conf",
+        "systemctl reload apache2",
+        "systemctl disable --now pypi-pages.timer pypi-pages.path pypi-application-proxy.socket 2>&1",
+    ],
+}
+
+
+@pytest.fixture(scope="module", params=DAMAGE)
+def repaired(request, deployed, servers, deploy):
+    """Damage all servers in a way, and run the kit. Returns the run."""
+    assert deployed[1].code == 0
+    for host in servers.values():
+        for command in DAMAGE[request.param]:
+            host.check_output(command)
+        # What is in memory still works, and hides the damage.
+        host.check_output("systemctl restart pypi-application || true")
+    return deploy()
+
+
+def test_the_run_repairs_it(repaired, deploy, unchanged):
+    """It says that it has changed something, and the next one has nothing to do."""
+    assert repaired.code == 0, repaired.output
+    assert all(counts["changed"] > 0 for counts in repaired.hosts.values())
+    again = deploy()
+    assert again.hosts == unchanged, again.changes
+
+
+@pytest.mark.usefixtures("repaired")
+def test_it_works_again(publish, ask):
+    """Reads, uploads and the password are as the settings say."""
+    assert publish("2.0").status == 200
+    assert ask("/-/health").status == 200
+    assert ask("/simple/").status == 401
+    assert ask("/simple/acme-demo/", user="alice").status == 200
+
+
+@pytest.fixture(scope="module")
+def broken_release(deployed, inventory, servers, tmp_path_factory):
+    """A run with an application that cannot start, then one with the right one."""
+    assert deployed[1].code == 0
+    kit = tmp_path_factory.mktemp("kit")
+    for name in ("roles", "templates", "site.yml"):
+        (shutil.copytree if (PROJECT / name).is_dir() else shutil.copy)(PROJECT / name, kit / name)
+    with (kit / "roles/pypiserver/files/wheelhouse/application.py").open("a", encoding="utf-8") as file:
+        file.write("\nraise RuntimeError('this release is broken')\n")
+    before = {server: host.check_output("readlink /opt/pypi/current") for server, host in servers.items()}
+    run = ansible_playbook(inventory, str(kit / "site.yml"))
+    after = {server: host.check_output("readlink /opt/pypi/current") for server, host in servers.items()}
+    return run, before == after
+
+
+def test_a_broken_release_is_not_taken_into_use(broken_release, publish, deploy, unchanged):
+    """The run fails with the reason, and the release before it goes on serving."""
+    run, same = broken_release
+    assert run.code != 0
+    assert "RuntimeError: this release is broken" in run.output
+    assert same
+    assert publish("2.0").status == 200
+    again = deploy()
+    assert again.hosts == unchanged, again.changes
+
+
+@pytest.fixture
+def _audit_log_not_writable(deployed, servers):
+    """What no run repairs: the audit log's file system is read-only."""
+    assert deployed[1].code == 0
+    for host in servers.values():
+        host.check_output("mount --bind /var/log/pypi/audit /var/log/pypi/audit")
+        host.check_output("mount -o remount,ro,bind /var/log/pypi/audit")
+    yield
+    for host in servers.values():
+        host.check_output("umount /var/log/pypi/audit")
+
+
+@pytest.mark.usefixtures("_audit_log_not_writable")
+def test_a_dead_index_fails_the_run(deploy):
+    """Each run ends with requests to the index, and fails where the answers are not those that the settings say."""
+    run = deploy()
+    assert run.code != 0
+    assert "GET /-/health: expected 200, got 503: The audit log cannot be written" in run.words
