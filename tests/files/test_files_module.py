@@ -205,3 +205,13 @@ def test_check_mode_only_tells_of_links(server: Server) -> None:
     assert result["changed_paths"] == [str(server.home / name) for name in ("old", "current", "a/new")]
     assert (server.home / "current").readlink() == Path("1")
     assert sorted(path.name for path in server.home.iterdir()) == ["current", "old"]
+
+
+def test_first_content_of_a_file_that_is_kept(server: Server) -> None:
+    """A file that is restored only where it is missing."""
+    key = {"path": "key", "keep": True, "mode": "0600", "content": "restored"}
+    assert server.run(files=[key])["changed"]
+    assert (server.home / "key").read_text() == "restored"
+    (server.home / "key").write_text("new")
+    assert not server.run(files=[key])["changed"]
+    assert (server.home / "key").read_text() == "new"

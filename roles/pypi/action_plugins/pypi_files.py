@@ -24,10 +24,11 @@ class ActionModule(ActionBase):
     def _with_content(self, file: dict, task_vars: dict) -> dict:
         """The same file with what is to be in it."""
         about = {name: value for name, value in file.items() if name not in ("src", "template")}
-        if file.get("keep"):
+        if file.get("keep") and not file.keys() & {"src", "template"}:
             return about
         if "src" in file:
-            path = self._find_needle("files", file["src"])
+            # Decrypted, if it is encrypted with ansible-vault.
+            path = self._loader.get_real_file(self._find_needle("files", file["src"]))
             return about | {"content": Path(path).read_text(encoding="utf-8")}
         template = f"{TEMPLATES}{file.get('template', file['path'])}.j2"
         lookup = lookup_loader.get("ansible.builtin.template", loader=self._loader, templar=self._templar)

@@ -38,6 +38,26 @@ def name_problems(settings: dict) -> list[str]:
     ]
 
 
+def domain_problems(settings: dict) -> list[str]:
+    """RFC 5280, section 4.2.1.10: a domain stands for itself and for all names in it."""
+    domains = [str(domain) for domain in settings["pypi_tls_domains"]]
+    problems = [
+        f"pypi_tls_domains: {domain!r} is not a valid domain name. Write a name such as example.com, which stands for "
+        "all names in it."
+        for domain in domains
+        if not is_host_name(domain)
+    ]
+    if problems or not domains or settings["pypi_tls"] != "self_signed":
+        return problems
+    ends = tuple(f".{domain.lower()}" for domain in domains)
+    return [
+        f"pypi_tls_domains: {name!r} is a name of the server and in none of these domains: {', '.join(domains)}. "
+        "Add its domain, or leave the setting empty."
+        for name in (settings["pypi_server_name"], *settings["pypi_server_aliases"])
+        if not f".{name.lower()}".endswith(ends)
+    ]
+
+
 def url_problems(settings: dict) -> list[str]:
     url = settings["pypi_url"]
     scheme = "http or https" if settings["pypi_tls"] == "none" else "https"
@@ -135,8 +155,8 @@ def address_problems(settings: dict) -> list[str]:
 
     settings: all of the kit's settings by name, of the types in meta/argument_specs.yml.
     """
-    checks = (name_problems, url_problems, upstream_problems, port_problems, network_problems, access_problems)
-    return [problem for check in (*checks, path_problems) for problem in check(settings)]
+    checks = (name_problems, domain_problems, url_problems, upstream_problems, port_problems, network_problems)
+    return [problem for check in (*checks, access_problems, path_problems) for problem in check(settings)]
 
 
 class FilterModule:

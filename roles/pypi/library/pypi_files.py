@@ -38,7 +38,7 @@ options:
       path: {type: path, required: true, description: Where it is.}
       template: {type: path, description: The path below templates/, if it is another than path.}
       src: {type: path, description: A file of the role.}
-      keep: {type: bool, default: false, description: Whether what is in it stays. A missing one is empty.}
+      keep: {type: bool, default: false, description: Whether a file that exists keeps its content.}
       content: {type: str, description: What is in it. Not given in tasks, where src or a template is.}
       mode: {type: str, default: "0644", description: Its mode in octal.}
       owner: {type: str, default: root, description: Its owner.}
