@@ -76,6 +76,14 @@ def wanted(inventory, client_of, servers, put):
     return wanted
 
 
+def test_dry_run_of_the_first_deployment(deploy, servers):
+    """On fresh hosts a dry run gets to its end, and changes nothing."""
+    run = deploy("--check")
+    assert run.code == 0, run.output
+    for host in servers.values():
+        assert not host.file("/etc/pypi").exists
+
+
 def test_first_deployment(deployed, deploy, unchanged):
     """Every run but the last was killed. The servers are then as after one run, and another one has nothing to do."""
     interruptions, run = deployed

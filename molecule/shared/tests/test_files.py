@@ -93,7 +93,7 @@ def test_one_release_is_current(host, settings):
     """A release is switched by one link."""
     current = host.file(f"{settings['pypi_program_dir']}/current")
     assert current.is_symlink
-    assert host.file(f"{current.linked_to}/.complete").exists
+    assert host.file(f"{current.linked_to}/manifest.json").exists
     leftovers = [f"{current.linked_to}/{name}" for name in ("pip.conf", "install-ca.crt", "wheels")]
     assert not any(host.file(path).exists for path in leftovers), "these may hold a password"
 
