@@ -4,14 +4,7 @@ from pathlib import Path
 
 import pytest
 from support import kit
-
-SETTINGS_FILE = "roles/pypi/tasks/settings.yml"
-
-
-def problems(**changed: object) -> list[str]:
-    """Return what the task in the role finds wrong, by its own expression."""
-    task = next(task for task in kit.tasks(SETTINGS_FILE) if "__pypi_problems" in task.get("vars", {}))
-    return kit.evaluate(task["vars"]["__pypi_problems"], **task["vars"], **changed)
+from support.preflight import problems
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,8 @@ SURROUNDINGS = {
     "playbook_dir": str(ROOT),
     "role_path": str(ROOT / "roles/pypi"),
     "ansible_managed": "Ansible managed",
+    "ansible_run_tags": ["all"],
+    "ansible_skip_tags": [],
     "ansible_search_path": [str(ROOT / "roles" / role) for role in ROLES] + [str(ROOT)],
     "ansible_facts": {"python_version": "3.11.2", "distribution": "Debian", "distribution_major_version": "12"},
     "__pypi_host": {"package_lists": True},

@@ -116,6 +116,15 @@ def test_data_that_is_not_mounted(refused):
     assert "Mount the one that belongs there" in run.words
 
 
+@pytest.mark.usefixtures("unharmed")
+def test_accounts_need_none_of_it(deploy, servers):
+    """People are locked out at once, and not when a certificate is renewed or a disk is back."""
+    settings, _ = BAD["missing certificate"]
+    run = deploy("--tags", "accounts", "--extra-vars", json.dumps(settings | {"pypi_data_is_mount": True}))
+    assert run.code == 0, run.output
+    assert run.hosts == {server: {"changed": 0, "failed": 0} for server in servers}
+
+
 @pytest.mark.parametrize(
     ("directives", "reason"),
     [

@@ -1,0 +1,107 @@
+"""Each tag checks what it needs: a person can be locked out whatever else is wrong."""
+
+from pathlib import Path
+
+import pytest
+from support import control, kit
+from support.preflight import problems
+
+ROLES = ["packages", "pypiserver", "accounts", "tls", "apache"]
+NO_CERTIFICATE = {
+    "pypi_tls": "provided",
+    "pypi_tls_certificate": "/nowhere.crt",
+    "pypi_tls_private_key": "/nowhere.key",
+}
+
+SETTINGS = "pypi_users: [{name: alice}]\n" + "".join(f"{name}: {value}\n" for name, value in NO_CERTIFICATE.items())
+
+# Tags given with --tags and --skip-tags, and the roles that such a run applies.
+APPLIED = [
+    (["all"], [], ROLES),
+    (["tagged"], [], ROLES),
+    (["accounts"], [], ["accounts"]),
+    (["tls", "apache"], [], ["tls", "apache"]),
+    (["always", "accounts"], [], ["accounts"]),
+    (["always"], [], []),
+    (["all"], ["tls"], ["packages", "pypiserver", "accounts", "apache"]),
+    (["accounts", "tls"], ["tls"], ["accounts"]),
+    # A tag of the playbook that imports site.yml: all of it is applied.
+    (["index"], [], ROLES),
+    (["index", "accounts"], [], ROLES),
+]
+
+
+def when(file: str, name: str) -> str:
+    """Return the condition of a task as one expression."""
+    task = next(task for task in kit.tasks(Path("roles/pypi/tasks") / file) if task["name"] == name)
+    conditions = task["when"] if isinstance(task["when"], list) else [task["when"]]
+    return " and ".join(f"({condition})" for condition in conditions)
+
+
+def runs(file: str, name: str, *tags: str, **changed: object) -> bool:
+    """Whether a task of the role runs with these tags."""
+    expression = kit.trust_as_template(f"{{{{ {when(file, name)} }}}}")
+    return kit.evaluate(expression, ansible_run_tags=list(tags), **changed)
+
+
+@pytest.mark.parametrize(("run", "skip", "applied"), APPLIED)
+def test_applied_roles(run: list[str], skip: list[str], applied: list[str]) -> None:
+    """A tag that is not the kit's own tells nothing, so everything is checked."""
+    expression = kit.trust_as_template("{{ __pypi_applied }}")
+    assert sorted(kit.evaluate(expression, ansible_run_tags=run, ansible_skip_tags=skip)) == sorted(applied)
+
+
+def test_all_roles_have_a_tag() -> None:
+    """What is not listed is never checked for."""
+    roles = kit.read_yaml("site.yml")[0]["roles"]
+    tagged = [role["role"] for role in roles if "always" not in role["tags"]]
+    assert tagged == ROLES
+    assert [role["tags"] for role in roles if role["role"] in ROLES] == [[role] for role in ROLES]
+
+
+@pytest.mark.parametrize("tag", ["packages", "pypiserver", "accounts", "apache"])
+def test_certificate_is_not_needed(tag: str) -> None:
+    """Only the role tls copies the files."""
+    assert problems(**kit.sample() | NO_CERTIFICATE, ansible_run_tags=[tag]) == []
+
+
+@pytest.mark.parametrize("tags", [["all"], ["tls"], ["accounts", "tls"], ["index"]])
+def test_certificate_is_needed(tags: list[str]) -> None:
+    """A run that would copy the files checks them."""
+    assert "/nowhere.crt is not there" in problems(**kit.sample() | NO_CERTIFICATE, ansible_run_tags=tags)[0]
+
+
+def test_settings_are_checked_with_each_tag() -> None:
+    """A mistake in the settings is reported at once, not by the next whole run."""
+    for tag in ROLES:
+        assert problems(**kit.sample() | {"pypi_server_name": "no_name"}, ansible_run_tags=[tag])
+
+
+MOUNT = ("host.yml", "host | See whether the data's file system is mounted")
+LOST = ("host.yml", "host | Refuse to start over where the data has gone")
+FOUND = {"__pypi_found": {"files": [{"path": "/etc/pypi/settings.json"}]}}
+
+
+@pytest.mark.parametrize(
+    ("task", "needed_by", "given"),
+    [
+        (("host.yml", "host | Check its ports"), {"packages", "apache"}, {}),
+        (MOUNT, {"pypiserver"}, {"pypi_data_is_mount": True}),
+        (LOST, {"pypiserver"}, FOUND),
+    ],
+    ids=["ports", "mount", "lost data"],
+)
+def test_checks_of_the_host(task: tuple[str, str], needed_by: set[str], given: dict) -> None:
+    """A taken port stops who starts Apache; missing data stops who writes them."""
+    if task == LOST:
+        given = given | {"__pypi_found_paths": ["/etc/pypi/settings.json"]}
+    assert {tag for tag in ROLES if runs(*task, tag, **given)} == needed_by
+    assert runs(*task, "all", **given)
+
+
+@pytest.mark.parametrize(("options", "refused"), [(["--tags", "accounts"], False), ([], True)], ids=str)
+def test_real_runs(tmp_path: Path, options: list[str], refused: bool) -> None:
+    """It keeps nobody from being locked out. What passes the checks ends at a host that cannot be reached."""
+    run = control.playbook("site.yml", "-i", control.inventory(tmp_path, SETTINGS), *options)
+    assert ("/nowhere.crt is not there" in run.words) is refused
+    assert ("UNREACHABLE" in run.output) is not refused
