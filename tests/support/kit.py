@@ -70,7 +70,7 @@ def default_names() -> list[str]:
 
 def specs() -> dict[str, dict]:
     """Return the specification of each setting."""
-    return read_yaml(SPECS)["argument_specs"]["main"]["options"]
+    return read_yaml(SPECS)["argument_specs"]["all_settings"]["options"]
 
 
 def sample() -> dict[str, Any]:

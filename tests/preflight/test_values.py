@@ -1,0 +1,85 @@
+"""Types, choices and keys: what Ansible's own check would refuse is refused, in one line for each problem."""
+
+from pathlib import Path
+
+import pytest
+from support import control, kit, load, preflight, short
+
+problems = load("roles/pypi/filter_plugins/values.py").type_problems
+
+USER = {"name": "alice"}
+RIGHT = {"users": ["alice"], "may": ["upload"], "projects": ["*"]}
+
+# What is given, and what the message must say: where, the value received, what is allowed.
+WRONG = [
+    ({"pypi_tls": "letsencrypt"}, ["pypi_tls: 'letsencrypt'", "self_signed, provided, none"]),
+    ({"pypi_access": "both"}, ["pypi_access: 'both'", "all, any"]),
+    ({"pypi_upstream": "proxy"}, ["pypi_upstream: 'proxy'", "none, redirect"]),
+    ({"pypi_https_port": "https"}, ["pypi_https_port: 'https'", "whole number"]),
+    ({"pypi_timeout": 1.5}, ["pypi_timeout: 1.5", "whole number"]),
+    ({"pypi_timeout": True}, ["pypi_timeout: True", "whole number"]),
+    ({"pypi_timeout": [60]}, ["pypi_timeout: ", "whole number"]),
+    ({"pypi_bcrypt_cost": 3}, ["pypi_bcrypt_cost: 3", "4, 5, 6"]),
+    ({"pypi_bcrypt_cost": "21"}, ["pypi_bcrypt_cost: '21'", "4, 5, 6"]),
+    ({"pypi_data_is_mount": "perhaps"}, ["pypi_data_is_mount: 'perhaps'", "true or false"]),
+    ({"pypi_data_is_mount": []}, ["pypi_data_is_mount: ", "true or false"]),
+    ({"pypi_users": [{"password": "canary"}]}, ["pypi_users, entry 1", "'name' is missing"]),
+    ({"pypi_users": [USER, USER | {"passwd": "canary"}]}, ["pypi_users, entry 2", "'passwd'", "Is password meant?"]),
+    ({"pypi_users": [USER | {"zzz": "canary"}]}, ["pypi_users, entry 1", "'zzz'", "name, password, password_hash"]),
+    ({"pypi_users": ["alice"]}, ["pypi_users, entry 1", "keys and values"]),
+    ({"pypi_users": USER}, ["pypi_users: ", "a list"]),
+    ({"pypi_users": [USER | {"state": "gone"}]}, ["pypi_users, entry 1, state: 'gone'", "present, absent"]),
+    ({"pypi_users": [USER | {"password": 1234567}]}, ["pypi_users, entry 1, password", "text in quotes"]),
+    ({"pypi_users": [USER | {"expires": None}]}, ["pypi_users, entry 1, expires", "after the colon"]),
+    ({"pypi_rights": [RIGHT | {"may": ["yank"]}]}, ["pypi_rights, entry 1, may, entry 1: 'yank'", "upload, remove"]),
+    ({"pypi_rights": [{"users": ["alice"], "projects": ["*"]}]}, ["pypi_rights, entry 1", "'may' is missing"]),
+    ({"pypi_yanked": [{"project": "foo", "version": "1.0", "because": "x"}]}, ["pypi_yanked, entry 1", "'because'"]),
+    ({"pypi_yanked": [{"project": "foo"}]}, ["pypi_yanked, entry 1", "'version' is missing"]),
+]
+
+RIGHTS = [
+    {"pypi_https_port": "8443", "pypi_timeout": 60, "pypi_bcrypt_cost": "12"},
+    {"pypi_data_is_mount": "yes", "pypi_data_is_new": "false"},
+    {"pypi_users": [USER | {"expires": "2027-01-01", "state": "absent", "groups": ["admins"]}]},
+    {"pypi_rights": [RIGHT | {"may": ["upload", "remove"]}]},
+    {"pypi_read": ["admins"]},
+]
+
+
+def found(**given: object) -> list[str]:
+    """Return what is wrong with settings."""
+    return problems(kit.settings(**given), kit.specs())
+
+
+@pytest.mark.parametrize(("given", "said"), WRONG, ids=short)
+def test_refused(given: dict, said: list[str]) -> None:
+    """One line, with the place, the value received and those allowed; nothing of what may be secret."""
+    (line,) = found(**given)
+    assert [words for words in said if words not in line] == []
+    assert "canary" not in line
+    assert "1234567" not in line
+
+
+@pytest.mark.parametrize("given", RIGHTS, ids=short)
+def test_accepted(given: dict) -> None:
+    """Numbers and truth values may be text: on the command line (-e) they always are."""
+    assert found(**given) == []
+
+
+@pytest.mark.parametrize("given", [given for given, _ in WRONG] + RIGHTS, ids=short)
+def test_nothing_is_let_through_that_ansible_refuses(given: dict) -> None:
+    """The kit's check replaces Ansible's, and is stricter."""
+    assert found(**given) or not preflight.ansible_validator().validate(kit.settings(**given)).error_messages
+
+
+def test_real_run(tmp_path: Path) -> None:
+    """Only the problems are printed: Ansible's own check printed the whole specification, 295 lines."""
+    settings = "pypi_tls: letsencrypt\npypi_timeout: soon\npypi_users: [{name: alice, passwd: canary}]\n"
+    run = control.playbook("site.yml", "-i", control.inventory(tmp_path, settings))
+    _, _, message = run.output.partition("FAILED! =>")
+    lines = [line for line in message.partition("PLAY RECAP")[0].splitlines() if line.strip()]
+    assert run.code != 0
+    assert "argument_spec" not in run.output
+    assert "canary" not in run.output
+    assert len(run.output.splitlines()) < 40, run.output
+    assert sum(line.lstrip().startswith("- ") for line in lines) == 4, lines
