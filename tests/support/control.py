@@ -62,6 +62,15 @@ def inventory(directory: Path, settings: str = "", connection: str = UNREACHABLE
     return directory
 
 
+def inventory_warnings(directory: Path) -> str:
+    """Return what Ansible complains of when it reads an inventory with an ansible.cfg that says nothing."""
+    config = directory.parent / "foreign.cfg"
+    config.write_text("[defaults]\n")
+    command = [sys.executable, "-m", "ansible", "inventory", "-i", directory, "--list"]
+    environment = os.environ | {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(config)}
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stderr
+
+
 def interpreters() -> dict[int, Path]:
     """Return the Pythons of this machine that can make virtualenvs, by their minor version."""
     found = {sys.version_info.minor: Path(sys.executable)}

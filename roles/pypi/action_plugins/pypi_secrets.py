@@ -1,0 +1,88 @@
+"""Keeps the directory in which the control node has its secrets out of git."""
+
+import os
+import shlex
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+IGNORE_EVERYTHING = "*"
+# Comments, which Ansible reads as an empty inventory: it warns of a directory in which there is none.
+README = "# Passwords and keys that were generated. Back them up; they belong in no git repository.\n"
+OWN = (".gitignore", "README", "passwords/README")
+VAULT = b"$ANSIBLE_VAULT;"
+# As many names as a message lists.
+LISTED = 3
+
+
+def tracked_files(directory: Path) -> list[str]:
+    """Return the names, below a directory, of what git tracks there. Without git or a repository there are none."""
+    existing = next(path for path in (directory, *directory.parents) if path.is_dir())
+    # A git hook that runs Ansible sets variables that name its own repository.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    inside = os.path.relpath(directory, existing)
+    command = ["git", "-C", existing, "ls-files", "-z", "--", inside]
+    try:
+        finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return []
+    return [os.path.relpath(name, inside) for name in finished.stdout.split("\0") if name]
+
+
+def is_encrypted(path: Path) -> bool:
+    """Whether a file is encrypted with ansible-vault."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(VAULT)) == VAULT
+    except OSError:
+        return False
+
+
+def tracked_problem(directory: Path) -> str | None:
+    """Return what is wrong if git tracks secrets of a directory."""
+    names = [name for name in tracked_files(directory) if name not in OWN and not is_encrypted(directory / name)]
+    if not names:
+        return None
+    count = f"{len(names)} file{'s' if len(names) > 1 else ''}"
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return (
+        f"Nothing was changed. pypi_secrets_dir: git tracks {count} in {directory}, which is for passwords and keys: "
+        f"{', '.join(names[:LISTED])}{more}. Take them out of git "
+        f"(git rm -r --cached {shlex.quote(str(directory))}) and commit that. "
+        "Whoever has the repository knows them: delete the files, and the next run generates others. "
+        "Or name another directory."
+    )
+
+
+class ActionModule(ActionBase):
+    """Refuse secrets that git tracks, then create the directory and have git ignore it. It contacts no host."""
+
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict | None = None) -> dict:
+        super().run(tmp, task_vars)
+        directory = Path(self._loader.path_dwim(self._task.args["path"]))
+        if problem := tracked_problem(directory):
+            raise AnsibleActionFail(problem)
+        missing = self._missing(directory)
+        if not self._task.check_mode:
+            for path in (directory, directory / "passwords"):
+                path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for path, text in missing.items():
+                path.touch(mode=0o600)
+                path.write_text(text, encoding="utf-8")
+        return {"changed": bool(missing), "changed_paths": [str(path) for path in missing]}
+
+    def _missing(self, directory: Path) -> dict[Path, str]:
+        """Return what the kit's own files lack: {path: text}."""
+        missing = {path: README for name in OWN[1:] if not (path := directory / name).exists()}
+        gitignore = directory / OWN[0]
+        with suppress(FileNotFoundError):
+            before = gitignore.read_text(encoding="utf-8")
+            if IGNORE_EVERYTHING in before.splitlines():
+                return missing
+            return missing | {gitignore: before.rstrip("\n") + f"\n{IGNORE_EVERYTHING}\n"}
+        return missing | {gitignore: f"{IGNORE_EVERYTHING}\n"}
