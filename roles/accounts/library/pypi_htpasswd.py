@@ -45,8 +45,14 @@ options:
       expires: {description: The day (YYYY-MM-DD) from which on the user is refused., type: str}
       groups: {description: Not used here., type: list, elements: str}
       state: {description: Not used here., type: str}
+  secrets_dir:
+    description:
+      - On the control node, the directory with the generated passwords (passwords/<name>.txt) and the fingerprint key.
+      - Missing ones are generated, except in check mode. The password of a user whom this run removes is moved to
+        passwords/.removed/, unless another host of the inventory has the user.
+    type: path
   made_up:
-    description: Passwords, by name, for users who come with neither password nor hash.
+    description: Passwords, by name, for users who come with neither password nor hash. Read from secrets_dir.
     type: dict
     default: {}
   cost:
@@ -54,9 +60,8 @@ options:
     type: int
     default: 12
   fingerprint_key:
-    description: The secret that the fingerprints are made with.
+    description: The secret that the fingerprints are made with. Read from secrets_dir.
     type: str
-    required: true
 """
 
 EXAMPLES = r"""
@@ -66,7 +71,7 @@ EXAMPLES = r"""
     users:
       - {name: alice, password: correct horse}
       - {name: bob, password_hash: $2y$12$..., expires: 2027-01-01}
-    fingerprint_key: a long random string
+    secrets_dir: "{{ inventory_dir }}/secrets"
     mode: "0640"
 """
 
@@ -74,6 +79,8 @@ RETURN = r"""
 added: {description: Names of new users., type: list, returned: always}
 removed: {description: Names of users who are gone., type: list, returned: always}
 changed_users: {description: Names of users whose hash or day is new., type: list, returned: always}
+generated: {description: Names of users whose password was generated., type: list, returned: always}
+retired: {description: Names of removed users whose generated password was moved away., type: list, returned: always}
 """
 
 
