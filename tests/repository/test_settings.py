@@ -33,7 +33,7 @@ def users() -> list[Path]:
 def names_in(path: Path) -> set[str]:
     """Return the names in a file that look like settings."""
     found = set(NAME.findall(path.read_text(encoding="utf-8")))
-    return {name for name in found if not name.endswith("_problems")} - OTHERS
+    return {name for name in found if not name.endswith(("_problems", "_warnings"))} - OTHERS
 
 
 def test_specs_are_defaults() -> None:

@@ -1,10 +1,16 @@
 """What can be wrong with a certificate and its private key."""
 
-from datetime import UTC, datetime
+import ssl
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+ORDINALS = ("first", "second", "third", "fourth")
+# A new certificate takes some companies weeks.
+WARN_BEFORE = timedelta(days=30)
 
 
 def covers(certificate: x509.Certificate, name: str) -> bool:
@@ -81,6 +87,69 @@ def certificate_problems(settings: dict, certificate_text: str, key_text: str) -
     return problems
 
 
+def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether a certificate names another as its issuer and is signed with its key."""
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def trusted_authorities() -> list[x509.Certificate]:
+    """Return the authorities that this machine trusts."""
+    return [x509.load_der_x509_certificate(der) for der in ssl.create_default_context().get_ca_certs(binary_form=True)]
+
+
+def chain_warnings(chain: list[x509.Certificate]) -> list[str]:
+    """Return the first place where a chain of certificates breaks, if any."""
+    for number, (certificate, issuer) in enumerate(pairwise(chain), start=1):
+        if not is_issued_by(certificate, issuer):
+            place = ORDINALS[number] if number < len(ORDINALS) else "next"
+            return [
+                f"the {place} certificate in the file, {issuer.subject.rfc4514_string()}, did not issue the one before "
+                f"it. Clients need that of {certificate.issuer.rfc4514_string()} there, and others after it."
+            ]
+    (first, *others) = chain
+    if others or first.issuer == first.subject or any(is_issued_by(first, one) for one in trusted_authorities()):
+        return []
+    return [
+        f"it comes with no intermediate, and this machine does not trust its issuer, {first.issuer.rfc4514_string()}. "
+        "Unless all clients do, append that certificate to the file: without it they cannot verify the server's."
+    ]
+
+
+def expiry_warnings(chain: list[x509.Certificate]) -> list[str]:
+    """Return which certificates of a chain end soon. That the first one has ended is an error, and no warning."""
+    warnings = []
+    for number, certificate in enumerate(chain):
+        end = certificate.not_valid_after_utc
+        left = end - datetime.now(UTC)
+        days = "less than a day" if left.days < 1 else f"{left.days} more day{'s' if left.days > 1 else ''}"
+        if number and left < timedelta():
+            warnings.append(f"{certificate.subject.rfc4514_string()} in the file expired on {end:%Y-%m-%d}. Renew it.")
+        elif timedelta() <= left < WARN_BEFORE:
+            warnings.append(
+                f"{certificate.subject.rfc4514_string()} is valid for {days}, until {end:%Y-%m-%d}. Renew it."
+            )
+    return warnings
+
+
+def certificate_warnings(certificate_text: str) -> list[str]:
+    """Return one line for each thing that works, but not for all clients or not for long.
+
+    certificate_text: as for certificate_problems, which reports what is no certificate at all.
+    """
+    try:
+        chain = x509.load_pem_x509_certificates(certificate_text.encode())
+    except ValueError:
+        return []
+    return [f"pypi_tls_certificate: {warning}" for warning in chain_warnings(chain) + expiry_warnings(chain)]
+
+
 class FilterModule:
     def filters(self) -> dict:
-        return {"pypi_certificate_problems": certificate_problems}
+        return {
+            "pypi_certificate_problems": certificate_problems,
+            "pypi_certificate_warnings": certificate_warnings,
+        }
