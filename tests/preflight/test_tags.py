@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from support import control, kit
-from support.preflight import problems
+from support.preflight import problems, runs
 
 ROLES = ["packages", "pypiserver", "accounts", "tls", "apache"]
 NO_CERTIFICATE = {
@@ -29,19 +29,6 @@ APPLIED = [
     (["index"], [], ROLES),
     (["index", "accounts"], [], ROLES),
 ]
-
-
-def when(file: str, name: str) -> str:
-    """Return the condition of a task as one expression."""
-    task = next(task for task in kit.tasks(Path("roles/pypi/tasks") / file) if task["name"] == name)
-    conditions = task["when"] if isinstance(task["when"], list) else [task["when"]]
-    return " and ".join(f"({condition})" for condition in conditions)
-
-
-def runs(file: str, name: str, *tags: str, **changed: object) -> bool:
-    """Whether a task of the role runs with these tags."""
-    expression = kit.trust_as_template(f"{{{{ {when(file, name)} }}}}")
-    return kit.evaluate(expression, ansible_run_tags=list(tags), **changed)
 
 
 @pytest.mark.parametrize(("run", "skip", "applied"), APPLIED)

@@ -18,6 +18,19 @@ def found(variable: str, **changed: object) -> list[str]:
     return kit.evaluate(task["vars"][variable], **task["vars"], **changed)
 
 
+def when(file: str, name: str) -> str:
+    """Return the condition of a task as one expression."""
+    task = next(task for task in kit.tasks(f"roles/pypi/tasks/{file}") if task["name"] == name)
+    conditions = task["when"] if isinstance(task["when"], list) else [task["when"]]
+    return " and ".join(f"({condition})" for condition in conditions)
+
+
+def runs(file: str, name: str, *tags: str, **changed: object) -> bool:
+    """Whether a task of the role runs with these tags."""
+    expression = kit.trust_as_template(f"{{{{ {when(file, name)} }}}}")
+    return kit.evaluate(expression, ansible_run_tags=list(tags), **changed)
+
+
 def ansible_validator() -> ArgumentSpecValidator:
     """Return what Ansible itself would check settings with."""
     return ArgumentSpecValidator({name: _without_descriptions(spec) for name, spec in kit.specs().items()})

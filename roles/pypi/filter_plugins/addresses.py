@@ -159,6 +159,25 @@ def address_problems(settings: dict) -> list[str]:
     return [problem for check in (*checks, access_problems, path_problems) for problem in check(settings)]
 
 
+def network_warnings(connection: str, networks: list[str]) -> list[str]:
+    """Return a warning if the networks that may use the index are without the client of an SSH connection.
+
+    connection: the variable SSH_CONNECTION as sshd sets it on the host; anything else means that it is unknown.
+    networks: pypi_allowed_networks, which have been checked.
+    """
+    try:
+        address = ipaddress.ip_address((connection.split() or [""])[0].partition("%")[0])
+    except ValueError:
+        return []
+    address = getattr(address, "ipv4_mapped", None) or address
+    if any(address in ipaddress.ip_network(network) for network in networks):
+        return []
+    return [
+        f"pypi_allowed_networks: this connection comes from {address}, which is in none of {', '.join(networks)}: "
+        "clients there, and playbooks/verify.yml, are answered with 403. Add it, unless that is meant."
+    ]
+
+
 class FilterModule:
     def filters(self) -> dict:
-        return {"pypi_address_problems": address_problems}
+        return {"pypi_address_problems": address_problems, "pypi_network_warnings": network_warnings}
