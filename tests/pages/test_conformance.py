@@ -47,7 +47,7 @@ def facts(package: DistributionPackage) -> dict:
 def test_both_forms_say_the_same(entries: list, yanked: dict) -> None:
     """Which form a client takes must not decide what it installs."""
     in_json, in_html = from_json(entries, yanked), from_html(entries, yanked)
-    assert in_json.repository_version == in_html.repository_version == "1.1"
+    assert in_json.repository_version == in_html.repository_version == "1.4"
     assert [facts(package) for package in in_json.packages] == [facts(package) for package in in_html.packages][::-1]
     assert len(in_json.packages) == len(entries)
 
@@ -90,4 +90,4 @@ def test_root() -> None:
     in_json = IndexPage.from_json_data(json.loads(render.root_json(names)))
     in_html = IndexPage.from_html(render.root_html(names).decode())
     assert in_json.projects == in_html.projects == names
-    assert in_json.repository_version == in_html.repository_version == "1.1"
+    assert in_json.repository_version == in_html.repository_version == "1.4"

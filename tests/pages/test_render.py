@@ -67,7 +67,7 @@ def test_project_json() -> None:
     """PEP 691 and PEP 700: what must be there is there, each in its form, and nothing that has no value."""
     wheel = entry(requires_python=">=3.8", metadata_sha256=sha256(b"metadata"))
     assert as_json(wheel, entry("foo-0.9.tar.gz")) == {
-        "meta": {"api-version": "1.1"},
+        "meta": {"api-version": "1.4"},
         "name": "foo",
         "versions": ["0.9", "1.0"],
         "files": [
@@ -91,6 +91,21 @@ def test_project_json() -> None:
     }
 
 
+def test_json_has_no_former_name_of_the_metadata() -> None:
+    """PEP 714: pip 22.3 to 23.1, and Debian 12 has one of them, fails at any page that has it."""
+    (file,) = as_json(entry(metadata_sha256=sha256(b"metadata")))["files"]
+    assert [key for key in file if "metadata" in key] == ["core-metadata"]
+
+
+def test_every_project_is_active() -> None:
+    """PEP 792: a project without a status is active, and no page has what API 1.2 and 1.3 added, which is optional."""
+    page = as_json(entry())
+    assert page.keys() == {"meta", "name", "versions", "files"}
+    assert page["meta"].keys() == {"api-version"}
+    assert "provenance" not in page["files"][0]
+    assert not [name for name in as_html(entry()).meta if name.startswith("pypi:project-status")]
+
+
 def test_versions_are_unique() -> None:
     """PEP 700: no version twice, however many files it has."""
     page = as_json(entry(), entry("foo-1.0.tar.gz"), entry("foo-1.0-1-py3-none-any.whl"), entry("foo-1.1.tar.gz"))
@@ -100,17 +115,17 @@ def test_versions_are_unique() -> None:
 def test_root() -> None:
     """PEP 691 and PEP 503: every project once, by its normalised name, with a link to its page."""
     assert json.loads(render.root_json(["foo", "bar-2"])) == {
-        "meta": {"api-version": "1.1"},
+        "meta": {"api-version": "1.4"},
         "projects": [{"name": "bar-2"}, {"name": "foo"}],
     }
     page = Reader(render.root_html(["foo", "bar-2"]))
     assert page.anchors == [({"href": "bar-2/"}, "bar-2"), ({"href": "foo/"}, "foo")]
-    assert page.meta["pypi:repository-version"] == "1.1"
+    assert page.meta["pypi:repository-version"] == "1.4"
 
 
 def test_nothing_yet() -> None:
     """The first page of a new index is one that programs can read."""
-    assert json.loads(render.root_json([])) == {"meta": {"api-version": "1.1"}, "projects": []}
+    assert json.loads(render.root_json([])) == {"meta": {"api-version": "1.4"}, "projects": []}
     assert Reader(render.root_html([])).anchors == []
     assert "0 projects" in Reader(render.landing({}, URL)).shown
 
@@ -119,13 +134,14 @@ def test_project_html() -> None:
     """PEP 503 with PEP 592, 629, 714: a link per file, whose text is its name, with the marks of the others."""
     wheel = entry(requires_python=">=3.8,<4", metadata_sha256=sha256(b"metadata"))
     page = as_html(wheel, entry("foo-0.9.tar.gz"), yanked={"0.9": ""})
-    assert page.meta["pypi:repository-version"] == "1.1"
+    assert page.meta["pypi:repository-version"] == "1.4"
     assert page.anchors == [
         (
             {
                 "href": f"../../packages/foo-1.0-py3-none-any.whl#sha256={sha256(b'foo-1.0-py3-none-any.whl')}",
                 "data-requires-python": ">=3.8,<4",
                 "data-core-metadata": f"sha256={sha256(b'metadata')}",
+                "data-dist-info-metadata": f"sha256={sha256(b'metadata')}",
             },
             "foo-1.0-py3-none-any.whl",
         ),

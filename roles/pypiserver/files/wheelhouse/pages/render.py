@@ -1,7 +1,7 @@
 """The text of the pages.
 
 A project's page and the root list come as HTML (PEP 503, with the marks of PEP 592, 629, 658, 714) and as JSON
-(PEP 691, PEP 700). The same input gives the same bytes.
+(PEP 691, PEP 700, PEP 792). The same input gives the same bytes.
 """
 
 import json
@@ -15,8 +15,10 @@ from packaging.version import Version
 from wheelhouse.pages.record import Entry
 from wheelhouse.pages.yanks import same_for_all_spellings
 
-# PEP 700 needs it; PEP 629 has it in HTML, too.
-API_VERSION = "1.1"
+# The newest version of the API, in HTML (PEP 629) and JSON. What a page must have is served: versions and sizes since
+# 1.1 (PEP 700). What 1.2 (PEP 708, tracks), 1.3 (PEP 740, provenance) and 1.4 (PEP 792, status) added is optional. No
+# project tracks another, attestations are rejected, and every project is active, which is what no status means.
+API_VERSION = "1.4"
 
 # The end of the year 9999, in nanoseconds since 1970.
 LAST_TIME = 253_402_300_799_999_999_999
@@ -117,6 +119,7 @@ def project_json(project: str, entries: Iterable[Entry], yanked: Mapping[str, st
         }
         if entry.requires_python is not None:
             file["requires-python"] = entry.requires_python
+        # Without its former name, dist-info-metadata: pip 22.3 to 23.1 fail at it in JSON (PEP 714), Debian 12's too.
         if entry.metadata_sha256 is not None:
             file["core-metadata"] = {"sha256": entry.metadata_sha256}
         if (reason := reason_of(entry, yanked)) is not None:
@@ -144,7 +147,9 @@ def anchor(entry: Entry, yanked: Mapping[str, str]) -> str:
     if entry.requires_python is not None:
         attributes["data-requires-python"] = entry.requires_python
     if entry.metadata_sha256 is not None:
-        attributes["data-core-metadata"] = f"sha256={entry.metadata_sha256}"
+        # And under its former name, for older clients (PEP 714).
+        for name in ("data-core-metadata", "data-dist-info-metadata"):
+            attributes[name] = f"sha256={entry.metadata_sha256}"
     if (reason := reason_of(entry, yanked)) is not None:
         attributes["data-yanked"] = reason
     text = " ".join(f'{name}="{escape(value)}"' for name, value in attributes.items())
