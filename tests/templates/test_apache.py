@@ -295,10 +295,22 @@ def test_pages_are_files(path: str) -> None:
         ("/-/health", True),
         ("/-/style.css", True),
         ("/-/landing", False),
+        ("/foo/", True),
+        ("/Foo.Bar_baz/", True),
+        ("/RPC2/", True),
+        ("/foo", False),
+        ("/foo/bar/", False),
+        ("/.foo/", False),
+        ("/_foo/", False),
+        ("/foo-/", False),
+        ("/fo o/", False),
+        ("/packages/", False),
+        ("//foo/", False),
+        ("/-/foo/", False),
+        ("/-/project/foo", False),
         ("/simple/foo/bar", False),
         ("/simple/foo.json", True),  # a project in another spelling, and no file
         ("/simple/../records/foo.json", False),
-        ("/packages/", False),
         ("/packages/.hidden.whl", False),
         ("/packages/a/b.whl", False),
         ("/packages/foo.html", False),
@@ -383,6 +395,49 @@ def test_does_not_normalise_without_end(path: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/foo/", "foo"),
+        ("/Foo.Bar_baz/", "foo-bar-baz"),
+        ("/A--b/", "a-b"),
+        ("/simple-foo/", "simple-foo"),
+        ("/Simple/", "simple"),
+        ("/simple.foo/", "simple-foo"),
+        ("/packages2/", "packages2"),
+        ("/" + "a." * 30 + "a/", "a-" * 30 + "a"),
+    ],
+)
+@pytest.mark.parametrize(
+    "changed", [{}, {"pypi_read": "anyone"}, {"pypi_allowed_networks": NETWORKS, "pypi_upstream": "redirect"}], ids=str
+)
+def test_index_urls_without_simple(changed: dict, path: str, name: str) -> None:
+    """pypiserver took its root for an index URL. Who may read is redirected, and nobody else, at our own URL."""
+    host = index(**changed)
+    outcome = fetch(path, **changed)
+    assert (outcome.kind, outcome.target) == ("pass", f"/-/project/{name}")
+    assert rules(host, outcome.target) == rules(host, f"/simple/{name}/")
+    assert [s.values("AllowMethods") for s in covering(host, outcome.target) if s.values("AllowMethods")] == [["GET"]]
+    (section,) = [s for s in covering(host, outcome.target) if s.values("Redirect")]
+    assert compiled(section.argument).search(outcome.target)["project"] == name
+    assert section.values("Redirect") == ["301 https://pypi.example.com/simple/%{env:MATCH_PROJECT}/"]
+    for missing in (".wheelhouse", ".complete"):
+        assert fetch(path, missing=(missing,), **changed).status == 503
+
+
+@pytest.mark.parametrize("path", [*PATHS, "/simple", "/packages/", "/-/", "/-/project/foo", "/index.html"])
+def test_index_urls_without_simple_shadow_nothing(path: str) -> None:
+    """What has an address of its own is not taken for a project."""
+    for method in ("GET", "HEAD", "POST"):
+        assert not fetch(path, method).target.startswith("/-/project")
+
+
+@pytest.mark.parametrize("path", ["/" + "a." * 31 + "a/", "/" + "a.-" * 2000 + "a/", "/" + "a_" * 2000 + "a/"])
+def test_index_urls_without_simple_end(path: str) -> None:
+    """The same limit holds as for other spellings of a project's name."""
+    assert fetch(path).status == 404
+
+
+@pytest.mark.parametrize(
     ("changed", "url", "private"),
     [
         ({}, None, []),
@@ -406,7 +461,7 @@ def test_redirects_to_upstream(changed: dict, url: str | None, private: list[str
     host = index(**changed)
     absent = ("/projects/other.html", "/projects/other.gone")
     elsewhere = fetch("/simple/other/", missing=absent, **changed)
-    sections = [s for s in host.all("LocationMatch") if s.values("Redirect")]
+    sections = [s for s in host.all("LocationMatch") if s.values("Redirect") and "upstream" in s.argument]
     if url is None:
         assert elsewhere.kind == "file"
         assert sections == []

@@ -35,6 +35,13 @@ WAYS = [
             variables={"PIP_INDEX_URL": "{url_with_login}simple/"},
         ),
         Way(f"{name}, pip.conf", f"{pip} install --target here", files={".config/pip/pip.conf": PIP_CONF}),
+        # As clients of pypiserver may have it.
+        Way(f"{name}, URL without simple/", f"{pip} install --target here --index-url {{url_with_login}}"),
+        Way(
+            f"{name}, URL without simple/, netrc",
+            f"{pip} install --target here --index-url {{url}}",
+            files={".netrc": NETRC},
+        ),
     )
 ] + [
     Way(
@@ -43,6 +50,7 @@ WAYS = [
         files={".config/pip/pip.conf": PIP_CONF},
     ),
     Way("uv, URL", f"{UV} --default-index {{url_with_login}}simple/"),
+    Way("uv, URL without simple/", f"{UV} --default-index {{url_with_login}}"),
     Way("uv, netrc", f"{UV} --default-index {{url}}simple/", files={".netrc": NETRC}),
     Way(
         "uv, environment",

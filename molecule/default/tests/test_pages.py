@@ -45,6 +45,10 @@ NAMES = [
     ("/simple/Acme-Pages/", "/simple/acme-pages/"),
     ("/simple/acme_pages/", "/simple/acme-pages/"),
     ("/simple/ACME.-_.pages", "/simple/acme-pages/"),
+    # pypiserver took its root for an index URL as well.
+    ("/acme-pages/", "/simple/acme-pages/"),
+    ("/ACME.-_.pages/", "/simple/acme-pages/"),
+    ("/never-here/", "/simple/never-here/"),
 ]
 
 FILE = "acme_pages-1.0-py3-none-any.whl"
@@ -78,6 +82,16 @@ def test_name(ask, path, leads_to):
     """People write names as they like."""
     answer = ask(path, user="verify")
     assert (answer.status, answer.headers["location"].split(".test", 1)[-1]) == (301, leads_to)
+
+
+@pytest.mark.parametrize("path", ["/acme-pages/", "/never-here/"])
+def test_index_url_without_simple(ask, path):
+    """It leads to the index's own URL, whatever Host says, after a login, and for reading only."""
+    moved = ask(path, "--header", "Host: evil.example", user="verify")
+    assert moved.status == 301
+    assert "evil" not in moved.headers["location"]
+    assert ask(path).status == 401
+    assert ask(path, "--request", "PUT", user="verify").status == 405
 
 
 def test_unchanged(ask):
