@@ -65,6 +65,26 @@ WRONG = [
     ({"pypi_allowed_networks": ["10.0.0.0/0.255.255.255"]}, ["pypi_allowed_networks"]),
     ({"pypi_allowed_networks": ["fe80::1%eth0"]}, ["pypi_allowed_networks"]),
     ({"pypi_trusted_proxies": ["proxy"]}, ["pypi_trusted_proxies", "'proxy'", "such as"]),
+    (
+        {"pypi_health_networks": ["10.0.0.1/8"], "pypi_allowed_networks": ["192.0.2.0/24"]},
+        ["pypi_health_networks", "10.0.0.1/8", "write 10.0.0.0/8"],
+    ),
+    (
+        {"pypi_health_networks": ["monitor"], "pypi_allowed_networks": ["192.0.2.0/24"]},
+        ["pypi_health_networks", "'monitor'", "such as"],
+    ),
+    (
+        {"pypi_health_networks": ["10.0.0.0/8"]},
+        ["pypi_health_networks", "10.0.0.0/8", "has no effect", "pypi_allowed_networks is empty", "Take it out"],
+    ),
+    (
+        {
+            "pypi_health_networks": ["10.0.0.0/8"],
+            "pypi_allowed_networks": ["192.0.2.0/24"],
+            "pypi_access": "any",
+        },
+        ["pypi_health_networks", "has no effect", "pypi_access is 'any'", "pypi_access: all"],
+    ),
     ({"pypi_access": "any"}, ["pypi_access", "no networks are named", "pypi_allowed_networks"]),
     (
         {"pypi_access": "any", "pypi_read": "anyone", "pypi_allowed_networks": ["10.0.0.0/8"]},
@@ -98,6 +118,8 @@ RIGHT = [
     {"pypi_http_port": "8080", "pypi_https_port": 65535},
     {"pypi_allowed_networks": ["10.0.0.0/8", "203.0.113.7", "2001:db8::/32", "::1"]},
     {"pypi_trusted_proxies": ["192.0.2.1", "2001:db8::1"]},
+    {"pypi_health_networks": ["192.0.2.9", "2001:db8::/32"], "pypi_allowed_networks": ["10.0.0.0/8"]},
+    {"pypi_health_networks": [], "pypi_access": "any", "pypi_allowed_networks": ["10.0.0.0/8"]},
     {"pypi_access": "any", "pypi_allowed_networks": ["10.0.0.0/8"]},
     {"pypi_access": "any", "pypi_allowed_networks": ["10.0.0.0/8"], "pypi_read": ["admins"]},
     {"pypi_upstream_url": ""},

@@ -9,7 +9,7 @@ from re import _constants as opcodes
 from re import _parser as regex_parser
 
 import pytest
-from support import kit
+from support import ROOT, kit
 from support.apache import APPLICATION, PORTS, SITE, Section, parse
 from support.rewrite import Outcome, compiled, respond, rules_of
 
@@ -104,10 +104,74 @@ def test_all_else_is_closed(changed: dict, path: str) -> None:
     assert rules(index(**changed), path) == ["all denied"]
 
 
-def test_health_needs_no_login() -> None:
+HEALTH = ["/-/health", "/-/health/reads", "/-/health/uploads"]
+READS = "/usr/local/share/pypi/reads-"
+
+
+@pytest.mark.parametrize("path", HEALTH)
+def test_health_needs_no_login(path: str) -> None:
     """Whoever watches the server has no account, but does not come from anywhere, either."""
-    assert rules(index(), "/-/health") == ["all granted"]
-    assert rules(index(pypi_allowed_networks=NETWORKS), "/-/health") == ["local", IP]
+    assert rules(index(), path) == ["all granted"]
+    assert rules(index(pypi_allowed_networks=NETWORKS), path) == ["local", IP]
+    assert rules(index(pypi_allowed_networks=NETWORKS, pypi_access="any"), path) == ["all granted"]
+    (section,) = [s for s in covering(index(), path) if s.values("AllowMethods")]
+    assert section.values("AllowMethods") == ["GET"]
+    assert "unset Authorization" in section.values("RequestHeader")
+
+
+@pytest.mark.parametrize("path", HEALTH)
+def test_health_from_other_networks(path: str) -> None:
+    """Monitors outside the allowed networks may ask for health, and for nothing else."""
+    changed = {"pypi_allowed_networks": NETWORKS, "pypi_health_networks": ["192.0.2.9", "203.0.113.0/24"]}
+    host = index(**changed)
+    assert rules(host, path) == ["local", IP, "ip 192.0.2.9 203.0.113.0/24"]
+    mentions = [s.argument for s in host.sections if any("192.0.2.9" in str(rule) for rule in outline(s))]
+    assert mentions == ["/-/health"]
+    assert rules(index(pypi_health_networks=[]), path) == ["all granted"]
+
+
+@pytest.mark.parametrize(
+    ("missing", "answer"),
+    [
+        ((), "ready"),
+        (("/a/data/.wheelhouse",), "no-data"),
+        (("/a/data/packages",), "no-data"),
+        (("/a/pages/projects/.complete",), "no-pages"),
+        (("/a/data/.wheelhouse", "/a/pages/projects/.complete"), "no-data"),
+        (("/opt/pypi/current/bin/python", "/opt/pypi/current/lib", "pypi.wsgi"), "ready"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("upstream", ["none", "redirect"])
+def test_health_of_reads(missing: tuple[str, ...], answer: str, upstream: str) -> None:
+    """Apache tells by itself whether reads work, without the application, and never says so of reads that are 503."""
+    places = {"pypi_data_dir": "/a/data", "pypi_pages_dir": "/a/pages", "pypi_upstream": upstream}
+    outcome = fetch("/-/health/reads", "GET", missing, **places)
+    assert (outcome.target, outcome.handler) == (f"{READS}{answer}.asis", "send-as-is")
+    reads = fetch("/simple/foo/", "GET", missing, **places)
+    assert reads.status == 200 or answer != "ready"
+
+
+@pytest.mark.parametrize(("name", "status"), [("ready", "200 OK"), ("no-data", "503 "), ("no-pages", "503 ")])
+def test_health_of_reads_is_in_files(name: str, status: str) -> None:
+    """mod_asis serves them: a status, headers, and one line that names the part which is not ready."""
+    text = (ROOT / f"roles/apache/files/www/reads-{name}.asis").read_text(encoding="ascii")
+    head, _, body = text.partition("\n\n")
+    assert head.splitlines()[0].startswith(f"Status: {status}")
+    assert "Content-Type: text/plain" in head
+    assert body.count("\n") == 1
+    assert (body == "ready\n") is (name == "ready")
+    assert body == "ready\n" or body.startswith("not ready: ")
+
+
+def test_health_of_uploads() -> None:
+    """The application knows, and where it cannot, that is an answer as well."""
+    outcome = fetch("/-/health/uploads")
+    assert outcome.target == "unix:/run/pypi-application.sock|http://application/-/health/uploads?"
+    assert fetch("/-/health/uploads", "GET", ("/a/data/.wheelhouse",), pypi_data_dir="/a/data").kind == "proxy"
+    assert fetch("/-/health/uploads", "GET", ("pypi.wsgi",)).status == 503
+    said = [line for s in covering(index(), "/-/health/uploads") for line in s.values("ErrorDocument")]
+    assert said == [r'503 "not ready: application: it does not answer\n"']
 
 
 @pytest.mark.parametrize("aliases", [[], ["a.example.com", "b.example.com"]])
@@ -293,6 +357,10 @@ def test_pages_are_files(path: str) -> None:
         ("/packages/foo-1.0.zip", True),
         ("/packages/foo-1.0-py3-none-any.whl.metadata", True),
         ("/-/health", True),
+        ("/-/health/reads", True),
+        ("/-/health/uploads", True),
+        ("/-/health/", False),
+        ("/-/health/disk", False),
         ("/-/style.css", True),
         ("/-/landing", False),
         ("/foo/", True),

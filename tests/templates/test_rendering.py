@@ -41,6 +41,7 @@ VARIANTS = {
     "anyone": {"pypi_read": "anyone"},
     "groups read": {"pypi_read": ["admins", "publishers"], "pypi_users": USERS},
     "networks": {"pypi_allowed_networks": ["10.0.0.0/8", "2001:db8::/32"]},
+    "health networks": {"pypi_allowed_networks": ["10.0.0.0/8"], "pypi_health_networks": ["192.0.2.9", "::1"]},
     "networks or login": {"pypi_allowed_networks": ["10.0.0.0/8"], "pypi_access": "any"},
     "networks, anyone": {"pypi_allowed_networks": ["10.0.0.0/8"], "pypi_read": "anyone"},
     "proxies": {"pypi_trusted_proxies": ["192.0.2.1", "2001:db8::1"]},

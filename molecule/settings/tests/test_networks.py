@@ -84,7 +84,18 @@ HEALTH = [
     ("either.test", "inside", 200),
     ("either.test", "outside", 200),
     ("anyone.test", "inside", 200),
-    ("anyone.test", "outside", 403),
+    # Outside the allowed networks, and inside pypi_health_networks.
+    ("anyone.test", "outside", 200),
+    ("anyone.test", "proxy", 403),
+]
+
+# The header that the proxy of anyone.test sends, and the status of health.
+FORWARDED_HEALTH = [
+    ("203.0.113.34", 200),
+    ("203.0.113.50", 200),
+    ("2001:db8:2::7", 200),
+    ("203.0.113.51", 403),
+    ("203.0.113.50, 203.0.113.51", 403),
 ]
 
 
@@ -111,9 +122,24 @@ def test_forwarded(request_from, server, where, forwarded, status):
 
 
 @pytest.mark.parametrize(("server", "where", "status"), HEALTH)
-def test_health(request_from, server, where, status):
+@pytest.mark.parametrize("path", ["-/health", "-/health/reads", "-/health/uploads"])
+def test_health(request_from, server, where, status, path):
     """Without a login, but not for the whole world where the index itself is not."""
-    assert request_from(where, server, "-/health").status == status
+    assert request_from(where, server, path).status == status
+
+
+@pytest.mark.parametrize(("forwarded", "status"), FORWARDED_HEALTH)
+def test_health_by_way_of_the_proxy(request_from, forwarded, status):
+    """The monitor's own address counts, as the proxy tells it; nobody else can claim it."""
+    header = ["--header", f"X-Forwarded-For: {forwarded}"]
+    assert request_from("proxy", "anyone.test", "-/health/reads", *header).status == status
+    assert request_from("outside", "group.test", "-/health/reads", *header).status == 403
+
+
+def test_monitors_see_nothing_else(request_from):
+    """The networks of monitors are open to health alone."""
+    for path in ("", "simple/", "simple/known/", "packages/known-1.0-py3-none-any.whl", "known/", "-/style.css"):
+        assert request_from("outside", "anyone.test", path).status == 403
 
 
 def test_health_from_the_host_itself(servers, all_settings):

@@ -109,9 +109,21 @@ def port_problems(settings: dict) -> list[str]:
 def network_problems(settings: dict) -> list[str]:
     return [
         f"{setting}: {problem}."
-        for setting in ("pypi_allowed_networks", "pypi_trusted_proxies")
+        for setting in ("pypi_allowed_networks", "pypi_health_networks", "pypi_trusted_proxies")
         for network in settings[setting]
         if (problem := network_problem(str(network)))
+    ]
+
+
+def health_problems(settings: dict) -> list[str]:
+    """Return what is wrong with networks that say who may ask for health where everybody may."""
+    networks = settings["pypi_health_networks"]
+    why = "pypi_access is 'any'" if settings["pypi_access"] != "all" else "pypi_allowed_networks is empty"
+    if not networks or (settings["pypi_allowed_networks"] and settings["pypi_access"] == "all"):
+        return []
+    return [
+        f"pypi_health_networks: {', '.join(map(str, networks))} has no effect: everybody may ask for health, since "
+        f"{why}. Take it out, or list networks in pypi_allowed_networks with pypi_access: all."
     ]
 
 
@@ -155,8 +167,9 @@ def address_problems(settings: dict) -> list[str]:
 
     settings: all of the kit's settings by name, of the types in meta/argument_specs.yml.
     """
-    checks = (name_problems, domain_problems, url_problems, upstream_problems, port_problems, network_problems)
-    return [problem for check in (*checks, access_problems, path_problems) for problem in check(settings)]
+    checks = (name_problems, domain_problems, url_problems, upstream_problems, port_problems)
+    checks += (network_problems, health_problems, access_problems, path_problems)
+    return [problem for check in checks for problem in check(settings)]
 
 
 def network_warnings(connection: str, networks: list[str]) -> list[str]:

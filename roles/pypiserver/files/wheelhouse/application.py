@@ -28,6 +28,7 @@ from wheelhouse.held import Absent, Held
 from wheelhouse.incoming import Body, Form
 from wheelhouse.leftovers import clear_leftovers
 from wheelhouse.pages.site import Pages
+from wheelhouse.readiness import NotReady, Readiness
 from wheelhouse.refusals import Denied, Refused, Stranger, Unhealthy
 from wheelhouse.rights import RightsFile
 from wheelhouse.settings import Settings
@@ -36,6 +37,8 @@ from wheelhouse.tombstones import Tombstones
 
 UPLOADS = ("/", "/legacy", "/legacy/")
 HEALTH = "/-/health"
+UPLOADS_HEALTH = "/-/health/uploads"
+PLAIN_TEXT = [("Content-Type", "text/plain; charset=utf-8")]
 
 
 def create(settings: Settings) -> Callable[[dict, Callable], Iterable[bytes]]:
@@ -61,24 +64,25 @@ def create(settings: Settings) -> Callable[[dict, Callable], Iterable[bytes]]:
     app = pypiserver.setup_routes_from_config(pypiserver.app_from_config(config), config)
     app.default_error_handler = plain_text
     admission = Admission(gate, settings.admission)
+    readiness = Readiness(settings, gate, audit, store)
     early_answers = EarlyAnswers(settings.early_answers)
     # Whatever keeps them from being cleared, health and each upload will say.
     with suppress(OSError), held.at_work():
         clear_leftovers(settings)
 
     def application(environ: dict, start_response: Callable) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == UPLOADS_HEALTH:
+            return send(start_response, ready(environ, held, readiness))
         try:
             # Nothing of it ends up anywhere else, whatever is mounted meanwhile.
             with held.at_work():
                 if environ["PATH_INFO"] != HEALTH:
-                    answer = attended(app, environ, admission, audit, early_answers)
-                    start_response(answer.status, answer.headers)
-                    return [answer.body]
+                    return send(start_response, attended(app, environ, admission, audit, early_answers))
                 if problem := health.problem(settings):
-                    return unable(start_response, problem)
+                    return send(start_response, rejected(Unhealthy(problem)))
                 return app(environ, start_response)
         except Absent as reason:
-            return unable(start_response, str(reason))
+            return send(start_response, rejected(Unhealthy(str(reason))))
 
     return application
 
@@ -96,18 +100,31 @@ class Answer:
         return int(self.status[:3])
 
 
-def unable(start_response: Callable, reason: str) -> Iterable[bytes]:
-    """Answer that the index cannot do its work just now."""
-    answer = rejected(Unhealthy(reason))
+def send(start_response: Callable, answer: Answer) -> Iterable[bytes]:
+    """Answer a request, as WSGI has it."""
     start_response(answer.status, answer.headers)
     return [answer.body]
+
+
+def ready(environ: dict, held: Held, readiness: Readiness) -> Answer:
+    """Answer a monitor that asks whether uploads are accepted."""
+    if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+        return Answer("405 Method Not Allowed", [*PLAIN_TEXT, ("Allow", "GET, HEAD")], b"this is only read\n")
+    try:
+        with held.at_work():
+            readiness.check()
+    except Absent as reason:
+        return rejected(readiness.no_data(str(reason)))
+    except NotReady as reason:
+        return rejected(reason)
+    return Answer("200 OK", PLAIN_TEXT, b"ready\n")
 
 
 def rejected(reason: Refused) -> Answer:
     """The answer to a request that pypiserver does not get to see."""
     line, headers = status_line(reason)
     body = line.partition(" ")[2].encode() + b"\n"
-    return Answer(line, [("Content-Type", "text/plain; charset=utf-8"), *headers.items()], body)
+    return Answer(line, [*PLAIN_TEXT, *headers.items()], body)
 
 
 def current() -> tuple[Attempt, Form]:

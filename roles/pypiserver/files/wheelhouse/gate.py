@@ -32,6 +32,15 @@ class Gate:
         with readable():
             return self._rights.current().names(user)
 
+    def check_rights(self) -> None:
+        """Raise what the rights file raises where it cannot be read."""
+        self._rights.current()
+
+    def check_claims(self) -> None:
+        """Raise OSError or ValueError where the owners of projects count and cannot be read."""
+        if self._first_uploader:
+            self._claims.owner_of("")
+
     def claim(self, user: str, project: str) -> bool:
         """Make a project without files the user's, where the settings say so. Returns whether it now is and was not.
 

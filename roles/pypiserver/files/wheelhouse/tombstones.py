@@ -43,6 +43,10 @@ class Tombstones:
             found = entries.pop(canonical_filename(filename), None)
         return Tombstone(**found) if found else None
 
+    def check(self) -> None:
+        """Raise OSError or ValueError where they cannot be read."""
+        self._register.entries()
+
     def all(self) -> list[Tombstone]:
         """All of them, by name."""
         return [Tombstone(**found) for _, found in sorted(self._register.entries().items())]

@@ -36,7 +36,7 @@ class Store:
         self._packages, self._locks, self._limits = settings.packages, settings.places.locks, settings.limits
         self._gate, self._audit, self._tombstones, self._pages = gate, audit, tombstones, pages
         places = settings.places
-        self._room = Room(settings.packages, places.metadata, settings.limits, places.locks / "total")
+        self.room = Room(settings.packages, places.metadata, settings.limits, places.locks / "total")
         self.names = Names(settings.packages, pages, tombstones)
 
     def expect(self, attempt: Attempt, length: int, form: Mapping[str, str]) -> Hidden:
@@ -48,8 +48,8 @@ class Store:
         identity.check_form(attempt.filename, form)
         if said := form.get("sha256_digest", "").strip().lower():
             self.names.is_here(attempt.project, attempt.filename, said)
-        self._room.expect(length)
-        return Hidden(self._packages, self._room.check_disk, announced=form)
+        self.room.expect(length)
+        return Hidden(self._packages, self.room.check_disk, announced=form)
 
     def publish(self, attempt: Attempt, upload: Hidden, form: Mapping[str, str]) -> None:
         """Have a file appear under its name, on its page, and in the audit log, when all of it has arrived.
@@ -72,7 +72,7 @@ class Store:
             self._gate.permit(attempt.user, "upload", project)
             if known is None:
                 raise Unable(f"{filename} was here when the upload began, and is gone. Send it again")
-            with self._room.reserved(upload.size, len(known.metadata.core or b"")):
+            with self.room.reserved(upload.size, len(known.metadata.core or b"")):
                 self._add(attempt, upload, known)
 
     def _checked(self, filename: str, upload: Hidden, form: Mapping[str, str]) -> Known:

@@ -35,6 +35,10 @@ class Names:
             )
         return False
 
+    def check(self) -> None:
+        """Raise OSError or ValueError where it cannot be told which names were used."""
+        self._tombstones.check()
+
     def sha256_of(self, project: str, filename: str) -> str:
         """The SHA-256 of a file that is here, in hexadecimal. It is read where it is not known. Raises OSError."""
         path = self._packages / filename

@@ -1,0 +1,131 @@
+"""What monitors are told: whether the index can be read, and whether it accepts uploads, each at its own address."""
+
+import json
+import time
+from contextlib import contextmanager
+
+import pytest
+from shared.wheels import installable
+
+SETTINGS = "/etc/pypi/settings.json"
+
+
+@pytest.fixture
+def limits(host, put, restart_application):
+    """A way to change limits of the application for a while."""
+
+    @contextmanager
+    def limits(**changed: object):
+        before = host.file(SETTINGS).content
+        found = json.loads(before)
+        found["limits"] |= changed
+        try:
+            put(host, "/root/settings.json", json.dumps(found).encode())
+            host.check_output(f"cp /root/settings.json {SETTINGS}")
+            restart_application()
+            yield
+        finally:
+            put(host, "/root/settings.json", before)
+            host.check_output(f"cp /root/settings.json {SETTINGS}")
+            restart_application()
+
+    return limits
+
+
+@pytest.fixture
+def states(ask):
+    """A way to what health, reads and uploads say: the three statuses, and what is said of reads and of uploads."""
+
+    def states() -> tuple[int, int, int, str, str]:
+        whole, reads, uploads = (ask(f"/-/health{path}") for path in ("", "/reads", "/uploads"))
+        assert {answer.headers["cache-control"] for answer in (whole, reads, uploads)} == {"no-store"}
+        return whole.status, reads.status, uploads.status, reads.body, uploads.body
+
+    return states
+
+
+def name() -> str:
+    """Return a file name that was never used."""
+    return f"acme_health{time.time_ns()}-1.0-py3-none-any.whl"
+
+
+def publish(upload) -> int:
+    """Upload a new project. Returns the status."""
+    filename = name()
+    return upload(filename, installable(filename.partition("-")[0], "1.0"), user="bob").status
+
+
+def test_ready(states):
+    """Everything works."""
+    assert states() == (200, 200, 200, "ready\n", "ready\n")
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"min_free_space": 1 << 60}, "not ready: free space: it is below pypi_min_free_space\n"),
+        ({"max_total_size": 1}, "not ready: total size: pypi_max_total_size is reached\n"),
+    ],
+    ids=["free space", "total size"],
+)
+def test_no_room(limits, states, upload, changed, said):
+    """Every upload gets 507, and who asks for uploads learns it; reads work, and health is that of the server."""
+    with limits(**changed):
+        assert publish(upload) == 507
+        assert states() == (200, 200, 503, "ready\n", said)
+    assert publish(upload) == 200
+    assert states()[2] == 200
+
+
+def test_audit_log(host, settings, states, upload):
+    """What cannot be written there is not done."""
+    directory = f"{settings['pypi_log_dir']}/audit"
+    host.check_output(f"chown root {directory}")
+    try:
+        assert publish(upload) == 503
+        assert states()[1:] == (200, 503, "ready\n", "not ready: audit log: it cannot be written\n")
+    finally:
+        host.check_output(f"chown pypi {directory}")
+    assert states()[2] == 200
+
+
+def test_no_data(host, settings, states):
+    """Where the data is missing, neither works, and both say so."""
+    mark = f"{settings['pypi_data_dir']}/.wheelhouse"
+    said = "not ready: data directory: it is missing, or not mounted\n"
+    host.check_output(f"mv {mark} /root/mark")
+    try:
+        assert states() == (503, 503, 503, said, said)
+    finally:
+        host.check_output(f"mv /root/mark {mark}")
+    assert states()[:3] == (200, 200, 200)
+
+
+def test_no_pages(host, settings, states):
+    """Pages that are not complete are not served; uploads go on."""
+    marker = f"{settings['pypi_pages_dir']}/projects/.complete"
+    host.check_output("systemctl stop pypi-pages.timer pypi-pages.path; systemctl stop pypi-pages.service")
+    host.check_output(f"rm {marker}")
+    try:
+        assert states()[1:] == (503, 200, "not ready: pages: they are not complete\n", "ready\n")
+    finally:
+        host.check_output("wheelhouse rebuild; systemctl start pypi-pages.timer pypi-pages.path")
+    assert states()[:3] == (200, 200, 200)
+
+
+def test_no_application(host, states, restart_application):
+    """Reads need no application."""
+    host.check_output("systemctl stop pypi-application")
+    try:
+        whole, reads, uploads, said, _why = states()
+        assert (whole, reads, uploads, said) == (503, 200, 503, "ready\n")
+    finally:
+        host.check_output("systemctl start pypi-application")
+        restart_application()
+
+
+@pytest.mark.parametrize("path", ["/-/health/reads", "/-/health/uploads"])
+def test_only_reading(ask, path):
+    """A monitor sends nothing."""
+    assert ask(path, "--head").status == 200
+    assert ask(path, "--request", "POST").status == 405

@@ -1,0 +1,199 @@
+"""Whether monitors learn that uploads would be rejected, apart from whether the index can be read."""
+
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.archives import fitting
+from support.web import Answer, Index
+from wheelhouse.pages.disk import only_writer
+from wheelhouse.store import room
+
+READY = "/-/health/uploads"
+SDIST = "foo-1.0.tar.gz"
+
+
+def ready(index: Index) -> Answer:
+    """Ask whether uploads are accepted."""
+    return index.request("GET", READY)
+
+
+def unmark(index: Index) -> None:
+    """Remove the mark, as where a file system is not mounted."""
+    (index.data / ".wheelhouse").unlink()
+
+
+def lose_data(index: Index) -> None:
+    """Remove the data directory."""
+    shutil.rmtree(index.data)
+
+
+def block(path: Callable[[Index], Path]) -> Callable[[Index], None]:
+    """Return what puts a directory in the place of a file, or a file in the place of a directory."""
+
+    def put(index: Index) -> None:
+        place = path(index)
+        if place.is_dir():
+            shutil.rmtree(place)
+            place.write_text("")
+        else:
+            place.unlink(missing_ok=True)
+            place.mkdir()
+
+    return put
+
+
+def lower(**limits: object) -> Callable[[Index], None]:
+    """Return what changes limits."""
+    return lambda index: index.start(**limits)
+
+
+def damage(index: Index) -> None:
+    """Overwrite the list of removed files."""
+    (index.data / "state/tombstones.json").write_text("[]")
+
+
+# What is wrong, and the part that is named.
+HARM: dict[str, tuple[Callable[[Index], None], str]] = {
+    "no mark": (unmark, "data directory: it is missing, or not mounted"),
+    "no data directory": (lose_data, "data directory: it is missing, or not mounted"),
+    "not mounted": (lower(data_is_mount=True), "data directory: it is missing, or not mounted"),
+    "no packages": (block(lambda index: index.packages), "data directory: it cannot be written"),
+    "pages": (block(lambda index: index.pages / "projects"), "pages: they cannot be written"),
+    "free space": (lower(min_free_space=1 << 60), "free space: it is below pypi_min_free_space"),
+    "total size": (lower(max_total_size=1), "total size: pypi_max_total_size is reached"),
+    "audit log": (block(lambda index: index.audit_log), "audit log: it cannot be written"),
+    "rights": (lambda index: index.rights.unlink(), "rights: they cannot be read"),
+    "tombstones": (damage, "state: it cannot be read"),
+}
+
+
+def test_fine(index: Index) -> None:
+    """One word, for anybody, and nothing is left behind in looking."""
+    answer = ready(index)
+    assert (answer.code, answer.body) == (200, "ready\n")
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert index.stored() == {}
+    assert index.events() == []
+    assert index.request("HEAD", READY).code == 200
+
+
+@pytest.mark.parametrize(("harm", "said"), HARM.values(), ids=HARM.keys())
+def test_says_which_part_is_not_ready(index: Index, harm: Callable[[Index], None], said: str) -> None:
+    """The part is named, and nothing else: no path, no amount, no error of the system."""
+    harm(index)
+    answer = ready(index)
+    assert answer.code == 503
+    assert answer.body == f"not ready: {said}\n"
+    assert answer.headers["Retry-After"] == "30"
+
+
+@pytest.mark.parametrize("name", ["free space", "total size"])
+def test_uploads_are_rejected_then(index: Index, name: str) -> None:
+    """The same index rejects every upload with 507 and is healthy otherwise: its pages can be read."""
+    HARM[name][0](index)
+    assert index.upload(SDIST).code == 507
+    assert ready(index).code == 503
+    assert index.request("GET", "/-/health").code == 200
+
+
+def test_claims_count_where_they_are_used(index: Index) -> None:
+    """A damaged list of owners stops uploads under first_uploader alone."""
+    (index.data / "state/claims.json").write_text("[]")
+    assert ready(index).code == 200
+    index.start(new_projects="first_uploader")
+    assert ready(index).body == "not ready: state: it cannot be read\n"
+    assert index.upload(SDIST).code == 503
+
+
+def test_no_room_for_a_small_file(index: Index) -> None:
+    """Less than what a small file needs is as good as nothing."""
+    index.start(max_total_size=room.SMALL_FILE)
+    assert ready(index).code == 200
+    index.start(max_total_size=room.SMALL_FILE - 1)
+    assert ready(index).code == 503
+
+
+def test_ready_again(index: Index) -> None:
+    """What was cured is ready, without a restart; a new total counts from the next upload on."""
+    size = len(fitting(SDIST))
+    index.start(max_total_size=room.SMALL_FILE + size - 1)
+    assert ready(index).code == 200
+    assert index.upload(SDIST).code == 200
+    assert index.upload("foo-1.1.tar.gz").code == 200
+    assert ready(index).body == "not ready: total size: pypi_max_total_size is reached\n"
+    index.start(max_total_size=None)
+    assert ready(index).code == 200
+
+
+def test_is_cheap(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often anybody asks, all files are measured once in a while, and by an upload at the latest."""
+    index.start(max_total_size=1 << 30)
+    measured: list[Path] = []
+    size_of_files = room.size_of_files
+    monkeypatch.setattr(room, "size_of_files", lambda path: measured.append(path) or size_of_files(path))
+    clock = [1000.0]
+    monkeypatch.setattr(room.time, "monotonic", lambda: clock[0])
+    assert {ready(index).code for _ in range(20)} == {200}
+    assert len(measured) == 2  # packages and metadata
+    clock[0] += room.MEASURED_SECONDS + 1
+    assert {ready(index).code for _ in range(20)} == {200}
+    assert len(measured) == 4
+
+
+def test_waits_for_no_upload(index: Index) -> None:
+    """Uploads hold locks for as long as they take."""
+    index.start(max_total_size=1 << 30)
+    answers: list[int] = []
+    with only_writer(index.pages / "locks/total"), only_writer(index.data / "state/audit-head.lock"):
+        asking = threading.Thread(target=lambda: answers.append(ready(index).code), daemon=True)
+        asking.start()
+        asking.join(20)
+    assert answers == [200]
+
+
+def test_one_measures_at_a_time(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks meanwhile gets the total that was measured before."""
+    index.start(max_total_size=1 << 30)
+    assert ready(index).code == 200
+    clock = [room.time.monotonic() + room.MEASURED_SECONDS + 1]
+    monkeypatch.setattr(room.time, "monotonic", lambda: clock[0])
+    started, go_on = threading.Event(), threading.Event()
+    size_of_files = room.size_of_files
+
+    def slow(path: Path) -> int:
+        started.set()
+        assert go_on.wait(20)
+        return size_of_files(path)
+
+    monkeypatch.setattr(room, "size_of_files", slow)
+    measuring = threading.Thread(target=ready, args=[index], daemon=True)
+    measuring.start()
+    assert started.wait(20)
+    assert ready(index).code == 200
+    go_on.set()
+    measuring.join(20)
+
+
+def test_the_journal_has_the_details_once(index: Index, capsys: pytest.CaptureFixture) -> None:
+    """Those who run the index see why, when it begins and when it ends, however often monitors ask."""
+    rights = index.rights.read_text()
+    index.rights.unlink()
+    for _ in range(3):
+        ready(index)
+    index.rights.write_text(rights)
+    for _ in range(3):
+        ready(index)
+    lines = [line for line in capsys.readouterr().err.splitlines() if "ready" in line]
+    assert len(lines) == 2
+    assert lines[0].startswith("wheelhouse: not ready for uploads: rights: they cannot be read")
+    assert "No such file or directory" in lines[0]
+    assert lines[1] == "wheelhouse: ready for uploads again"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_only_reading(index: Index, method: str) -> None:
+    """It is asked, and nothing is sent to it."""
+    assert index.request(method, READY, "alice").code == 405
