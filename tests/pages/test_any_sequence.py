@@ -14,6 +14,7 @@ from support.pages import Site
 from wheelhouse.distributions import project_of
 from wheelhouse.pages import record, yanks
 from wheelhouse.pages import site as site_module
+from wheelhouse.pages.upload_times import time_of
 
 FILES = [
     "aa-1.0-py3-none-any.whl",
@@ -72,6 +73,8 @@ class AnySequence(RuleBasedStateMachine):
         self.yanked: dict[tuple[str, str], str] = {}
         self.spoilt = False
         self.in_step = False
+        # SHA-256 and time of upload by file name, as far as they can be told.
+        self.uploaded: dict[str, tuple[str, str]] = {}
 
     def teardown(self) -> None:
         """Clean up."""
@@ -145,6 +148,7 @@ class AnySequence(RuleBasedStateMachine):
             except Crash:
                 self.broken -= {filename}
                 self.in_step = False
+                self.uploaded.pop(filename, None)
 
     @rule(name=st.sampled_from(["projects/.x7f3a", "root/.x7f3a", "records/.x7f3a", "metadata/.x7f3a"]))
     def leave_behind(self, name: str) -> None:
@@ -168,6 +172,18 @@ class AnySequence(RuleBasedStateMachine):
         if found:
             data.draw(st.sampled_from(found)).write_bytes(content)
             self.in_step, self.spoilt = False, True
+
+    @rule(content=st.sampled_from([None, b"", b"nonsense", b"half a line"]))
+    def spoil_the_upload_times(self, content: bytes | None) -> None:
+        """The table of upload times is lost, or damaged. What the pages still know, others may have lost."""
+        table = self.site.places.uploaded
+        if content is None:
+            table.unlink(missing_ok=True)
+        elif table.exists():
+            table.write_bytes(table.read_bytes() + content if content else b"")
+        if self.spoilt or not self.in_step:
+            self.uploaded.clear()
+        self.in_step = False
 
     @precondition(lambda self: not self.spoilt)
     @rule(filename=st.sampled_from(FILES), version=st.sampled_from(["1.0", "1", "v1.1"]), reason=st.none() | st.text())
@@ -197,8 +213,26 @@ class AnySequence(RuleBasedStateMachine):
         self.spoilt, self.in_step = False, True
         left_out = {STRAY, *self.broken} & set(self.files())
         assert {line.partition(":")[0] for line in lines} == left_out
-        assert {line.partition(":")[0] for line in self.site.folder.check()} == left_out
+        faults = self.site.folder.check()
+        about_times = {line.partition(":")[0] for line in faults if ": time: " in line}
+        assert {line.partition(":")[0] for line in faults} - about_times == left_out
+        assert about_times == self.look_at_upload_times()
         self.lived |= set(self.site.projects())
+
+    def look_at_upload_times(self) -> set[str]:
+        """Compare the table with what is known of the files. Returns those whose own time is another."""
+        table, unreadable = self.site.pages.upload_times.read()
+        assert unreadable == 0
+        others = set()
+        for filename, digest in self.wanted().items():
+            own = time_of((self.site.places.packages / filename).stat().st_mtime_ns)
+            before = self.uploaded.get(filename)
+            if before is not None and before[0] == digest:
+                assert table[filename] == (before[1], digest)
+            self.uploaded[filename] = (digest, table[filename].time)
+            if own != table[filename].time:
+                others.add(filename)
+        return others
 
     @invariant()
     def pages_equal_folder(self) -> None:
@@ -217,6 +251,8 @@ class AnySequence(RuleBasedStateMachine):
             for file in json.loads(site.read(f"projects/{project}.json"))["files"]:
                 version = yanks.same_for_all_spellings(record.version_of(file["filename"]))
                 reason = self.yanked.get((project, version))
+                digest, time = self.uploaded.get(file["filename"], (None, None))
+                assert file["upload-time"] == time or digest != wanted[file["filename"]]
                 assert file.get("yanked") == (None if reason is None else reason or True)
                 if "core-metadata" in file:
                     served[f"{file['filename']}.metadata"] = file["core-metadata"]["sha256"]

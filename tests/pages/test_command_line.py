@@ -68,6 +68,21 @@ def test_check(site: Site, settings: Path, capsys: pytest.CaptureFixture) -> Non
     assert capsys.readouterr().out == f"{SDIST}: differs: it is not the file that was uploaded\n"
 
 
+def test_restore_times(site: Site, settings: Path, capsys: pytest.CaptureFixture) -> None:
+    """What a copy has done to files' times is undone, in silence; what is left is named."""
+    path = site.places.packages / SDIST
+    before = path.stat().st_mtime
+    os.utime(path, (1_800_000_000, 1_800_000_000))
+    assert run(settings, "check") == 1
+    assert "Run: wheelhouse restore-times" in capsys.readouterr().out
+    assert run(settings, "restore-times") == 0
+    assert capsys.readouterr() == ("", "")
+    assert path.stat().st_mtime == before
+    site.put(SDIST, sdist("foo", "2.0"))
+    assert run(settings, "restore-times") == 1
+    assert capsys.readouterr().out == f"{SDIST}: its time was left: it is not the file that was uploaded\n"
+
+
 def test_yank_and_unyank(site: Site, settings: Path, capsys: pytest.CaptureFixture) -> None:
     """The page says so at once, with the reason, and no longer says so afterwards."""
     assert yanked(site) == [None]

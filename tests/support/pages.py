@@ -73,6 +73,7 @@ class Site:
             packages=data / "packages",
             pages=pages,
             names=data / "state/names.txt",
+            uploaded=data / "state/uploaded.txt",
             yanked=data / "state/yanked.json",
             yanked_settings=home / "yanked.json",
             url=URL,

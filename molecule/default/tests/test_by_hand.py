@@ -1,5 +1,6 @@
 """Files that people put into the packages directory, or take out of it, without asking."""
 
+import json
 import time
 
 import pytest
@@ -65,6 +66,32 @@ def test_check_finds_changed_bytes(host, project, ask):
     checked = host.run("wheelhouse check")
     assert checked.rc == 1
     assert f"{path.rpartition('/')[2]}: differs" in checked.stdout
+
+
+def uploaded(ask, name: str) -> str:
+    """When the one file of a project was uploaded, by its page."""
+    answer = ask(f"/simple/{name}/", "--header", "Accept: application/vnd.pypi.simple.v1+json", user="verify")
+    return json.loads(answer.body)["files"][0]["upload-time"]
+
+
+def test_upload_times_outlive_copies(host, settings, project, ask):
+    """`cp -r` gives files new times. The pages have those of the uploads, and check names each file that differs."""
+    name, path = project
+    assert becomes(200, ask, f"/simple/{name}/")
+    before = uploaded(ask, name)
+    assert f"{before} " in host.check_output(
+        f"grep {path.rpartition('/')[2]} {settings['pypi_data_dir']}/state/uploaded.txt"
+    )
+    host.check_output(f"cp --no-preserve=timestamps {path} /root/copy && cp /root/copy {path}")
+    host.check_output("wheelhouse rebuild --changed")
+    assert uploaded(ask, name) == before
+    said = f"{path.rpartition('/')[2]}: time: it was uploaded at {before}"
+    checked = host.run("wheelhouse check")
+    assert checked.rc == 1
+    assert said in checked.stdout
+    host.check_output(f"chown pypi {path} && wheelhouse restore-times")
+    assert said not in host.run("wheelhouse check").stdout
+    assert uploaded(ask, name) == before
 
 
 def test_yank(host, ask, project):

@@ -69,6 +69,7 @@ class Settings:
             packages=self.packages,
             pages=self.pages,
             names=self.data / "state" / "names.txt",
+            uploaded=self.data / "state" / "uploaded.txt",
             yanked=self.data / "state" / "yanked.json",
             yanked_settings=self.yanked,
             url=self.url,

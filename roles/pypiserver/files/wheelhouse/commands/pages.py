@@ -1,4 +1,4 @@
-"""wheelhouse rebuild | check | yank | unyank."""
+"""wheelhouse rebuild | check | restore-times | yank | unyank."""
 
 import argparse
 
@@ -19,6 +19,11 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 
     command = commands.add_parser("check", help="read every file again, and name each that is not as it should be")
     command.set_defaults(do=check)
+
+    command = commands.add_parser(
+        "restore-times", help="set each file's own time to that of its upload, which a copy has lost"
+    )
+    command.set_defaults(do=restore_times)
 
     command = commands.add_parser("yank", help="have installers pass a release over (PEP 592)")
     command.add_argument("project", metavar="PROJECT", type=project_name)
@@ -44,6 +49,11 @@ def rebuild(settings: Settings, arguments: argparse.Namespace) -> int:
 def check(settings: Settings, _arguments: argparse.Namespace) -> int:
     """Compare every file with what is known of it; 1 if one differs, is missing, torn, or unlisted."""
     return show(Folder(settings.places).check())
+
+
+def restore_times(settings: Settings, _arguments: argparse.Namespace) -> int:
+    """Set files' times; 1 if one was left."""
+    return show(Folder(settings.places).restore_times())
 
 
 def yank(settings: Settings, arguments: argparse.Namespace) -> int:

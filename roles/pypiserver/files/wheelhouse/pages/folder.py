@@ -14,6 +14,7 @@ from wheelhouse.pages import record, render
 from wheelhouse.pages.disk import only_writer, write_atomically
 from wheelhouse.pages.record import Entry
 from wheelhouse.pages.site import SUFFIXES, Pages, Places
+from wheelhouse.pages.upload_times import Recorded, complain, nanoseconds_of, time_of
 
 # Size in bytes and time of change in nanoseconds, by file name.
 Listing = dict[str, list[int]]
@@ -55,7 +56,8 @@ def by_project(filenames) -> tuple[dict[str, list[str]], list[str]]:
 class State:
     """What was seen last time.
 
-    newest: version by project; broken: reason by file name; unfinished: projects to look at again in any case.
+    newest: version by project; broken: reason by file name; unfinished: projects to look at again in any case;
+    upload_times: the table of these, when it had all files.
     """
 
     files: Listing = field(default_factory=dict)
@@ -63,6 +65,7 @@ class State:
     newest: dict[str, str] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
     unfinished: list[str] = field(default_factory=list)
+    upload_times: list[int] = field(default_factory=list)
 
     @classmethod
     def load(cls, path: Path) -> "State":
@@ -121,6 +124,7 @@ class Folder:
                     seen.unfinished.append(project)
             self._pages.list_projects(projects, anew=True)
             write_atomically(self._places.root / "landing.html", render.landing(seen.newest, self._places.url))
+            self._record_upload_times(seen, files.keys() - seen.broken.keys() - set(strays), again)
             # The pages before the note that they are written.
             os.sync()
             seen.save(self._state)
@@ -141,12 +145,41 @@ class Folder:
         for name in filenames:
             seen.broken.pop(name, None)
         seen.broken.update({entry.filename: entry.broken for entry in entries if entry.broken is not None})
-        # What may not be read today may be tomorrow, and neither its size nor its time tells.
-        if any(entry.size == record.UNREADABLE for entry in entries):
+        # What may not be read today may be tomorrow, and neither its size nor its time tells. The same goes for the
+        # table of upload times.
+        if any(entry.size == record.UNREADABLE or (entry.broken or entry.uploaded) is None for entry in entries):
             seen.unfinished.append(project)
         seen.records.pop(f"{project}.json", None)
         with suppress(FileNotFoundError):
             seen.records[f"{project}.json"] = seen_of((self._places.records / f"{project}.json").stat())
+
+    def _record_upload_times(self, seen: State, filenames: set[str], compact: bool) -> None:
+        """Have the table of upload times complete: what was found out just now, and what it lacks, it gets."""
+        table = self._pages.upload_times
+        try:
+            self._pages.recorder.finish()
+            if compact or not seen.upload_times or seen.upload_times != table.seen():
+                recorded, unreadable = table.read()
+                table.add(self._known_times(filenames - recorded.keys()))
+                if unreadable:
+                    complain(f"lines that could not be read were dropped: {unreadable}")
+                if compact or unreadable:
+                    table.compact()
+            seen.upload_times = table.seen()
+        except OSError as error:
+            complain(error.strerror or str(error))
+            seen.upload_times = []
+
+    def _known_times(self, filenames: set[str]) -> dict[str, Recorded]:
+        """What the records of the pages know of files' upload times."""
+        files_of, _strays = by_project(filenames)
+        found = {}
+        for project, names in files_of.items():
+            known = record.load(self._places.records / f"{project}.json")
+            for name in known.keys() & set(names):
+                if time := known[name].uploaded:
+                    found[name] = Recorded(time, known[name].sha256)
+        return found
 
     def _out_of_step(self, seen: State) -> set[str]:
         """The projects that lack one of their pages, or have one too many; and the same for the root list."""
@@ -162,13 +195,28 @@ class Folder:
         faults = dict.fromkeys(strays, "unlisted: not the file name of a wheel or sdist")
         paged = {path.stem for path in self._places.projects.glob("*.json")}
         recorded = {path.stem for path in self._places.records.glob("*.json")}
+        times, about_times = self._upload_times()
         for project in {*files_of, *paged, *recorded}:
             known = record.load(self._places.records / f"{project}.json")
             on_page = self._pages.files_of(project)
             for name in {*known, *on_page, *files_of.get(project, [])}:
-                if fault := self._fault(name, known.get(name), on_page.get(name)):
+                fault = self._fault(name, known.get(name), on_page.get(name))
+                if fault is None and times is not None and name in on_page:
+                    fault = self._fault_of_time(name, times.get(name))
+                if fault:
                     faults[name] = fault
+        faults |= about_times
         return [f"{name}: {faults[name]}" for name in sorted(faults)]
+
+    def _upload_times(self) -> tuple[dict[str, Recorded] | None, dict[str, str]]:
+        """What is recorded by file name, None if it cannot be read; and what is wrong with the table."""
+        name = "/".join(self._places.uploaded.parts[-2:])
+        try:
+            times, unreadable = self._pages.upload_times.read()
+        except OSError as error:
+            return None, {name: f"it cannot be read: {error.strerror}"}
+        lines = f"{unreadable} line{'s' if unreadable > 1 else ''} cannot be read. Run: wheelhouse rebuild"
+        return times, {name: lines} if unreadable else {}
 
     def _fault(self, name: str, entry: Entry | None, listed: str | None) -> str | None:
         """What is wrong with a file, if anything. listed: its SHA-256 on the page, or None."""
@@ -186,3 +234,37 @@ class Folder:
         except PermissionError:
             return "unlisted: it may not be read. Give it to the user pypi: chown pypi"
         return None
+
+    def _fault_of_time(self, name: str, recorded: Recorded | None) -> str | None:
+        """What is wrong with the recorded time of a file that is there, if anything."""
+        if recorded is None:
+            return "time: it is not recorded. Run: wheelhouse rebuild"
+        try:
+            own = time_of((self._places.packages / name).stat().st_mtime_ns)
+        except FileNotFoundError:
+            return None
+        if own == recorded.time:
+            return None
+        return (
+            f"time: it was uploaded at {recorded.time}, as the pages say, and the file's own time is {own}. "
+            "Run: wheelhouse restore-times"
+        )
+
+    def restore_times(self) -> list[str]:
+        """Set each file's own time to the recorded one. Returns a line for each that was left. Raises OSError."""
+        left = {}
+        for name, recorded in self._pages.upload_times.read()[0].items():
+            path = self._places.packages / name
+            try:
+                status = path.stat()
+                if time_of(status.st_mtime_ns) == recorded.time:
+                    continue
+                if record.sha256_of(path) == recorded.sha256:
+                    os.utime(path, ns=(status.st_atime_ns, nanoseconds_of(recorded.time)))
+                else:
+                    left[name] = "it is not the file that was uploaded"
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                left[name] = error.strerror
+        return [f"{name}: its time was left: {left[name]}" for name in sorted(left)]

@@ -23,8 +23,9 @@ class Entry:
     """One distribution file.
 
     version as the file name spells it, normalised; size in bytes; changed: time of its last change, in nanoseconds
-    since 1970, which is when it was uploaded; sha256 of the file, and of its core metadata (None: not served), in
-    hexadecimal; broken: why it is left out of the pages, or None.
+    since 1970; sha256 of the file, and of its core metadata (None: not served), in
+    hexadecimal; broken: why it is left out of the pages, or None; uploaded: the time as wheelhouse.pages.upload_times
+    has it, None until that is known.
     """
 
     filename: str
@@ -35,6 +36,7 @@ class Entry:
     requires_python: str | None
     metadata_sha256: str | None
     broken: str | None = None
+    uploaded: str | None = None
 
     def is_of(self, status: os.stat_result) -> bool:
         """Whether the file is still the one that was examined."""

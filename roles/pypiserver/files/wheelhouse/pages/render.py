@@ -6,22 +6,19 @@ A project's page and the root list come as HTML (PEP 503, with the marks of PEP 
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from html import escape
 from urllib.parse import quote
 
 from packaging.version import Version
 
 from wheelhouse.pages.record import Entry
+from wheelhouse.pages.upload_times import time_of
 from wheelhouse.pages.yanks import same_for_all_spellings
 
 # The newest version of the API, in HTML (PEP 629) and JSON. What a page must have is served: versions and sizes since
 # 1.1 (PEP 700). What 1.2 (PEP 708, tracks), 1.3 (PEP 740, provenance) and 1.4 (PEP 792, status) added is optional. No
 # project tracks another, attestations are rejected, and every project is active, which is what no status means.
 API_VERSION = "1.4"
-
-# The end of the year 9999, in nanoseconds since 1970.
-LAST_TIME = 253_402_300_799_999_999_999
 
 HEAD = """<!DOCTYPE html>
 <html lang="en">
@@ -77,10 +74,8 @@ def file_url(filename: str) -> str:
 
 
 def upload_time(entry: Entry) -> str:
-    """When a file was uploaded, in the form that PEP 700 demands: ISO 8601, UTC, up to microseconds."""
-    # A file's time can be set to what no calendar has.
-    seconds, rest = divmod(min(max(entry.changed, 0), LAST_TIME), 1_000_000_000)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 1000).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    """When a file was uploaded, in the form that PEP 700 demands."""
+    return entry.uploaded or time_of(entry.changed)
 
 
 def in_order(entries: Iterable[Entry]) -> list[Entry]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from wheelhouse.pages import record, render, yanks
 from wheelhouse.pages.disk import lock_of, only_writer, remove, write_atomically
 from wheelhouse.pages.record import Entry, Known
+from wheelhouse.pages.upload_times import Recorder, UploadTimes
 from wheelhouse.reserved import is_reserved
 
 # The forms of a page.
@@ -25,6 +26,7 @@ class Places:
     packages: Path
     pages: Path
     names: Path
+    uploaded: Path
     yanked: Path
     yanked_settings: Path
     url: str
@@ -68,6 +70,9 @@ class Pages:
         """durable: pages are on the disk when a method returns. Who refreshes many calls os.sync() instead."""
         self._places = places
         self._durable = durable
+        self.upload_times = UploadTimes(places.uploaded, places.locks / "uploaded")
+        # Whoever refreshes many writes those that are new with finish().
+        self.recorder = Recorder(self.upload_times, at_once=durable)
 
     def refresh(
         self,
@@ -88,6 +93,7 @@ class Pages:
             # Where the record is lost, the page still tells.
             filenames = {*(known or self.files_of(project)), *arrived}
             entries = dict(self._examined(known, filenames, received or {}))
+            entries = self.recorder.completed(entries, received or {})
             sound = [entry for entry in entries.values() if entry.broken is None]
             # Where a page comes or goes.
             if not is_reserved(project) and bool(sound) != self._page(project, "json").exists():
