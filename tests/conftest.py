@@ -7,6 +7,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from support.pages import Site
 from support.web import Index
+from wheelhouse import permissions
+from wheelhouse.permissions import Identity
 
 # The same examples in every run: what was green is not red tomorrow for another reason
 # than a change. An index per test function, not per example, is meant.
@@ -33,6 +35,13 @@ def quick_disk(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr("wheelhouse.audit.log.LOG_RESERVE", 1 << 14)
     monkeypatch.setattr("wheelhouse.audit.log.HEAD_RESERVE", 1 << 13)
     return asked
+
+
+@pytest.fixture(autouse=True)
+def own_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the groups of Apache and of logs for our own: the machine that the tests run on may lack them."""
+    identity = Identity(os.geteuid(), os.getegid(), os.getegid(), os.getegid())
+    monkeypatch.setattr(permissions, "identity", lambda: identity)
 
 
 @pytest.fixture

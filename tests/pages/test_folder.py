@@ -217,7 +217,7 @@ def test_a_file_that_may_not_be_read(full: Site, monkeypatch: pytest.MonkeyPatch
     for _ in range(2):
         (line,) = full.folder.catch_up()
         assert line.startswith(f"{closed}: left out: ")
-        assert "chown pypi" in line
+        assert "it may not be read: it belongs to " in line
         assert full.on_pages() == full.on_disk({closed})
     assert f"{closed}: unlisted: " in "".join(full.folder.check())
     monkeypatch.undo()

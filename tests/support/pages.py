@@ -21,6 +21,8 @@ def make_directories(data: Path, pages: Path) -> None:
     """Make the directories that the role makes, and the marker of the first rebuild."""
     for directory in (*(data / name for name in ("packages", "state")), *(pages / name for name in PAGES)):
         directory.mkdir(parents=True)
+    for directory in (data / "packages", pages, *(pages / name for name in ("projects", "root", "metadata"))):
+        directory.chmod(0o2750)
     (data / ".wheelhouse").write_text("mark\n")
     write_atomically(pages / "projects/.complete", b"")
 
@@ -51,6 +53,7 @@ def write_settings(home: Path, data: Path, pages: Path) -> Path:
         "url": URL,
     }
     paths["audit"].parent.mkdir(parents=True, exist_ok=True)
+    paths["audit"].parent.chmod(0o2750)
     paths["early_answers"].mkdir(exist_ok=True)
     path = home / "settings.json"
     path.write_text(json.dumps({name: str(place) for name, place in paths.items()} | others))

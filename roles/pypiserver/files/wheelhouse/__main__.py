@@ -38,7 +38,8 @@ def main(words: list[str] | None = None) -> int:
         return 2
     except Exception as error:  # noqa: BLE001  (it is shown whole, and ends the program)
         traceback.print_exc()
-        print(f"wheelhouse: this could not be done: {error}", file=sys.stderr)
+        hint = ". To see whose files are: wheelhouse check" if isinstance(error, PermissionError) else ""
+        print(f"wheelhouse: this could not be done: {error}{hint}", file=sys.stderr)
         return 2
 
 

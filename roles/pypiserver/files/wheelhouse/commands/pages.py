@@ -2,6 +2,7 @@
 
 import argparse
 
+from wheelhouse import ownership
 from wheelhouse.commands import audited, project_name, show, version_number
 from wheelhouse.leftovers import clear_leftovers
 from wheelhouse.pages import yanks
@@ -47,8 +48,14 @@ def rebuild(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def check(settings: Settings, _arguments: argparse.Namespace) -> int:
-    """Compare every file with what is known of it; 1 if one differs, is missing, torn, or unlisted."""
-    return show(Folder(settings.places).check())
+    """Compare every file with what is known of it, and look whose files are; 1 if there is a fault."""
+    owners = ownership.examine(settings)
+    lines = owners.lines
+    try:
+        lines += Folder(settings.places).check(skipped=owners.files)
+    except PermissionError as error:
+        lines.append(f"The files were not compared: {error.strerror}. Run the commands above first.")
+    return show(lines)
 
 
 def restore_times(settings: Settings, _arguments: argparse.Namespace) -> int:

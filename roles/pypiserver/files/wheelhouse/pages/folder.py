@@ -3,12 +3,14 @@
 import json
 import os
 from collections import defaultdict
+from collections.abc import Set
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from packaging.version import Version
 
+from wheelhouse import permissions
 from wheelhouse.distributions import Refused, project_of
 from wheelhouse.pages import record, render
 from wheelhouse.pages.disk import only_writer, write_atomically
@@ -189,8 +191,11 @@ class Folder:
         misplaced = {name.partition(".")[0] for name in expected ^ set(names)}
         return misplaced | ((self._pages.listed() or set()) ^ seen.newest.keys())
 
-    def check(self) -> list[str]:
-        """Read every file again and compare. Returns a line for each that differs, is missing, torn, or unlisted."""
+    def check(self, skipped: Set[str] = frozenset()) -> list[str]:
+        """Read every file again and compare. Returns a line for each that differs, is missing, torn, or unlisted.
+
+        skipped: file names that nothing is said of. Raises OSError where a directory or record cannot be read.
+        """
         files_of, strays = by_project(listing(self._places.packages))
         faults = dict.fromkeys(strays, "unlisted: not the file name of a wheel or sdist")
         paged = {path.stem for path in self._places.projects.glob("*.json")}
@@ -206,7 +211,7 @@ class Folder:
                 if fault:
                     faults[name] = fault
         faults |= about_times
-        return [f"{name}: {faults[name]}" for name in sorted(faults)]
+        return [f"{name}: {faults[name]}" for name in sorted(faults.keys() - skipped)]
 
     def _upload_times(self) -> tuple[dict[str, Recorded] | None, dict[str, str]]:
         """What is recorded by file name, None if it cannot be read; and what is wrong with the table."""
@@ -232,7 +237,7 @@ class Folder:
         except FileNotFoundError:
             return "missing: it is listed, and not there" if entry or listed else None
         except PermissionError:
-            return "unlisted: it may not be read. Give it to the user pypi: chown pypi"
+            return f"unlisted: {permissions.unreadable(path)}"
         return None
 
     def _fault_of_time(self, name: str, recorded: Recorded | None) -> str | None:
@@ -265,6 +270,6 @@ class Folder:
                     left[name] = "it is not the file that was uploaded"
             except FileNotFoundError:
                 continue
-            except OSError as error:
-                left[name] = error.strerror
+            except PermissionError:
+                left[name] = permissions.not_permitted(path)
         return [f"{name}: its time was left: {left[name]}" for name in sorted(left)]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from packaging.utils import parse_sdist_filename, parse_wheel_filename
 
+from wheelhouse import permissions
 from wheelhouse.pages import metadata
 from wheelhouse.pages.disk import remove, write_atomically
 
@@ -72,8 +73,7 @@ def examine(path: Path, metadata_dir: Path, durable: bool, known: Known | None =
             found, sha256 = metadata.read(path), sha256_of(path)
     except PermissionError:
         remove(served)
-        why = "it may not be read. Give it to the user pypi: chown pypi"
-        return Entry(path.name, about[1], UNREADABLE, 0, "", None, None, why)
+        return Entry(path.name, about[1], UNREADABLE, 0, "", None, None, permissions.unreadable(path))
     except metadata.Broken as error:
         remove(served)
         return Entry(*about, "", None, None, str(error))

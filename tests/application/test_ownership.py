@@ -1,0 +1,277 @@
+"""Whether check names what belongs to somebody else, or may not be read, with the command that cures it."""
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support import short
+from support.archives import sdist
+from support.command import run
+from support.pages import Site, write_settings
+from wheelhouse import ownership, permissions
+from wheelhouse.permissions import Identity, Status, cure_of_own_file, cure_of_served_file
+from wheelhouse.settings import Settings
+
+SDIST = "foo-1.0.tar.gz"
+FILE = Path("/srv/pypi/packages/foo-1.0.tar.gz")
+# Numbers that nobody has: user and group pypi, Apache's group, the user who owned the data before, another group.
+PYPI, WEB, FORMER, STRANGE = 64_001, 64_002, 64_003, 64_004
+WHO = Identity(PYPI, PYPI, WEB, STRANGE)
+
+
+@pytest.fixture
+def settings(site: Site) -> Path:
+    """The settings of a site with one release of foo, whose pages are in step."""
+    site.put(SDIST, sdist())
+    site.folder.catch_up()
+    for name in ("records", "locks"):
+        (site.places.pages / name).chmod(0o700)
+    return write_settings(site.home, site.home / "data", site.places.pages)
+
+
+@pytest.fixture
+def found(settings: Path) -> Callable[[], list[str]]:
+    """A way to what is found."""
+    return lambda: ownership.examine(Settings.load(settings)).lines
+
+
+def be(monkeypatch: pytest.MonkeyPatch, **changed: int) -> None:
+    """Have other numbers for those who own and read files. changed: of an Identity."""
+    identity = permissions.identity()._replace(**changed)
+    monkeypatch.setattr(permissions, "identity", lambda: identity)
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, name: str, **changed: int) -> None:
+    """Have a file belong to somebody else."""
+    status_of = permissions.status_of
+
+    def status(path: Path) -> Status:
+        return status_of(path)._replace(**changed) if path.name == name else status_of(path)
+
+    monkeypatch.setattr(permissions, "status_of", status)
+
+
+def test_fine(found: Callable, settings: Path, capsys: pytest.CaptureFixture) -> None:
+    """Nothing to say."""
+    assert found() == []
+    assert run(settings, "check") == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_another_user_owns_everything(
+    site: Site, found: Callable, settings: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """As where user pypi got another number, and the data kept the former one: one command for each directory."""
+    be(monkeypatch, user=PYPI)
+    lines = found()
+    pages = [site.places.pages / name for name in ("projects", "root", "metadata", "records", "locks")]
+    directories = [site.places.packages, site.home / "data/state", site.places.pages, *pages, site.home / "log/audit"]
+    assert len(lines) == len(directories)
+    for directory, line in zip(directories, lines, strict=True):
+        recursive = "" if directory == site.places.pages else "-R "
+        assert line.startswith(f"{directory}: owner: ")
+        assert f", and not {PYPI}:" in line
+        assert f". Run as root: chown {recursive}{PYPI}:" in line
+        assert line.endswith(f" {directory}")
+    assert run(settings, "check") == 1
+    assert capsys.readouterr().out.splitlines() == lines
+
+
+def test_directories_were_given_back(
+    site: Site, found: Callable, settings: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """As after a run of site.yml, which sets the owners of directories: the files in them are found."""
+    status_of = permissions.status_of
+
+    def status(path: Path) -> Status:
+        found = status_of(path)
+        return found if stat.S_ISDIR(found.mode) else found._replace(user=FORMER)
+
+    monkeypatch.setattr(permissions, "status_of", status)
+    lines = found()
+    for path in (site.places.uploaded, site.places.names, site.places.projects / "foo.json"):
+        assert [line for line in lines if line.startswith(f"{path}: owner: {FORMER}:") and line.endswith(f" {path}")]
+    assert lines[0].startswith(f"{SDIST}: owner: {FORMER}:")
+    assert run(settings, "check") == 1
+    assert capsys.readouterr().out.splitlines() == lines
+
+
+def test_group_of_directories(site: Site, found: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files get the group of their directory: Apache could not read those to come."""
+    be(monkeypatch, web=WEB)
+    served = [site.places.packages, site.places.pages]
+    served += [site.places.pages / name for name in ("projects", "root", "metadata")]
+    assert [line.partition(":")[0] for line in found()] == [str(directory) for directory in served]
+    assert all(f":{WEB} " in line for line in found())
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "least", "cure"),
+    [
+        ("data/packages", 0o750, "2750", "2750"),
+        ("data/packages", 0o2700, "2750", "2750"),
+        ("data/packages", 0o2575, "2750", "2775"),
+        ("data/state", 0o555, "0700", "755"),
+        ("pages/projects", 0o750, "2750", "2750"),
+        ("pages/records", 0o500, "0700", "700"),
+        ("log/audit", 0o2550, "2750", "2750"),
+    ],
+)
+def test_mode_of_a_directory(site: Site, found: Callable, name: str, mode: int, least: str, cure: str) -> None:
+    """Without the set-group-ID bit new files belong to another group, and without the others nobody gets there."""
+    path = site.home / name
+    path.chmod(mode)
+    (line,) = found()
+    path.chmod(0o2750)
+    assert line.startswith(f"{path}: mode: ")
+    assert f", mode {mode:04o}, and not {least}. Run as root: chmod {cure} {path}" in line
+
+
+def test_more_than_needed(site: Site, found: Callable) -> None:
+    """What is open for others, too, is somebody's decision."""
+    site.places.packages.chmod(0o2775)
+    (site.home / "data/state").chmod(0o777)
+    (site.places.packages / SDIST).chmod(0o666)
+    assert found() == []
+
+
+def test_a_missing_directory(site: Site, found: Callable) -> None:
+    """A run of site.yml makes it."""
+    for path in (site.places.pages / "locks").iterdir():
+        path.unlink()
+    (site.places.pages / "locks").rmdir()
+    assert found() == [f"{site.places.pages}/locks: missing. Run: ansible-playbook site.yml"]
+
+
+CHOWN, CHMOD = f"chown -h {PYPI}:{WEB} {FILE}", f"chmod 640 {FILE}"
+
+
+@pytest.mark.parametrize(
+    ("status", "cure"),
+    [
+        (Status(PYPI, WEB, 0o640), None),
+        (Status(PYPI, WEB, 0o644), None),
+        (Status(PYPI, STRANGE, 0o644), None),
+        # Copied by root.
+        (Status(0, 0, 0o644), None),
+        (Status(0, WEB, 0o644), None),
+        (Status(0, 0, 0o600), f"{CHOWN} && {CHMOD}"),
+        (Status(0, WEB, 0o640), CHOWN),
+        # Apache may not read it.
+        (Status(PYPI, PYPI, 0o640), CHOWN),
+        (Status(PYPI, WEB, 0o600), CHMOD),
+        (Status(PYPI, WEB, 0o604), CHMOD),
+        (Status(PYPI, PYPI, 0o600), f"{CHOWN} && {CHMOD}"),
+        # We may not.
+        (Status(PYPI, WEB, 0o040), CHMOD),
+        (Status(PYPI, WEB, 0o000), CHMOD),
+        # Another user could change it.
+        (Status(FORMER, WEB, 0o640), CHOWN),
+        (Status(FORMER, WEB, 0o644), CHOWN),
+        (Status(FORMER, STRANGE, 0o600), f"{CHOWN} && {CHMOD}"),
+    ],
+    ids=short,
+)
+def test_served_files(status: Status, cure: str | None) -> None:
+    """We and Apache must be able to read them, and no stranger may own them; the cure is what is needed, no more."""
+    assert cure_of_served_file(FILE, status, WHO) == cure
+
+
+@pytest.mark.parametrize(
+    ("status", "cure"),
+    [
+        (Status(PYPI, STRANGE, 0o600), None),
+        (Status(PYPI, PYPI, 0o400), f"chmod u+rw {FILE}"),
+        (Status(0, 0, 0o666), f"chown -h {PYPI}:{PYPI} {FILE}"),
+        (Status(FORMER, PYPI, 0o060), f"chown -h {PYPI}:{PYPI} {FILE} && chmod u+rw {FILE}"),
+    ],
+    ids=short,
+)
+def test_own_files(status: Status, cure: str | None) -> None:
+    """What is added to and replaced must be the index's own."""
+    assert cure_of_own_file(FILE, status, WHO) == cure
+
+
+def test_a_file(site: Site, found: Callable, settings: Path, capsys: pytest.CaptureFixture) -> None:
+    """It is named once, with its owner and mode, and the cure, by the path that people know."""
+    path = site.places.packages / SDIST
+    path.chmod(0o600)
+    (line,) = found()
+    whose = permissions.owner(os.geteuid(), os.getegid())
+    assert line == f"{SDIST}: mode: {whose}, mode 0600. Run as root: chmod 640 {path}"
+    assert run(settings, "check") == 1
+    assert capsys.readouterr().out == f"{line}\n"
+
+
+def test_many_files(site: Site, found: Callable) -> None:
+    """One command for all of a directory, and not ten thousand lines."""
+    for number in range(20):
+        site.put(f"foo-1.{number}.tar.gz", sdist()).chmod(0o600)
+    (line,) = found()
+    directory = site.places.packages
+    assert line.startswith(f"{directory}: owner or mode of 20 files, as of {SDIST}: ")
+    whose = permissions.owner(os.geteuid(), os.getegid())
+    assert line.endswith(f". Run as root: chown -R {whose} {directory} && chmod -R u+rwX,g+rX {directory}")
+
+
+def test_files_that_are_being_written(site: Site, found: Callable) -> None:
+    """An upload in progress is nobody's fault."""
+    (site.places.packages / ".upload-x").touch(0o600)
+    assert found() == []
+
+
+@pytest.mark.parametrize("name", ["claims.json", "names.txt"])
+def test_state(site: Site, found: Callable, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A list that we cannot add to stops uploads."""
+    path = site.home / "data/state" / name
+    path.touch()
+    pretend(monkeypatch, name, user=FORMER)
+    (line,) = found()
+    assert line.startswith(f"{path}: owner: {FORMER}:")
+    assert line.endswith(f" {path}")
+    assert ". Run as root: chown -h " in line
+
+
+def test_what_cannot_be_compared(
+    settings: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """Where not even names can be read, that is said, with what cures it, and without a traceback."""
+    be(monkeypatch, user=PYPI)
+    scandir = os.scandir
+
+    def refuse(path: object = ".") -> object:
+        if str(path).endswith("packages"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert run(settings, "check") == 1
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert f"chown -R {PYPI}:" in said.out
+    assert said.out.splitlines()[-1] == "The files were not compared: Permission denied. Run the commands above first."
+
+
+def test_other_commands_lead_to_check(
+    site: Site, settings: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """The pages job, too, says in the journal where to look."""
+
+    def refuse(_path: object) -> None:
+        raise PermissionError(13, "Permission denied", str(site.places.packages))
+
+    monkeypatch.setattr("wheelhouse.pages.folder.os.scandir", refuse)
+    assert run(settings, "rebuild", "--changed") == 2
+    assert "To see whose files are: wheelhouse check" in capsys.readouterr().err
+
+
+def test_unreadable(tmp_path: Path) -> None:
+    """The cure of a file that may not be read is its own: its owner, its mode, or the way to it."""
+    path = tmp_path / "x"
+    path.touch()
+    for mode, cure in ((0o000, f"chmod 640 {path}"), (0o640, f"namei -l {path}")):
+        path.chmod(mode)
+        assert permissions.unreadable(path).endswith(f", mode {mode:04o}. Run as root: {cure}")
+    assert permissions.unreadable(tmp_path / "none") == "it may not be read"
