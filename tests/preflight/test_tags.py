@@ -66,7 +66,7 @@ def test_settings_are_checked_with_each_tag() -> None:
 
 MOUNT = ("host.yml", "host | See whether the data's file system is mounted")
 LOST = ("host.yml", "host | Refuse to start over where the data has gone")
-FOUND = {"__pypi_found": {"files": [{"path": "/etc/pypi/settings.json"}]}}
+LOST_DATA = {"__pypi_host": {"deployed": True, "has_data": False}}
 
 
 @pytest.mark.parametrize(
@@ -74,14 +74,12 @@ FOUND = {"__pypi_found": {"files": [{"path": "/etc/pypi/settings.json"}]}}
     [
         (("host.yml", "host | Check its ports"), {"packages", "apache"}, {}),
         (MOUNT, {"pypiserver"}, {"pypi_data_is_mount": True}),
-        (LOST, {"pypiserver"}, FOUND),
+        (LOST, {"pypiserver"}, LOST_DATA),
     ],
     ids=["ports", "mount", "lost data"],
 )
 def test_checks_of_the_host(task: tuple[str, str], needed_by: set[str], given: dict) -> None:
     """A taken port stops who starts Apache; missing data stops who writes them."""
-    if task == LOST:
-        given = given | {"__pypi_found_paths": ["/etc/pypi/settings.json"]}
     assert {tag for tag in ROLES if runs(*task, tag, **given)} == needed_by
     assert runs(*task, "all", **given)
 
