@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+# Somebody says that it is meant that data and log do not fit: see wheelhouse.audit.continuity.
+ACCEPTED = "accepted"
+
 # What a line may tell of. undone: the work that a line before tells of failed after all.
 EVENTS = frozenset(
     {
@@ -22,6 +25,7 @@ EVENTS = frozenset(
         "unyanked",
         "name-released",
         "undone",
+        ACCEPTED,
     }
 )
 

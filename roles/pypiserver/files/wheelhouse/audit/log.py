@@ -152,6 +152,25 @@ class Audit:
         if self._log.exists():
             os.close(os.open(self._log, os.O_WRONLY | os.O_APPEND))
 
+    def mismatch(self) -> str | None:
+        """Return why the data directory is not the one that was served last, by head and log; None if it may be.
+
+        What a crash had cut short is finished. Where there is no log at all, it is the log that was lost. Raises
+        OSError.
+        """
+        with only_writer(self._lock):
+            if not self._log.exists() and not files.rotated(self._log):
+                return None
+            with self._opened() as log:
+                if not os.fstat(log).st_size and not files.rotated(self._log):
+                    return None
+                _line, broken = self._settle(log)
+        return broken
+
+    def newest(self) -> Line | None:
+        """Return the newest line, as the data directory knows it. Raises OSError."""
+        return self._newest()
+
     @contextmanager
     def reading(self) -> Iterator[tuple[Line | None, list[Part]]]:
         """The newest line as the head has it, and all files, oldest first.
@@ -211,7 +230,7 @@ class Audit:
         if head.previous == (NOTHING if last is None else digest_of(last)):
             _append(file, head.raw + b"\n")
             return head, None
-        return head, f"its last line was not number {head.number}, which was written last"
+        return head, _misfit(head, _parsed(last) if last else None)
 
     def _add(self, log: int, before: Line | None, facts: Mapping[str, Any]) -> Line:
         """Write a line to head and log, or to none of them. Raises OSError."""
@@ -240,6 +259,17 @@ class Audit:
 def _of_the_log(event: str, reason: str | None = None) -> dict[str, Any]:
     """What the log says of itself."""
     return {"event": event, "user": "wheelhouse", "address": "local", "reason": reason}
+
+
+def _misfit(head: Line, last: Line | None) -> str:
+    """Say how the log's last line does not fit the head."""
+    if last is None or last.number <= head.number:
+        return f"its last line was not number {head.number}, which was written last"
+    return (
+        "the data directory is older than the log: the newest line that it knows is number "
+        f"{head.number} of {head.time}, and the log's is number {last.number} of {last.time}. "
+        "It is a stale copy, or lines were added to the log"
+    )
 
 
 def _mended(file: int, head: Line | None) -> bytes | None:

@@ -1,17 +1,20 @@
-"""wheelhouse audit verify | who."""
+"""wheelhouse audit verify | who | accept."""
 
 import argparse
 import sys
 from collections.abc import Iterator
 
-from wheelhouse.audit import Audit
+from wheelhouse.audit import Audit, continuity
 from wheelhouse.audit.files import UNREADABLE
-from wheelhouse.audit.line import Line
+from wheelhouse.audit.line import ACCEPTED, Line
 from wheelhouse.audit.verify import Verification
-from wheelhouse.commands import show, show_table
+from wheelhouse.commands import caller, show, show_table
 from wheelhouse.distributions import normalise
 from wheelhouse.settings import Settings
 
+HOW_TO_ACCEPT = (
+    "See: wheelhouse audit verify. If it is meant, as after a restore from a backup: wheelhouse audit accept"
+)
 COLUMNS = ("TIME (UTC)", "EVENT", "USER", "FROM", "VERSION", "WHAT")
 
 
@@ -26,6 +29,12 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     command.add_argument("project", metavar="PROJECT")
     command.add_argument("--json", action="store_true", help="as the lines of the log")
     command.set_defaults(do=who)
+
+    command = about.add_parser(
+        "accept", help="say that it is meant that the data do not fit the log, as after a restore"
+    )
+    command.add_argument("--reason", default="", help="for those who read the log")
+    command.set_defaults(do=accept)
 
 
 def verify(settings: Settings, _arguments: argparse.Namespace) -> int:
@@ -61,6 +70,43 @@ def who(settings: Settings, arguments: argparse.Namespace) -> int:
     if not known:
         print(f"The audit log knows nothing of {project}.", file=sys.stderr)
     return 0 if known else 1
+
+
+def accept(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Have check be silent about data that do not fit the log; 1 if they do."""
+    audit = Audit(settings.audit, settings.audit_head)
+    if not continuity.find(audit, settings.packages):
+        print("There is nothing to accept: the data directory fits the audit log.")
+        return 1
+    audit.write(ACCEPTED, user=caller(), address="local", reason=arguments.reason or None)
+    return 0
+
+
+def discontinuities(settings: Settings) -> tuple[list[str], set[str]]:
+    """Return what is said of a data directory that does not fit the log: why, and each upload that it lacks.
+
+    And the names of these files.
+    """
+    try:
+        found = continuity.find(Audit(settings.audit, settings.audit_head), settings.packages)
+    except OSError as error:
+        return [f"audit log: it cannot be read: {error.strerror}"], set()
+    if found is None:
+        return [], set()
+    missing = [
+        f"{filename}: missing: by the audit log, {line.facts['user']} uploaded it at {line.time}"
+        for filename, line in sorted(found.missing.items())
+    ]
+    return [f"audit log: {found.reason}. {HOW_TO_ACCEPT}", *missing], set(found.missing)
+
+
+def mismatch(settings: Settings) -> list[str]:
+    """Return the same of what does not fit just now, which takes no time; nothing where the log cannot be read."""
+    try:
+        reason = Audit(settings.audit, settings.audit_head).mismatch()
+    except OSError:
+        return []
+    return [f"audit log: {reason}. {HOW_TO_ACCEPT}"] if reason else []
 
 
 def _lines(audit: Audit) -> Iterator[Line]:

@@ -4,6 +4,7 @@ import argparse
 
 from wheelhouse import ownership
 from wheelhouse.commands import audited, project_name, show, version_number
+from wheelhouse.commands.audit import discontinuities, mismatch
 from wheelhouse.leftovers import clear_leftovers
 from wheelhouse.pages import yanks
 from wheelhouse.pages.folder import Folder
@@ -42,17 +43,17 @@ def rebuild(settings: Settings, arguments: argparse.Namespace) -> int:
     """Write pages anew; 1 if a file was left out. What uploads have left behind that were cut off is removed."""
     clear_leftovers(settings)
     folder = Folder(settings.places)
-    if arguments.changed:
-        return show(folder.catch_up())
-    return show(folder.rebuild(arguments.project))
+    lines = folder.catch_up() if arguments.changed else folder.rebuild(arguments.project)
+    return show(mismatch(settings) + lines)
 
 
 def check(settings: Settings, _arguments: argparse.Namespace) -> int:
     """Compare every file with what is known of it, and look whose files are; 1 if there is a fault."""
     owners = ownership.examine(settings)
-    lines = owners.lines
+    lost, lost_files = discontinuities(settings)
+    lines = owners.lines + lost
     try:
-        lines += Folder(settings.places).check(skipped=owners.files)
+        lines += Folder(settings.places).check(skipped=owners.files | lost_files)
     except PermissionError as error:
         lines.append(f"The files were not compared: {error.strerror}. Run the commands above first.")
     return show(lines)
