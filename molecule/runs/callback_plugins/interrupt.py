@@ -2,21 +2,24 @@
 
 import os
 import signal
+from pathlib import Path
 
 from ansible.plugins.callback import CallbackBase
 
 DOCUMENTATION = r"""
 name: interrupt
 type: aggregate
-short_description: Kill the run when a number of tasks have changed something
+short_description: Kill the run after a task that has changed something
 description:
-  - Kills ansible-playbook with SIGKILL before the task after the n-th one that has changed something on any host.
-    n is the value of the environment variable INTERRUPT_AFTER. A run with fewer such tasks ends by itself.
+  - Kills ansible-playbook with SIGKILL before the next task, when a task has changed something on any host and no run
+    was killed after that task before. The environment variable INTERRUPTED_AFTER names a file with the names of the
+    tasks after which runs were killed, one in each line; the plugin adds to it.
+  - A run that has no such task ends by itself.
 """
 
 
 class CallbackModule(CallbackBase):
-    """Counts tasks that have changed something."""
+    """Looks for a task that has changed something and is not in the file."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
@@ -25,17 +28,19 @@ class CallbackModule(CallbackBase):
 
     def __init__(self) -> None:
         super().__init__()
-        self._left = int(os.environ["INTERRUPT_AFTER"])
-        self._has_changed = False
+        self._file = Path(os.environ["INTERRUPTED_AFTER"])
+        self._seen = set(self._file.read_text(encoding="utf-8").splitlines())
+        self._changing = ""
 
     def v2_runner_on_ok(self, result) -> None:
-        """Note whether the task has changed anything."""
-        self._has_changed = self._has_changed or result.is_changed()
+        """Note that the task has changed something."""
+        if result.is_changed():
+            self._changing = result.task_name
 
     def v2_playbook_on_task_start(self, *_: object, **__: object) -> None:
-        """Kill the run, if it is time."""
-        if self._has_changed:
-            self._has_changed = False
-            self._left -= 1
-        if self._left == 0:
+        """Kill the run, if the task before this one has changed something."""
+        if self._changing and self._changing not in self._seen:
+            with self._file.open("a", encoding="utf-8") as file:
+                file.write(f"{self._changing}\n")
             os.kill(os.getpid(), signal.SIGKILL)
+        self._changing = ""

@@ -14,26 +14,31 @@ MOST_RUNS = 60
 
 @pytest.fixture(scope="session")
 def interrupted_deploy(inventory):
-    """A way to run site.yml and to kill it after the n-th task that changes something. Returns None if it did."""
+    """A way to run site.yml and to kill it after a task that changes something, and that is not in a file yet.
 
-    def interrupted_deploy(after: int, *options: str) -> Run | None:
+    Returns None if it was killed, and the file has the task; or else the run.
+    """
+
+    def interrupted_deploy(tasks: Path, *options: str) -> Run | None:
+        tasks.touch()
         plugin = {"ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS), "ANSIBLE_CALLBACKS_ENABLED": "interrupt"}
-        run = ansible_playbook(inventory, "site.yml", *options, INTERRUPT_AFTER=str(after), **plugin)
+        run = ansible_playbook(inventory, "site.yml", *options, INTERRUPTED_AFTER=str(tasks), **plugin)
         return None if run.code == -signal.SIGKILL else run
 
     return interrupted_deploy
 
 
 @pytest.fixture(scope="session")
-def deployed(interrupted_deploy):
-    """Deploy the servers by runs each of which is killed after the first task that changes something.
+def deployed(interrupted_deploy, tmp_path_factory):
+    """Deploy the servers by runs that are killed, one after each task that changes something.
 
-    Returns the number of interruptions, and the last run, which ended by itself.
+    Returns the names of these tasks, and the last run, which ended by itself.
     """
-    for interruptions in range(MOST_RUNS):
-        run = interrupted_deploy(1)
+    tasks = tmp_path_factory.mktemp("first") / "tasks"
+    for _ in range(MOST_RUNS):
+        run = interrupted_deploy(tasks)
         if run is not None:
-            return interruptions, run
+            return tasks.read_text(encoding="utf-8").splitlines(), run
     raise AssertionError(f"{MOST_RUNS} runs were interrupted, and there is no end")
 
 
