@@ -1,4 +1,4 @@
-"""Fixtures for all unit tests. None of them needs a network, a container or root."""
+"""Fixtures for all unit tests. None of them needs a container or root; tests/control downloads ansible-core once."""
 
 import os
 from pathlib import Path

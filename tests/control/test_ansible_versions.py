@@ -1,10 +1,11 @@
 """Versions of ansible-core: what is too old is rejected in one sentence, before anything else."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
-from support import control
+from support import control, kit
 
 PLAYBOOKS = ["site.yml", "playbooks/verify.yml"]
 TOO_OLD = ["2.14.18", "2.18.19"]
@@ -38,18 +39,25 @@ def test_too_old(python_of, tmp_path: Path, release: str, playbook: str) -> None
     assert run.output.count("is too old") == 1
 
 
-@pytest.mark.parametrize("playbook", PLAYBOOKS)
-def test_newest(python_of, tmp_path: Path, playbook: str) -> None:
+def test_newest(python_of, tmp_path: Path) -> None:
     """The newest is not rejected, and its checks of the settings work."""
     inventory = control.inventory(tmp_path, "pypi_server_name: no_name\npypi_users: [{name: alice}]\n")
-    run = control.playbook(playbook, "-i", inventory, python=python_of(NEWEST))
+    run = control.playbook("playbooks/verify.yml", "-i", inventory, python=python_of(NEWEST))
     assert run.code != 0
     assert "is too old" not in run.output
     assert "pypi_server_name: 'no_name' is no host name" in run.words
 
 
-def test_installed_version(tmp_path: Path) -> None:
-    """What requirements.txt pins is not rejected: the run goes on to the host."""
-    run = control.playbook("site.yml", "-i", control.inventory(tmp_path))
+@pytest.mark.parametrize("release", ["installed", NEWEST])
+def test_new_enough(python_of, tmp_path: Path, release: str) -> None:
+    """What requirements.txt pins and the newest go on to the host."""
+    python = sys.executable if release == "installed" else python_of(release)
+    run = control.playbook("site.yml", "-i", control.inventory(tmp_path), python=python)
     assert "is too old" not in run.output
     assert "UNREACHABLE" in run.output
+
+
+def test_settings_may_use_facts() -> None:
+    """They are read after the facts have been gathered, and the version is checked before that."""
+    names = [task["name"] for task in kit.tasks("roles/pypi/tasks/main.yml")]
+    assert names[:3] == ["Check the version of Ansible", "Gather facts", "Check the settings"]

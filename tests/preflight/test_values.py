@@ -75,7 +75,9 @@ def test_nothing_is_let_through_that_ansible_refuses(given: dict) -> None:
 def test_real_run(tmp_path: Path) -> None:
     """Only the problems are printed: Ansible's own check printed the whole specification, 295 lines."""
     settings = "pypi_tls: letsencrypt\npypi_timeout: soon\npypi_users: [{name: alice, passwd: canary}]\n"
-    run = control.playbook("site.yml", "-i", control.inventory(tmp_path, settings))
+    run = control.playbook(
+        control.checks(tmp_path, "settings"), "-i", control.inventory(tmp_path / "inventory", settings)
+    )
     _, _, message = run.output.partition("FAILED! =>")
     lines = [line for line in message.partition("PLAY RECAP")[0].splitlines() if line.strip()]
     assert run.code != 0

@@ -14,6 +14,8 @@ from support import ROOT
 # Port 1 of this machine: whatever connects is refused at once.
 UNREACHABLE = "ansible_host: 127.0.0.1, ansible_port: 1, ansible_connection: ssh, ansible_user: nobody"
 
+PASSED = "All checks passed"
+
 # Releases of ansible-core: the minor versions of Python 3 that each runs on, of those that requirements.txt holds for,
 # and what it needs of another version than there.
 RELEASES = {
@@ -60,6 +62,17 @@ def inventory(directory: Path, settings: str = "", connection: str = UNREACHABLE
     (directory / "hosts.yml").write_text(f"pypi_servers:\n  hosts:\n    pypi.example.com: {{{connection}}}\n")
     (variables / "settings.yml").write_text(settings or "pypi_users: [{name: alice}]\n")
     return directory
+
+
+def checks(directory: Path, *parts: str) -> Path:
+    """Write a playbook with task files of the role pypi that contact no host. Returns it; it ends with PASSED."""
+    imports = [
+        f"    - ansible.builtin.import_role: {{name: {ROOT}/roles/pypi, tasks_from: {part}}}\n" for part in parts
+    ]
+    head = "- hosts: pypi_servers\n  gather_facts: false\n  tags: [always]\n  tasks:\n"
+    playbook = directory / "checks.yml"
+    playbook.write_text("".join([head, *imports, f"    - ansible.builtin.debug: {{msg: {PASSED}}}\n"]))
+    return playbook
 
 
 def inventory_warnings(directory: Path) -> str:
