@@ -181,9 +181,16 @@ class Unreadable(dict):
         raise AnsibleUndefinedVariable("'x' is undefined")
 
 
+@pytest.mark.parametrize("users", [5, ["alice"], [{}]], ids=repr)
+def test_users_of_another_host_of_a_wrong_type(node: Node, users: object) -> None:
+    """Its own run refuses them, and this one goes on."""
+    node.hosts["other.example.com"] = {"pypi_users": users}
+    test_users_of_another_host_that_cannot_be_read(node)
+
+
 def test_users_of_another_host_that_cannot_be_read(node: Node) -> None:
     """Then they may be anybody: nothing is retired, and this host's run goes on."""
-    node.hosts["other.example.com"] = Unreadable()
+    node.hosts.setdefault("other.example.com", Unreadable())
     node.run(ALICE)
     node.run(removed=["alice"])
     assert node.result["retired"] == []

@@ -60,7 +60,7 @@ class ActionModule(ActionBase):
             if self._task.check_mode:
                 return generated(length)
             create(path, generated(length))
-        secret = self._loader.get_text_file_contents(str(path)).strip()
+        secret = self._loader.get_text_file_contents(str(path)).rstrip()
         if not secret:
             raise AnsibleActionFail(f"{path} is empty. Delete it to have another one generated.")
         return secret
@@ -89,6 +89,6 @@ class ActionModule(ActionBase):
         for host in set(task_vars["hostvars"]) - {task_vars["inventory_hostname"]}:
             try:
                 names |= present(task_vars["hostvars"][host].get("pypi_users") or [])
-            except AnsibleError as error:
+            except (AnsibleError, AttributeError, KeyError, TypeError) as error:
                 raise AnsibleError(f"pypi_users of {host}: {error}") from error
         return names
