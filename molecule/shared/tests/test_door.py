@@ -29,6 +29,11 @@ REQUESTS = [
     # A monitor has no account.
     ("GET", "/-/health", 200),
     ("HEAD", "/-/health", 200),
+    ("GET", "/-/health/reads", 200),
+    ("POST", "/-/health/uploads", 405),
+    ("GET", "/-/health/x", 404),
+    # Without "simple/", a project is as closed as with it.
+    ("PUT", "/acme/", 405),
 ]
 
 FORGED = ["X-Forwarded-User: alice", "X-Remote-User: alice", "Remote-User: alice", "REMOTE_USER: alice"]

@@ -1,0 +1,96 @@
+"""Uploads back to back while Apache and the application are reloaded, and releases switched: all are accepted."""
+
+import json
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+LOAD = Path(__file__).parents[2] / "faults/machines/load.py"
+UPLOADS, RELOADS = 200, 30
+# Each release is a directory, and the link is replaced in one step, as a run of Ansible does it.
+SWITCH = (
+    "cd {program} && now=$(readlink current) && "
+    "case $now in *.other) next=${{now%.other}};; *) next=$now.other; [ -d $next ] || cp -a $now $next;; esac && "
+    "ln -sfn $next .current.new && mv -T .current.new current && systemctl reload pypi-application"
+)
+WHAT = {
+    "Apache": "systemctl reload apache2",
+    "the application": "systemctl reload pypi-application",
+    "the release": SWITCH,
+    "both": "systemctl reload apache2 && systemctl reload pypi-application",
+}
+
+
+@pytest.fixture
+def publishing(client, put, settings, password_of, server):
+    """A way to publish small files one after the other, until a directory is left. Gives the answers afterwards."""
+
+    class Publishing:
+        answers: Counter
+        errors: list
+
+        def __enter__(self):
+            projects = f"acme_reload{time.time_ns()}"
+            plan = {
+                "url": settings["pypi_url"],
+                "user": "alice",
+                "password": password_of(server, "alice"),
+                "projects": projects.replace("_", "-"),
+                "files": [{"name": f"{projects}-1.{n}-py3-none-any.whl", "size": 500} for n in range(20 * UPLOADS)],
+                "publishers": 1,
+                "readers": 0,
+                "survey": False,
+                "stop": "/root/stop",
+                "told": "/root/told.json",
+            }
+            put(client, "/root/load.py", LOAD.read_bytes())
+            content = json.dumps(plan).encode()
+            client.check_output("rm -f /root/stop /root/plan.json")
+            for start in range(0, len(content), 90_000):
+                put(client, "/root/plan.part", content[start : start + 90_000])
+                client.check_output("cat /root/plan.part >>/root/plan.json")
+            self._thread = threading.Thread(target=client.check_output, args=["python3 /root/load.py /root/plan.json"])
+            self._thread.start()
+            return self
+
+        def __exit__(self, *_what):
+            client.check_output("touch /root/stop")
+            self._thread.join()
+            files = json.loads(client.file("/root/told.json").content)["files"]
+            self.answers = Counter(status for file in files for status in file["statuses"])
+            self.errors = [error for file in files for error in file["errors"]]
+
+    return Publishing()
+
+
+@pytest.mark.parametrize("what", WHAT)
+def test_no_upload_fails(host, settings, publishing, what):
+    """Publishers notice nothing, not a single 503."""
+    command = WHAT[what].format(program=settings["pypi_program_dir"])
+    with publishing:
+        time.sleep(1)
+        for _ in range(RELOADS):
+            host.check_output(command)
+            time.sleep(0.3)
+        # Those that came while it was busy with the last one are still to be answered.
+        time.sleep(5)
+        for _ in range(120):
+            if int(host.check_output(f"grep -c acme_reload {settings['pypi_log_dir']}/audit/audit.log")) >= UPLOADS:
+                break
+            time.sleep(1)
+    assert publishing.answers.keys() == {200}, (publishing.answers, publishing.errors)
+    assert publishing.answers[200] >= UPLOADS
+    host.check_output(f"rm -rf {settings['pypi_program_dir']}/*.other")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _release(host, settings):
+    """The release that the kit has made is in use again afterwards."""
+    current = host.check_output(f"readlink {settings['pypi_program_dir']}/current")
+    yield
+    program = settings["pypi_program_dir"]
+    host.check_output(f"ln -sfn {current} {program}/current && systemctl reload pypi-application")
+    host.check_output(f"rm -rf {program}/*.other")
