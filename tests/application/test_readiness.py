@@ -2,6 +2,7 @@
 
 import shutil
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -175,6 +176,26 @@ def test_one_measures_at_a_time(index: Index, monkeypatch: pytest.MonkeyPatch) -
     assert ready(index).code == 200
     go_on.set()
     measuring.join(20)
+
+
+def test_many_who_ask_at_the_beginning(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They wait for one measurement, and do not repeat it."""
+    index.start(max_total_size=1 << 30)
+    measured: list[Path] = []
+    size_of_files = room.size_of_files
+
+    def slow(path: Path) -> int:
+        measured.append(path)
+        time.sleep(0.2)
+        return size_of_files(path)
+
+    monkeypatch.setattr(room, "size_of_files", slow)
+    asking = [threading.Thread(target=ready, args=[index], daemon=True) for _ in range(5)]
+    for thread in asking:
+        thread.start()
+    for thread in asking:
+        thread.join(20)
+    assert len(measured) == 2
 
 
 def test_the_journal_has_the_details_once(index: Index, capsys: pytest.CaptureFixture) -> None:

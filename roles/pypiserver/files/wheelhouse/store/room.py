@@ -63,14 +63,19 @@ class Room:
         """
         if self._limits.max_total_size is None:
             return
-        is_recent = self._measured is not None and time.monotonic() - self._measured[1] < MEASURED_SECONDS
-        if not is_recent and self._measuring.acquire(blocking=self._measured is None):
+        if self._is_outdated() and self._measuring.acquire(blocking=self._measured is None):
             try:
-                self._total()
+                # Whoever waited for the first measurement need not repeat it.
+                if self._is_outdated():
+                    self._total()
             finally:
                 self._measuring.release()
         if self._measured and self._measured[0] + SMALL_FILE > self._limits.max_total_size:
             raise Full(TOTAL_IS_REACHED)
+
+    def _is_outdated(self) -> bool:
+        """Whether all files must be measured again for monitors."""
+        return self._measured is None or time.monotonic() - self._measured[1] >= MEASURED_SECONDS
 
     def expect(self, length: int) -> None:
         """Raise Full if what is announced will not fit, before it is received. length: of the whole form, in bytes."""
