@@ -379,6 +379,13 @@ class TestCheck:
         site.folder.rebuild()
         assert site.folder.check() == []
 
+    def test_uploads_meanwhile(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What was uploaded after the table was read is no fault."""
+        site.upload(SDIST, sdist())
+        read, looks = UploadTimes.read, []
+        monkeypatch.setattr(UploadTimes, "read", lambda self: looks.append(1) or (read(self) if looks[1:] else ({}, 0)))
+        assert site.folder.check() == []
+
     def test_unreadable(self, site: Site) -> None:
         """A damaged table is named, and what cures it."""
         site.upload(SDIST, sdist())

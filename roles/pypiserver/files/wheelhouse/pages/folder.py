@@ -201,15 +201,20 @@ class Folder:
         paged = {path.stem for path in self._places.projects.glob("*.json")}
         recorded = {path.stem for path in self._places.records.glob("*.json")}
         times, about_times = self._upload_times()
+        unrecorded = set()
         for project in {*files_of, *paged, *recorded}:
             known = record.load(self._places.records / f"{project}.json")
             on_page = self._pages.files_of(project)
             for name in {*known, *on_page, *files_of.get(project, [])}:
                 fault = self._fault(name, known.get(name), on_page.get(name))
                 if fault is None and times is not None and name in on_page:
-                    fault = self._fault_of_time(name, times.get(name))
+                    fault = self._fault_of_time(name, times[name]) if name in times else None
+                    unrecorded |= {name} - times.keys()
                 if fault:
                     faults[name] = fault
+        # What was uploaded meanwhile is recorded by now.
+        for name in unrecorded - (self._upload_times()[0] or {}).keys() if unrecorded else ():
+            faults[name] = "time: it is not recorded. Run: wheelhouse rebuild"
         faults |= about_times
         return [f"{name}: {faults[name]}" for name in sorted(faults.keys() - skipped)]
 
@@ -240,10 +245,8 @@ class Folder:
             return f"unlisted: {permissions.unreadable(path)}"
         return None
 
-    def _fault_of_time(self, name: str, recorded: Recorded | None) -> str | None:
-        """What is wrong with the recorded time of a file that is there, if anything."""
-        if recorded is None:
-            return "time: it is not recorded. Run: wheelhouse rebuild"
+    def _fault_of_time(self, name: str, recorded: Recorded) -> str | None:
+        """What is wrong with the own time of a file that is there, if anything."""
         try:
             own = time_of((self._places.packages / name).stat().st_mtime_ns)
         except FileNotFoundError:
