@@ -14,7 +14,7 @@ YANKED = [{"project": "acme-demo", "version": "1.0", "reason": "a test"}]
 # pages. The certificate is a renewed one.
 SETTINGS = {
     "before": {"pypi_read": "login", "pypi_yanked": [], "pypi_max_uploads": 128},
-    "after": {"pypi_read": "anyone", "pypi_yanked": YANKED, "pypi_max_uploads": 20},
+    "after": {"pypi_read": "anyone", "pypi_yanked": YANKED, "pypi_max_uploads": 100},
 }
 CERTIFICATES = {"before": "one", "after": "two"}
 
