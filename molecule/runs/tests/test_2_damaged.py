@@ -18,7 +18,8 @@ DAMAGE = {
 }
 
 
-@pytest.fixture(scope="module", params=DAMAGE)
+# For the session, so that each is done once for all servers.
+@pytest.fixture(scope="session", params=DAMAGE)
 def repaired(request, deployed, servers, deploy):
     """Damage all servers in a way, and run the kit. Returns the run."""
     assert deployed[1].code == 0
@@ -47,7 +48,7 @@ def test_it_works_again(publish, ask):
     assert ask("/simple/acme-demo/", user="alice").status == 200
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def broken_release(deployed, inventory, servers, tmp_path_factory):
     """A run with an application that cannot start, then one with the right one."""
     assert deployed[1].code == 0

@@ -6,7 +6,7 @@ DATA = "/srv/pypi/packages /srv/pypi/state /var/log/pypi/audit"
 WRONG_OWNERS = "find /srv/pypi/packages /srv/pypi/state /var/log/pypi/audit /var/lib/pypi/pages -not -user pypi"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def new_user(deployed, servers, deploy):
     """Restore data of a user who does not exist on the host, and run the kit."""
     assert deployed[1].code == 0
@@ -17,7 +17,7 @@ def new_user(deployed, servers, deploy):
     return deploy()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def existing_user(new_user, servers, deploy):
     """Restore data with yet another uid onto a host that runs, and run the kit."""
     assert new_user.code == 0, new_user.output

@@ -5,7 +5,7 @@ import pytest
 TLS = "/etc/pypi/tls"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def deploy_with(deployed, deploy, tmp_path_factory):
     """A way to deploy with another kind of certificate. Authorities for clients go to a directory of its own."""
     assert deployed[1].code == 0
