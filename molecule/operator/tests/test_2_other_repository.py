@@ -54,7 +54,7 @@ def test_the_documents_play(node, server):
 
 def alone(role: str) -> dict:
     """Return a play of one role."""
-    play = {key: SITE[key] for key in ("hosts", "become", "gather_subset")} | {"roles": [role]}
+    play = {key: SITE[key] for key in ("hosts", "become", "gather_facts")} | {"roles": [role]}
     return play | ({"become": False} if role == "verify" else {})
 
 
