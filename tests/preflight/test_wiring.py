@@ -51,6 +51,14 @@ def test_no_certificate_is_looked_for_where_none_is_needed() -> None:
     assert problems(**kit.sample() | {"pypi_tls_certificate": "/nowhere/a.crt"}) == []
 
 
+def test_an_account_can_be_removed_without_the_authority() -> None:
+    """What only the role tls needs keeps nobody from running the others."""
+    wrong = {"pypi_tls": "provided", "pypi_tls_ca": "/nowhere/ca.pem", "pypi_public_ca_file": "/nowhere/public.pem"}
+    found = {tag: problems(**kit.sample() | wrong, ansible_run_tags=[tag]) for tag in ("tls", "accounts")}
+    assert len([line for line in found["tls"] if "/nowhere/" in line]) == 2
+    assert [line for line in found["accounts"] if "/nowhere/" in line] == []
+
+
 def test_others_variables() -> None:
     """A name of the site's own is let through where it is declared."""
     mine = {"pypi_mirror": "x"}
