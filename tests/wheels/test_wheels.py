@@ -140,7 +140,7 @@ def test_a_folder_that_is_none(index: Path, folder: str, said: str) -> None:
 )
 def test_the_preflight_asks(tags: list[str], refused: bool) -> None:
     """Before anything is changed; but who only has to lock somebody out needs no wheels."""
-    (task,) = [task for task in kit.tasks("roles/pypi/tasks/wheels.yml")]
+    (task,) = kit.tasks("roles/pypi/tasks/wheels.yml")
     given = {"pypi_install_folder": "/nowhere", "ansible_run_tags": tags}
     conditions = [
         kit.evaluate(kit.trust_as_template(f"{{{{ {text} }}}}"), **task["vars"], **given) for text in task["when"]
