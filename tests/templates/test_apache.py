@@ -152,15 +152,23 @@ def test_health_of_reads(missing: tuple[str, ...], answer: str, upstream: str) -
     assert reads.status == 200 or answer != "ready"
 
 
-@pytest.mark.parametrize(("name", "status"), [("ready", "200 OK"), ("no-data", "503 "), ("no-pages", "503 ")])
-def test_health_of_reads_is_in_files(name: str, status: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("reads-ready", "200 OK"),
+        ("reads-no-data", "503 "),
+        ("reads-no-pages", "503 "),
+        ("uploads-no-application", "503 "),
+    ],
+)
+def test_health_in_files(name: str, status: str) -> None:
     """mod_asis serves them: a status, headers, and one line that names the part which is not ready."""
-    text = (ROOT / f"roles/apache/files/www/reads-{name}.asis").read_text(encoding="ascii")
+    text = (ROOT / f"roles/apache/files/www/{name}.asis").read_text(encoding="ascii")
     head, _, body = text.partition("\n\n")
     assert head.splitlines()[0].startswith(f"Status: {status}")
     assert "Content-Type: text/plain" in head
     assert body.count("\n") == 1
-    assert (body == "ready\n") is (name == "ready")
+    assert (body == "ready\n") is (name == "reads-ready")
     assert body == "ready\n" or body.startswith("not ready: ")
 
 
@@ -170,6 +178,14 @@ def test_health_of_uploads() -> None:
     assert outcome.target == "unix:/run/pypi-application.sock|http://application/-/health/uploads?"
     assert fetch("/-/health/uploads", "GET", ("/a/data/.wheelhouse",), pypi_data_dir="/a/data").kind == "proxy"
     assert fetch("/-/health/uploads", "GET", ("pypi.wsgi",)).status == 503
+    # Where the connection ends instead, the answer is the same, and not that to uploads.
+    for status in ("500", "502", "504"):
+        env = {"REDIRECT_STATUS": status, "REDIRECT_MONITOR": fetch("/-/health/uploads").env["MONITOR"]}
+        failed = respond(rules_of(index().lines), "/-/unavailable", env=env, exists=lambda name: "answers" not in name)
+        assert (failed.target, failed.handler) == ("/usr/local/share/pypi/uploads-no-application.asis", "send-as-is")
+    assert "MONITOR" not in fetch("/", "POST").env
+    (unavailable,) = [s for s in index().sections if s.argument == "/-/unavailable"]
+    assert unavailable.values("Header") == ["always set Cache-Control no-store"]
     said = [line for s in covering(index(), "/-/health/uploads") for line in s.values("ErrorDocument")]
     assert said == [r'503 "not ready: application: it does not answer\n"']
 
