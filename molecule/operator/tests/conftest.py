@@ -12,18 +12,12 @@ from support.readme import blocks, section
 
 @pytest.fixture(scope="session")
 def origin(tmp_path_factory):
-    """The repository as git has or would take it, in a tar archive on this machine."""
-    names = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-        cwd=PROJECT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+    """The files that git has, as they are now, in a tar archive on this machine."""
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=PROJECT, check=True, capture_output=True, text=True)
     path = tmp_path_factory.mktemp("origin") / "origin.tar.gz"
     with tarfile.open(path, "w:gz") as archive:
-        for name in sorted(set(names.stdout.split("\0"))):
-            if name and (PROJECT / name).is_symlink() | (PROJECT / name).exists():
+        for name in filter(None, names.stdout.split("\0")):
+            if (PROJECT / name).is_symlink() or (PROJECT / name).exists():
                 archive.add(PROJECT / name, name, recursive=False)
     return path
 
