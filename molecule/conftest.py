@@ -14,6 +14,9 @@ from shared.talks import Talk, have
 from shared.uploads import TYPE, form
 from shared.workplace import Workplace
 
+# testinfra looks the class up when it makes a host.
+testinfra.backend.BACKENDS["docker"] = "shared.shells.ShellBackend"
+
 
 def pytest_configure(config):
     """Refuse to run without hosts: testinfra would then test the controller."""
@@ -58,8 +61,8 @@ def put():
     """A way to write a file of a few kilobytes on a machine."""
 
     def put(machine, path: str, content: bytes) -> str:
-        machine.check_output("mkdir -p %s", str(Path(path).parent))
-        machine.check_output("echo %s | base64 -d > %s", base64.b64encode(content).decode(), path)
+        text, parent = base64.b64encode(content).decode(), str(Path(path).parent)
+        machine.check_output("mkdir -p %s && echo %s | base64 -d > %s", parent, text, path)
         return path
 
     return put
