@@ -31,15 +31,16 @@ PATHS = "/srv/bench/paths"
 
 # What the kit has put on a host, other than what its programs make there themselves.
 RENDERED = """
-etc/apache2/ports.conf etc/apache2/sites-available/pypi.conf etc/logrotate.d/pypi
-etc/pypi/groups etc/pypi/rights.json etc/pypi/settings.json etc/pypi/yanked.json
-etc/systemd/system/pypi-certificate.service etc/systemd/system/pypi-certificate.timer
-etc/systemd/system/pypi-pages.path etc/systemd/system/pypi-pages.service etc/systemd/system/pypi-pages.timer
+etc/apache2/conf-available/pypi-processes.conf etc/apache2/ports.conf etc/apache2/sites-available/pypi.conf
+etc/logrotate.d/pypi etc/tmpfiles.d/pypi.conf
+etc/pypi/application.conf etc/pypi/groups etc/pypi/rights.json etc/pypi/settings.json etc/pypi/yanked.json
+etc/systemd/system/apache2.service.d etc/systemd/system/pypi-*
 opt/pypi/current opt/pypi/$(readlink opt/pypi/current)/requirements.txt
 opt/pypi/$(readlink opt/pypi/current)/application
+opt/pypi/$(readlink opt/pypi/current)/lib/python*/site-packages/wheelhouse.pth
 srv/pypi/.wheelhouse
-usr/local/bin/wheelhouse usr/local/lib/pypi usr/local/sbin/pypi-certificate usr/local/sbin/pypi-try-site
-usr/local/share/pypi
+usr/local/bin/wheelhouse usr/local/lib/pypi usr/local/sbin/pypi-certificate usr/local/sbin/pypi-state
+usr/local/sbin/pypi-try-site usr/local/share/pypi
 """
 
 

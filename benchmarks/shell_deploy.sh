@@ -22,16 +22,16 @@ install -d -m 2750 -o pypi -g adm /var/log/pypi/audit
 
 # The archive has the site's files, the application, and which release is current.
 tar -x -C / -f - --no-same-owner
-chown root:pypi /etc/pypi/settings.json /etc/pypi/rights.json /etc/pypi/yanked.json
+chown root:pypi /etc/pypi/application.conf /etc/pypi/settings.json /etc/pypi/rights.json /etc/pypi/yanked.json
 chown root:www-data /etc/pypi/groups
+systemd-tmpfiles --create pypi.conf
 
 release=$(readlink -f /opt/pypi/current)
 python3 -m venv "$release"
 "$release/bin/python" -m pip install --quiet --disable-pip-version-check --no-cache-dir --only-binary=:all: \
     --require-hashes --requirement="$release/requirements.txt"
-wheelhouse rebuild
 systemctl daemon-reload
-systemctl enable --quiet --now pypi-pages.path pypi-pages.timer
+pypi-state rebuild
 
 python3 - <<'END' >/etc/pypi/htpasswd
 import bcrypt
@@ -42,16 +42,19 @@ chown root:www-data /etc/pypi/htpasswd
 chmod 0640 /etc/pypi/htpasswd
 
 pypi-certificate
-systemctl enable --quiet --now pypi-certificate.timer
 
-
-a2enmod --quiet allowmethods authz_groupfile headers http2 remoteip rewrite ssl >/dev/null
+a2enmod --quiet allowmethods asis authz_groupfile headers http2 proxy proxy_http remoteip rewrite ssl \
+    unique_id >/dev/null
+apache2 -t -f /etc/pypi/application.conf 2>/dev/null
 pypi-try-site /etc/apache2/sites-available/pypi.conf
+a2enconf --quiet pypi-processes >/dev/null
 a2dissite --quiet 000-default >/dev/null
 a2ensite --quiet pypi >/dev/null
 a2dismod --quiet --force autoindex status deflate negotiation access_compat >/dev/null
 logrotate --debug /etc/logrotate.d/pypi 2>/dev/null
 apache2ctl configtest 2>/dev/null
+systemctl enable --quiet --now pypi-pages.path pypi-pages.timer pypi-certificate.timer pypi-application.service \
+    pypi-application-proxy.socket
 systemctl enable --quiet apache2
 systemctl restart apache2
 python3 - <<'END'
