@@ -2,6 +2,7 @@
 
 import subprocess
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import testinfra
@@ -40,20 +41,37 @@ def control_nodes(inventory, origin):
 
 
 @pytest.fixture(scope="session")
-def deployments(control_nodes, servers):
-    """What became of the README's five steps: {server: (control node, result)}. They are done once."""
-    done = {}
-    for server, host in servers.items():
-        node = control_nodes[host.ansible.get_variables()["deployed_from"]]
+def nodes(control_nodes, servers):
+    """The control node of each server, by the server's name."""
+    return {server: control_nodes[host.ansible.get_variables()["deployed_from"]] for server, host in servers.items()}
+
+
+@pytest.fixture(scope="session")
+def at_each(nodes):
+    """A way to do something at all control nodes at a time: action(node, server). Returns {server: result}."""
+
+    def at_each(action) -> dict:
+        with ThreadPoolExecutor() as pool:
+            return dict(zip(nodes, pool.map(action, nodes.values(), nodes), strict=True))
+
+    return at_each
+
+
+@pytest.fixture(scope="session")
+def deployments(at_each):
+    """What became of the README's five steps: {server: result}. They are done once."""
+    steps = blocks(section("README.md", "Go to production in five steps"))
+
+    def deploy(node, server):
         node.machine.check_output("rm -rf /root/wheelhouse && git clone -q /root/origin /root/wheelhouse")
-        steps = blocks(section("README.md", "Go to production in five steps"))
-        done[server] = node, node.do(steps, "/root/wheelhouse", {"pypi.example.com": server})
-    return done
+        return node.do(steps, "/root/wheelhouse", {"pypi.example.com": server})
+
+    return at_each(deploy)
 
 
 @pytest.fixture(scope="module")
-def node(deployments, server):
+def node(nodes, deployments, server):
     """The control node of the server under test, which it has deployed."""
-    node, result = deployments[server]
+    result = deployments[server]
     assert result.rc == 0, result.stdout + result.stderr
-    return node
+    return nodes[server]

@@ -3,7 +3,7 @@
 
 def test_steps(deployments, server):
     """The server is deployed, and verified from outside."""
-    _node, result = deployments[server]
+    result = deployments[server]
     assert result.rc == 0, result.stdout + result.stderr
     assert result.stdout.count("failed=0") == 2
 

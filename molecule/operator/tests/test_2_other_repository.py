@@ -12,40 +12,61 @@ ROLES = sorted({path.name for path in (PROJECT / "roles").iterdir()} - {"pypi"})
 SITE = yaml.safe_load((PROJECT / "site.yml").read_text(encoding="utf-8"))[0]
 
 
-@pytest.fixture(scope="module")
-def other(node, server):
-    """A repository with the kit as a submodule, and the same inventory. Returns what became of the document's lines."""
-    begin = f"rm -rf {OTHER} && git init -q {OTHER} && git config --global protocol.file.allow always"
-    node.machine.check_output(begin)
-    first, *rest = blocks(section(DOCUMENT, "Set it up"))
-    words = {"<this repository>": "/root/origin", "pypi.example.com": server}
-    added = node.do([first], OTHER, words)
-    assert added.rc == 0, added.stdout + added.stderr
-    # It would take a minute to make the same once more.
-    node.machine.check_output(f"cp -a /root/wheelhouse/.venv {OTHER}/wheelhouse/.venv")
-    node.machine.check_output(f"touch {OTHER}/wheelhouse/.venv/made && cp -a /root/wheelhouse/inventory {OTHER}/")
-    return node.do(rest, OTHER, words)
+@pytest.fixture(scope="session")
+def others(deployments, at_each):  # noqa: ARG001
+    """Repositories with the kit as a submodule, and the same inventory: {server: result of the document's lines}."""
+
+    def set_up(node, server):
+        begin = f"rm -rf {OTHER} && git init -q {OTHER} && git config --global protocol.file.allow always"
+        node.machine.check_output(begin)
+        first, *rest = blocks(section(DOCUMENT, "Set it up"))
+        words = {"<this repository>": "/root/origin", "pypi.example.com": server}
+        added = node.do([first], OTHER, words)
+        assert added.rc == 0, added.stdout + added.stderr
+        # It would take a minute to make the same once more.
+        node.machine.check_output(f"cp -a /root/wheelhouse/.venv {OTHER}/wheelhouse/.venv")
+        node.machine.check_output(f"touch {OTHER}/wheelhouse/.venv/made && cp -a /root/wheelhouse/inventory {OTHER}/")
+        return node.do(rest, OTHER, words)
+
+    return at_each(set_up)
 
 
-@pytest.fixture(scope="module")
-def _single_roles(node, other):  # noqa: ARG001
-    """What the document says about plays of single roles."""
-    assert node.do(blocks(section(DOCUMENT, "Single roles")), OTHER, {}).rc == 0
+@pytest.fixture(scope="session")
+def single_roles(others, at_each):  # noqa: ARG001
+    """What the document says about plays of single roles: {server: result}."""
+    return at_each(lambda node, _server: node.do(blocks(section(DOCUMENT, "Single roles")), OTHER, {}))
 
 
-def test_import(other):
+@pytest.fixture(scope="session")
+def runs_of_roles(single_roles, at_each):
+    """Each role by itself, in a playbook of the other repository: {server: {role: run}}."""
+    assert all(result.rc == 0 for result in single_roles.values())
+
+    def run(node, _server):
+        runs = {}
+        for role in ROLES:
+            node.write(f"{OTHER}/playbooks/alone.yml", yaml.safe_dump([alone(role)]))
+            runs[role] = node.playbook("playbooks/alone.yml", directory=OTHER)
+        return runs
+
+    return at_each(run)
+
+
+def test_import(others, server):
     """The imported playbooks find all that is theirs: nothing has changed, and the index is verified."""
-    assert other.rc == 0, other.stdout + other.stderr
-    assert other.stdout.count("failed=0") == 2
-    assert "changed=0" in other.stdout
+    result = others[server]
+    assert result.rc == 0, result.stdout + result.stderr
+    assert result.stdout.count("failed=0") == 2
+    assert "changed=0" in result.stdout
 
 
-def test_no_line_in_ansible_cfg(node, other):  # noqa: ARG001
+@pytest.mark.usefixtures("others")
+def test_no_line_in_ansible_cfg(node):
     """The repository has none."""
     assert node.run(f"test -e {OTHER}/ansible.cfg").rc != 0
 
 
-@pytest.mark.usefixtures("_single_roles")
+@pytest.mark.usefixtures("single_roles")
 def test_the_documents_play(node, server):
     """A play of a single role, below playbooks/, as the document has it."""
     run = node.playbook("playbooks/accounts.yml", directory=OTHER)
@@ -58,12 +79,10 @@ def alone(role: str) -> dict:
     return play | ({"become": False} if role == "verify" else {})
 
 
-@pytest.mark.usefixtures("_single_roles")
 @pytest.mark.parametrize("role", ROLES)
-def test_role_alone(node, server, role):
-    """Each role by itself, in a playbook of the other repository: it finds its settings, templates and modules."""
-    node.write(f"{OTHER}/playbooks/alone.yml", yaml.safe_dump([alone(role)]))
-    run = node.playbook("playbooks/alone.yml", directory=OTHER)
+def test_role_alone(runs_of_roles, server, role):
+    """It finds its settings, templates and modules."""
+    run = runs_of_roles[server][role]
     assert run.hosts == {server: {"changed": 0, "failed": 0}}, run.output
 
 
