@@ -70,27 +70,28 @@ def statuses_of(answered: dict) -> str:
 
 def long_accept(target: Target) -> Result:
     """Send a header of 8 kB on 100 connections."""
-    result = Result()
-    with target.memory() as memory:
-        answered = flood(target, connections=100, headers=[["Accept", "a," * 4080]])
-    grows_by(result, memory.result, 64 * MEGABYTE)
-    result.check(
-        "every request is answered with 4xx", only(answered, "400", "401", "406", "431"), statuses_of(answered)
-    )
-    result.check("the slowest answer takes at most 20 s", answered["max"] <= 20, f"{answered['max']:.1f} s")
-    return result
+    return accept_flood(target, "a," * 4080, lines=1)
 
 
 def many_accept_lines(target: Target) -> Result:
     """Send 90 lines of 8 kB on 100 connections."""
+    return accept_flood(target, "a," * 4050, lines=90)
+
+
+def accept_flood(target: Target, value: str, lines: int) -> Result:
+    """Send Accept headers on 100 connections; to compare with, as many bytes in a header that nothing looks at."""
     result = Result()
+    others = flood(target, connections=100, headers=[["X-Other", value]], repeat=lines)
     with target.memory() as memory:
-        answered = flood(target, connections=100, headers=[["Accept", "a," * 4050]], repeat=90)
+        answered = flood(target, connections=100, headers=[["Accept", value]], repeat=lines)
     grows_by(result, memory.result, 64 * MEGABYTE)
     result.check(
         "every request is answered with 4xx", only(answered, "400", "401", "406", "431"), statuses_of(answered)
     )
-    result.check("the slowest answer takes at most 20 s", answered["max"] <= 20, f"{answered['max']:.1f} s")
+    measured = f"{answered['max']:.1f} s, {others['max']:.1f} s"
+    # Below a second, the difference may be anything else on a busy machine.
+    is_fast = answered["max"] <= 5 * max(others["max"], 1)
+    result.check("the slowest answer takes at most 5 times as long as with another header", is_fast, measured)
     return result
 
 
