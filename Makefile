@@ -49,9 +49,10 @@ attack: .venv/made ## Attack it by role; a table of what it withstood; 25 minute
 	@tools/images/build clients
 	@tools/attack
 
-faults: .venv/made ## Break it on purpose, again and again; a table of what was lost; 15 minutes (SEED=1)
+faults: .venv/made ## Break it on purpose, again and again; a table of what was lost; 40 minutes (SEED=1)
 	@tools/engine
 	@tools/images/build clients
+	@INTERRUPT_EVERY=1 molecule test --scenario-name runs
 	@tools/faults
 
 bench: .venv/made ## Measure the kit beside other set-ups (QUICK=1: little of everything, 3 minutes)

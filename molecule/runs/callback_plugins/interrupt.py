@@ -11,15 +11,16 @@ name: interrupt
 type: aggregate
 short_description: Kill the run after a task that has changed something
 description:
-  - Kills ansible-playbook with SIGKILL before the next task, when a task has changed something on any host and no run
-    was killed after that task before. The environment variable INTERRUPTED_AFTER names a file with the names of the
-    tasks after which runs were killed, one in each line; the plugin adds to it.
+  - Kills ansible-playbook with SIGKILL before the next task, when a task has changed something on any host that is
+    not in the file yet. The environment variable INTERRUPTED_AFTER names that file. It has the names of such tasks, one
+    in each line; the plugin adds to it.
+  - INTERRUPT_EVERY is a number N; of these tasks, only the first one and each Nth after it end the run.
   - A run that has no such task ends by itself.
 """
 
 
 class CallbackModule(CallbackBase):
-    """Looks for a task that has changed something and is not in the file."""
+    """Looks for tasks that have changed something and are not in the file."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
@@ -29,7 +30,8 @@ class CallbackModule(CallbackBase):
     def __init__(self) -> None:
         super().__init__()
         self._file = Path(os.environ["INTERRUPTED_AFTER"])
-        self._seen = set(self._file.read_text(encoding="utf-8").splitlines())
+        self._seen = self._file.read_text(encoding="utf-8").splitlines()
+        self._every = int(os.environ["INTERRUPT_EVERY"])
         self._changing = ""
 
     def v2_runner_on_ok(self, result) -> None:
@@ -38,9 +40,10 @@ class CallbackModule(CallbackBase):
             self._changing = result.task_name
 
     def v2_playbook_on_task_start(self, *_: object, **__: object) -> None:
-        """Kill the run, if the task before this one has changed something."""
+        """Kill the run, if the task before this one has changed something and its turn has come."""
         if self._changing and self._changing not in self._seen:
-            with self._file.open("a", encoding="utf-8") as file:
-                file.write(f"{self._changing}\n")
-            os.kill(os.getpid(), signal.SIGKILL)
+            self._seen.append(self._changing)
+            self._file.write_text("\n".join([*self._seen, ""]), encoding="utf-8")
+            if (len(self._seen) - 1) % self._every == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
         self._changing = ""

@@ -1,5 +1,6 @@
 """Runs of the kit that are interrupted, and what must be true of the servers after a complete one."""
 
+import os
 import signal
 from pathlib import Path
 
@@ -10,11 +11,13 @@ from shared.wheels import installable
 CALLBACKS = Path(__file__).resolve().parents[1] / "callback_plugins"
 # More than a run has tasks that change something.
 MOST_RUNS = 60
+# make faults interrupts runs after each task that changes something, make test after each third one.
+EVERY = os.environ.get("INTERRUPT_EVERY", "3")
 
 
 @pytest.fixture(scope="session")
 def interrupted_deploy(inventory):
-    """A way to run site.yml and to kill it after a task that changes something, and that is not in a file yet.
+    """A way to run site.yml and to kill it after one of the tasks that change something and are not in a file yet.
 
     Returns None if it was killed, and the file has the task; or else the run.
     """
@@ -22,7 +25,8 @@ def interrupted_deploy(inventory):
     def interrupted_deploy(tasks: Path, *options: str) -> Run | None:
         tasks.touch()
         plugin = {"ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS), "ANSIBLE_CALLBACKS_ENABLED": "interrupt"}
-        run = ansible_playbook(inventory, "site.yml", *options, INTERRUPTED_AFTER=str(tasks), **plugin)
+        which = {"INTERRUPTED_AFTER": str(tasks), "INTERRUPT_EVERY": EVERY}
+        run = ansible_playbook(inventory, "site.yml", *options, **which, **plugin)
         return None if run.code == -signal.SIGKILL else run
 
     return interrupted_deploy
@@ -30,7 +34,7 @@ def interrupted_deploy(inventory):
 
 @pytest.fixture(scope="session")
 def deployed(interrupted_deploy, tmp_path_factory):
-    """Deploy the servers by runs that are killed, one after each task that changes something.
+    """Deploy the servers by runs that are killed after different tasks.
 
     Returns the names of these tasks, and the last run, which ended by itself.
     """
