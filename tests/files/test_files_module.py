@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from ansible.errors import AnsibleActionFail
 from ansible.module_utils.testing import patch_module_args
-from support import load
+from support import action, load
 
 module = load("roles/pypi/library/pypi_files.py")
+plugin = load("roles/pypi/action_plugins/pypi_files.py")
 ME = {"owner": pwd.getpwuid(os.getuid()).pw_name, "group": grp.getgrgid(os.getgid()).gr_name}
 
 
@@ -30,20 +33,29 @@ class Server:
         absent: list[str] = (),
         **how: Any,
     ) -> dict:
-        """Run the module once, paths being below the directory. Returns its result."""
+        """Run the module once with --diff, paths being below the directory. Returns its result."""
         arguments = {
             name: [ME | entry | {"path": str(self.home / entry["path"])} for entry in entries]
             for name, entries in (("files", files), ("directories", directories))
         }
         arguments["links"] = [{"path": str(self.home / path), "src": src} for path, src in (links or {}).items()]
         arguments["absent"] = [str(self.home / path) for path in absent]
-        with patch_module_args(arguments | how), pytest.raises(SystemExit):
+        with patch_module_args(arguments | {"_ansible_diff": True} | how), pytest.raises(SystemExit):
             module.main()
         return json.loads(self._capsys.readouterr().out)
+
+    def diff(self, result: dict) -> list[tuple[object, object]]:
+        """Return the parts of a result's diff, before and after; of the states without their path."""
+        parts = [(part["before"], part["after"]) for part in result["diff"]]
+        return [tuple(_without_path(side) for side in part) for part in parts]
 
     def mode(self, name: str) -> int:
         """Return a file's permissions."""
         return (self.home / name).stat().st_mode & 0o7777
+
+
+def _without_path(side: object) -> object:
+    return {name: value for name, value in side.items() if name != "path"} if isinstance(side, dict) else side
 
 
 @pytest.fixture
@@ -97,18 +109,19 @@ def test_names_only_what_changed(server: Server) -> None:
     server.run([{"path": "a", "content": "1"}, {"path": "b", "content": "2"}])
     result = server.run([{"path": "a", "content": "1"}, {"path": "b", "content": "3"}])
     assert result["changed_paths"] == [str(server.home / "b")]
-    assert [(part["before"], part["after"]) for part in result["diff"]] == [("2", "3")]
+    assert server.diff(result) == [("2", "3")]
 
 
-def test_keeps_what_is_in_a_log(server: Server) -> None:
-    """A log is there from the start, with its permissions, and what it has gathered since is nobody's to replace."""
-    log = {"path": "log", "keep": True, "mode": "0640"}
+def test_force_false_keeps_the_content(server: Server) -> None:
+    """A log is created empty with its owner and mode; later runs set these, and do not touch its content."""
+    log = {"path": "log", "force": False, "mode": "0640"}
     assert server.run([log])["changed_paths"] == [str(server.home / "log")]
     assert ((server.home / "log").read_bytes(), server.mode("log")) == (b"", 0o640)
     (server.home / "log").write_bytes(b"a line \xff\n")
     (server.home / "log").chmod(0o644)
     result = server.run([log])
-    assert (result["changed_paths"], result["diff"]) == ([str(server.home / "log")], [])
+    assert result["changed_paths"] == [str(server.home / "log")]
+    assert server.diff(result) == [({"state": "file", "mode": "0644"}, {"state": "file", "mode": "0640"})]
     assert ((server.home / "log").read_bytes(), server.mode("log")) == (b"a line \xff\n", 0o640)
     assert server.run([log])["changed"] is False
 
@@ -130,7 +143,7 @@ def test_nothing_is_replaced_before_all_is_validated(server: Server) -> None:
     files = [{"path": "ports", "content": "2"}, {"path": "site", "content": "2", "validate": refusing}]
     result = server.run(files)
     assert result["failed"] is True
-    assert "site stays as it was" in result["msg"]
+    assert f"Validation of {server.home / 'site'} failed: {refusing.split(' %s')[0]}" in result["msg"]
     assert "line 7 is wrong" in result["stdout"]
     assert [(server.home / name).read_text() for name in ("ports", "site")] == ["1", "1"]
 
@@ -152,7 +165,7 @@ def test_links(server: Server) -> None:
     assert (again["changed"], again["diff"]) == (False, [])
     assert (server.home / "a/current").lstat() == before
     other = server.run(links={"a/current": "../2"})
-    assert [(part["before"], part["after"]) for part in other["diff"]] == [("link to 1\n", "link to ../2\n")]
+    assert server.diff(other) == [({"state": "link to 1"}, {"state": "link to ../2"})]
     assert (server.home / "a/current").readlink() == Path("../2")
     assert sorted(path.name for path in (server.home / "a").iterdir()) == ["1", "current"]
 
@@ -160,7 +173,7 @@ def test_links(server: Server) -> None:
 def test_a_link_in_the_place_of_a_file(server: Server) -> None:
     """A copy that somebody has put there is no longer what the file is that the link leads to."""
     server.run([{"path": "site", "content": "a copy"}])
-    assert server.run(links={"site": "../site"})["diff"][0]["before"] == "file\n"
+    assert server.diff(server.run(links={"site": "../site"})) == [({"state": "file"}, {"state": "link to ../site"})]
     assert (server.home / "site").readlink() == Path("../site")
 
 
@@ -182,7 +195,8 @@ def test_removes(server: Server) -> None:
     absent = ["file", "wheels", "link", "dangling", "never-there"]
     result = server.run(absent=absent)
     assert result["changed_paths"] == [str(server.home / name) for name in absent[:-1]]
-    assert [part["before"] for part in result["diff"]] == ["file\n", "directory\n", "link to b\n", "link to nowhere\n"]
+    found = ["file", "directory", "link to b", "link to nowhere"]
+    assert server.diff(result) == [({"state": state}, {"state": "absent"}) for state in found]
     assert [path.name for path in server.home.iterdir()] == ["b"]
     assert (server.home / "b/c").exists()
     assert server.run(absent=absent)["changed"] is False
@@ -207,11 +221,123 @@ def test_check_mode_only_tells_of_links(server: Server) -> None:
     assert sorted(path.name for path in server.home.iterdir()) == ["current", "old"]
 
 
-def test_first_content_of_a_file_that_is_kept(server: Server) -> None:
-    """A file that is restored only where it is missing."""
-    key = {"path": "key", "keep": True, "mode": "0600", "content": "restored"}
+def test_force_false_writes_missing_files(server: Server) -> None:
+    """A file with content and `force: false` is written where it is missing, and nowhere else."""
+    key = {"path": "key", "force": False, "mode": "0600", "content": "restored"}
     assert server.run(files=[key])["changed"]
     assert (server.home / "key").read_text() == "restored"
     (server.home / "key").write_text("new")
     assert not server.run(files=[key])["changed"]
     assert (server.home / "key").read_text() == "new"
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_diff_of_new_paths(server: Server, check: bool) -> None:
+    """A diff shows the content, owner, group and mode of what is created, in check mode as well."""
+    result = server.run([{"path": "a/b", "content": "1\n"}], [{"path": "a", "mode": "0750"}], _ansible_check_mode=check)
+    assert server.diff(result) == [
+        ({"state": "absent"}, {"state": "directory", "mode": "0750"} | ME),
+        ("", "1\n"),
+        ({"state": "absent"}, {"state": "file", "mode": "0644"} | ME),
+    ]
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_diff_of_changed_paths(server: Server, check: bool) -> None:
+    """A diff shows each attribute that changes, and no others."""
+    server.run([{"path": "a/b", "content": "1\n", "mode": "0600"}], [{"path": "a", "mode": "0700"}])
+    result = server.run([{"path": "a/b", "content": "2\n"}], [{"path": "a", "mode": "0750"}], _ansible_check_mode=check)
+    assert server.diff(result) == [
+        ({"state": "directory", "mode": "0700"}, {"state": "directory", "mode": "0750"}),
+        ("1\n", "2\n"),
+        ({"state": "file", "mode": "0600"}, {"state": "file", "mode": "0644"}),
+    ]
+
+
+def test_diff_names_the_source(server: Server) -> None:
+    """The header of a diff names the file or template that the new content comes from, as those of Ansible do."""
+    (part, _state) = server.run([{"path": "a", "content": "1", "template": "/etc/b"}])["diff"]
+    assert (part["before_header"], part["after_header"]) == (str(server.home / "a"), f"{server.home / 'a'} (/etc/b)")
+
+
+def test_diff_of_a_binary_file(server: Server) -> None:
+    """A binary file is replaced, and its bytes are not printed."""
+    (server.home / "a").write_bytes(b"\0\1")
+    assert server.run([{"path": "a", "content": "1", "mode": "0644"}])["diff"] == [{"dst_binary": 1}]
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_no_diff_unless_asked(server: Server, check: bool) -> None:
+    """The content of files may be secret: it is in no result without --diff, or with `diff: false`."""
+    result = server.run([{"path": "a", "content": "secret"}], _ansible_diff=False, _ansible_check_mode=check)
+    assert result["changed"] is True
+    assert "diff" not in result
+
+
+def documented(options: dict) -> dict:
+    """Return the argument spec that a DOCUMENTATION describes."""
+    found = {}
+    for name, option in options.items():
+        assert option["description"]
+        spec = {key: value for key, value in option.items() if key not in ("description", "suboptions")}
+        found[name] = spec | ({"options": documented(option["suboptions"])} if "suboptions" in option else {})
+    return found
+
+
+def declared(spec: dict) -> dict:
+    """Return an argument spec without what DOCUMENTATION cannot say."""
+    found = {}
+    for name, option in spec.items():
+        found[name] = {key: value for key, value in option.items() if key not in ("options", "mutually_exclusive")}
+        found[name] |= {"options": declared(option["options"])} if "options" in option else {}
+    return found
+
+
+def test_documentation_is_the_argument_spec() -> None:
+    """Each documented option is accepted, with its type and its default, and there is no other."""
+    assert documented(yaml.safe_load(module.DOCUMENTATION)["options"]) == declared(module.ARGUMENTS)
+
+
+def test_examples_are_accepted() -> None:
+    """The examples of the documentation have options that the module knows."""
+    for task in yaml.safe_load(module.EXAMPLES):
+        for entry in task["pypi_files"]["files"]:
+            assert entry.keys() <= module.FILE.keys()
+
+
+def rendered(*files: dict) -> list[dict]:
+    """Run the action plugin. Returns the files that the module gets."""
+    given: list[dict] = []
+
+    def execute_module(_name: str, module_args: dict, **_how: object) -> dict:
+        given.extend(module_args["files"])
+        return {}
+
+    action.run(plugin, {"files": list(files)}, _execute_module=execute_module)
+    return given
+
+
+def test_the_plugin_sets_the_content(tmp_path: Path) -> None:
+    """src is read on the control node; a file that is kept needs neither src nor a template."""
+    source = tmp_path / "source"
+    source.write_text("1\n")
+    log = {"path": "/log", "force": False}
+    assert rendered({"path": "/a", "src": str(source)}, log) == [
+        {"path": "/a", "src": str(source), "content": "1\n"},
+        log,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ({"path": "/a", "content": "1"}, "/a has content"),
+        ({"path": "/a", "src": "b", "template": "c"}, "/a has both src and template"),
+        ({"src": "b"}, "a list of dictionaries with a path"),
+        ("b", "a list of dictionaries with a path"),
+    ],
+)
+def test_the_plugin_rejects(file: object, message: str) -> None:
+    """What cannot be meant is an error that names the file."""
+    with pytest.raises(AnsibleActionFail, match=message):
+        rendered(file)

@@ -133,7 +133,7 @@ def written() -> dict[str, str]:
                     files, __pypiserver_release_dir="/opt/pypi/release", __pypiserver_site_packages="/"
                 )
             for file in files:
-                if "src" not in file and "keep" not in file:
+                if "src" not in file and file.get("force", True):
                     found[f"templates{file.get('template', file['path'])}.j2"] = str(file["path"])
     return found
 

@@ -1,199 +1,365 @@
 #!/usr/bin/python
-"""Ansible module: the directories, files and links of a role, all in one step."""
+"""Ansible module: validate all files of a role, then replace each of them atomically."""
 
 import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: pypi_files
-short_description: Directories, files and links as they shall be, in one step
+short_description: Manage directories, files and symbolic links; validate all files before any is replaced
 description:
-  - What many tasks with file, template and copy would do, in one task and over one connection. A run that
-    finds nothing to do is several times faster for it.
-  - Directories come first. Then all files are validated before the first of them is replaced and before anything is
-    removed. What is absent goes, the files take their places, and the links come last: what one leads to is there.
+  - "Guarantee: every file whose content differs is written to a temporary file and validated before any file or link
+    is replaced and before any path is removed. If one validation fails, the task fails, and all files and links are
+    as they were."
+  - Each file is then replaced atomically, and each link is, by rename(2). A reader sees the old content or the new one.
+  - The files of a task are not replaced as one transaction. If the host stops between two of them, the next run
+    replaces the rest.
+  - Directories are created, and their owner, group and mode are set, before files are validated. A failed validation
+    does not undo that.
+  - "The order is: directories; validation of files; removal of O(absent); files; O(links). So a link is created after
+    the file that it points to."
+  - One task and one connection do the work of many tasks with M(ansible.builtin.file), M(ansible.builtin.template) and
+    M(ansible.builtin.copy).
 options:
   directories:
-    description: Directories, each after those it lies in. One that only files need is made without being named here.
+    description: Directories, in the order in which they are created. Missing parents of a path are created, too.
     type: list
     elements: dict
     default: []
     suboptions:
-      path: {type: path, required: true, description: Where it is.}
-      mode: {type: str, required: true, description: Its mode in octal.}
-      owner: {type: str, default: root, description: Its owner.}
-      group: {type: str, default: root, description: Its group.}
+      path:
+        description: Path of the directory on the host.
+        type: path
+        required: true
+      mode:
+        description: Mode of the directory, in octal and in quotes.
+        type: str
+        required: true
+      owner:
+        description: Name of the user that owns the directory.
+        type: str
+        default: root
+      group:
+        description: Name of the group that owns the directory.
+        type: str
+        default: root
   files:
     description:
-      - Files. What is in one comes from the template of the same path below the kit's templates/;
-        or, as it is, from the file of the role that src names.
+      - Files. Their content comes from a template or from a file of the role.
+      - Without O(files[].src) and O(files[].template), the template is the one with the file's path below the
+        repository's directory C(templates), and the suffix C(.j2).
+      - Missing parents of a path are created with mode 0755.
     type: list
     elements: dict
     default: []
     suboptions:
-      path: {type: path, required: true, description: Where it is.}
-      template: {type: path, description: The path below templates/, if it is another than path.}
-      src: {type: path, description: A file of the role.}
-      keep: {type: bool, default: false, description: Whether a file that exists keeps its content.}
-      content: {type: str, description: What is in it. Not given in tasks, where src or a template is.}
-      mode: {type: str, default: "0644", description: Its mode in octal.}
-      owner: {type: str, default: root, description: Its owner.}
-      group: {type: str, default: root, description: Its group.}
-      validate: {type: str, description: A command that must succeed first; %s is the new file.}
+      path:
+        description: Path of the file on the host.
+        type: path
+        required: true
+      src:
+        description:
+          - File of the role (in its directory C(files)), or an absolute path on the control node. It is copied as it
+            is, and decrypted if it is encrypted with ansible-vault.
+          - The action plugin reads it.
+        type: str
+      template:
+        description:
+          - Path of the template below the repository's directory C(templates), without the suffix C(.j2), where it
+            differs from O(files[].path).
+          - The action plugin renders it.
+        type: str
+      force:
+        description:
+          - If V(true), the content is replaced where it differs.
+          - If V(false), the content is written only if the file does not exist. Without O(files[].src) and
+            O(files[].template), the file is created empty. Owner, group and mode are always set.
+        type: bool
+        default: true
+      mode:
+        description: Mode of the file, in octal and in quotes.
+        type: str
+        default: "0644"
+      owner:
+        description: Name of the user that owns the file.
+        type: str
+        default: root
+      group:
+        description: Name of the group that owns the file.
+        type: str
+        default: root
+      validate:
+        description:
+          - Command that must succeed before the file is used. C(%s) is the path of the temporary file.
+          - It is run only if the content differs, and not in check mode.
+        type: str
+      content:
+        description: Content of the file. The action plugin sets it; a task must not.
+        type: str
+        default: ""
   links:
-    description: Symbolic links. Each is replaced in one step.
+    description: Symbolic links.
     type: list
     elements: dict
     default: []
     suboptions:
-      path: {type: path, required: true, description: Where it is.}
-      src: {type: str, required: true, description: What it says, seen from where it is.}
+      path:
+        description: Path of the link on the host. A file there is replaced; a directory is an error.
+        type: path
+        required: true
+      src:
+        description: Target of the link, written to the link as it is. A relative one starts at the link's directory.
+        type: str
+        required: true
   absent:
-    description: Paths at which there is to be nothing. A directory goes with all that is in it.
+    description: Paths to remove. A directory is removed with its content; of a link, only the link is removed.
     type: list
     elements: path
     default: []
+attributes:
+  check_mode:
+    support: full
+    description: Files are not validated in check mode.
+  diff_mode:
+    support: full
+    description: Shows content, owner, group and mode of files, directories, links, and what is removed.
 """
 
-OPTIONS = {
+EXAMPLES = r"""
+- name: Write the site and enable it
+  pypi_files:
+    files:
+      - path: /etc/apache2/sites-available/pypi.conf
+        validate: /usr/local/sbin/pypi-try-site %s
+    links:
+      - {path: /etc/apache2/sites-enabled/pypi.conf, src: ../sites-available/pypi.conf}
+    absent: [/etc/apache2/sites-enabled/000-default.conf]
+
+- name: Create an empty log with its owner and mode, and keep an existing one
+  pypi_files:
+    files:
+      - {path: /var/log/pypi/access.log, force: false, group: adm, mode: "0640"}
+"""
+
+RETURN = r"""
+changed_paths:
+  description: Paths that were created, replaced or removed, or whose owner, group or mode was set.
+  type: list
+  elements: str
+  returned: success
+"""
+
+OWNER: dict[str, Any] = {
     "path": {"type": "path", "required": True},
     "owner": {"type": "str", "default": "root"},
     "group": {"type": "str", "default": "root"},
 }
+DIRECTORY = OWNER | {"mode": {"type": "str", "required": True}}
+FILE = OWNER | {
+    "src": {"type": "str"},
+    "template": {"type": "str"},
+    "force": {"type": "bool", "default": True},
+    "mode": {"type": "str", "default": "0644"},
+    "validate": {"type": "str"},
+    "content": {"type": "str", "default": ""},
+}
+LINK = {"path": {"type": "path", "required": True}, "src": {"type": "str", "required": True}}
+ARGUMENTS: dict[str, Any] = {
+    "directories": {"type": "list", "elements": "dict", "default": [], "options": DIRECTORY},
+    "files": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": FILE,
+        "mutually_exclusive": [["src", "template"]],
+    },
+    "links": {"type": "list", "elements": "dict", "default": [], "options": LINK},
+    "absent": {"type": "list", "elements": "path", "default": []},
+}
 
 
-def attributes(module: AnsibleModule, entry: dict) -> dict:
-    """Owner, group and mode as AnsibleModule wants them."""
-    return module.load_file_common_arguments(entry, path=entry["path"])
+class Difference:
+    """What changes at one path: state, owner, group, mode and content, before and after."""
+
+    def __init__(self, path: object, before: str, after: str):
+        self.path = str(path)
+        self.before: dict[str, object] = {"path": self.path, "state": before}
+        self.after: dict[str, object] = {"path": self.path, "state": after}
+        self.content: dict[str, object] = {}
+
+    def set_content(self, before: bytes | None, after: str, source: str | None) -> None:
+        """Add the content of a file. source: the file or template on the control node."""
+        if before is not None and b"\0" in before:
+            self.content = {"dst_binary": 1}
+            return
+        text = "" if before is None else before.decode(errors="replace")
+        header = f"{self.path} ({source})" if source else self.path
+        self.content = {"before_header": self.path, "after_header": header, "before": text, "after": after}
+
+    def set_created(self, entry: dict) -> None:
+        """Show the owner, group and mode of a new path, and none of before."""
+        self.before = {"path": self.path, "state": self.before["state"]}
+        self.after |= {name: entry[name] for name in ("owner", "group", "mode")}
+
+    def parts(self) -> list[dict]:
+        """Return the parts of the diff in the form that Ansible prints."""
+        state = {"before": self.before, "after": self.after}
+        return ([self.content] if self.content else []) + ([state] if self.before != self.after else [])
 
 
-def ensure_directory(module: AnsibleModule, entry: dict) -> bool:
-    """Whether a directory was made or changed."""
-    if not Path(entry["path"]).is_dir():
-        if module.check_mode:
-            return True
-        Path(entry["path"]).mkdir(parents=True)
-        module.set_fs_attributes_if_different(attributes(module, entry), changed=True)
-        return True
-    return module.set_fs_attributes_if_different(attributes(module, entry), changed=False)
+class Files:
+    """The work of one task: what changes, and the diff of it."""
 
+    def __init__(self, module: AnsibleModule):
+        self.module = module
+        self.check_mode: bool = module.check_mode
+        self.changed_paths: list[str] = []
+        self.diff: list[dict] = []
 
-def stage(module: AnsibleModule, entry: dict) -> str:
-    """Write what is to be in a file to a temporary one, and validate it. Returns its path, or ends the module."""
-    descriptor, staged = tempfile.mkstemp(dir=module.tmpdir, prefix=f"{Path(entry['path']).name}-")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(entry["content"])
-    if entry["validate"]:
-        code, said, complained = module.run_command(entry["validate"] % staged)
-        if code != 0:
-            module.fail_json(
-                msg=f"{entry['path']} stays as it was: {entry['validate'].split()[0]} refuses the new one",
-                rc=code,
-                stdout=said,
-                stderr=complained,
+    def record(self, difference: Difference) -> None:
+        """Record a path that changes."""
+        self.changed_paths.append(difference.path)
+        self.diff += difference.parts()
+
+    def set_attributes(self, entry: dict, difference: Difference) -> bool:
+        """Set owner, group and mode. Returns True if one of them differed."""
+        arguments = self.module.load_file_common_arguments(entry, path=entry["path"])
+        found = {"before": difference.before, "after": difference.after}
+        return self.module.set_fs_attributes_if_different(arguments, changed=False, diff=found)
+
+    def ensure_directory(self, entry: dict) -> None:
+        """Create a directory; set its owner, group and mode."""
+        path = Path(entry["path"])
+        exists = path.is_dir()
+        difference = Difference(path, "directory" if exists else state_of(path), "directory")
+        if not exists and not self.check_mode:
+            path.mkdir(parents=True)
+        # In check mode, the owner and the group of a new directory may be missing, too.
+        changed = self.set_attributes(entry, difference) if exists or not self.check_mode else False
+        if not exists:
+            difference.set_created(entry)
+        if changed or not exists:
+            self.record(difference)
+
+    def stage(self, entry: dict) -> str:
+        """Write the new content to a temporary file and validate it. Returns its path, or fails the task."""
+        descriptor, staged = tempfile.mkstemp(dir=self.module.tmpdir, prefix=f"{Path(entry['path']).name}-")
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(entry["content"])
+        if entry["validate"]:
+            command = entry["validate"] % staged
+            code, output, errors = self.module.run_command(command)
+            if code != 0:
+                self.module.fail_json(
+                    msg=(
+                        f"Validation of {entry['path']} failed: {command} ended with status {code}. No file was "
+                        "replaced; stdout and stderr have the reason"
+                    ),
+                    rc=code,
+                    stdout=output,
+                    stderr=errors,
+                )
+        return staged
+
+    def ensure_files(self, entries: list[dict], absent: list[Path]) -> None:
+        """Validate all files that differ. Then remove paths, replace the files, and set owners, groups and modes."""
+        before = {entry["path"]: read(Path(entry["path"])) for entry in entries}
+        differing = [entry["path"] for entry in entries if differs(entry, before[entry["path"]])]
+        staged = {}
+        if not self.check_mode:
+            staged = {entry["path"]: self.stage(entry) for entry in entries if entry["path"] in differing}
+        for path in absent:
+            self.ensure_absent(path)
+        for name, temporary in staged.items():
+            Path(name).parent.mkdir(parents=True, exist_ok=True)
+            self.module.atomic_move(temporary, name)
+        for entry in entries:
+            self.finish_file(entry, before[entry["path"]], entry["path"] in differing)
+
+    def finish_file(self, entry: dict, before: bytes | None, replaced: bool) -> None:
+        """Set owner, group and mode of a file, and record what has changed."""
+        difference = Difference(entry["path"], "absent" if before is None else "file", "file")
+        if replaced:
+            difference.set_content(before, entry["content"], entry["src"] or entry["template"])
+        changed = replaced
+        if before is not None or not self.check_mode:
+            changed = self.set_attributes(entry, difference) or replaced
+        if before is None:
+            difference.set_created(entry)
+        if changed:
+            self.record(difference)
+
+    def ensure_absent(self, path: Path) -> None:
+        """Remove a file, a link, or a directory with its content."""
+        state = state_of(path)
+        if state == "absent":
+            return
+        self.record(Difference(path, state, "absent"))
+        if self.check_mode:
+            return
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+    def ensure_link(self, path: Path, target: str) -> None:
+        """Create a symbolic link, or replace what is at its path, atomically. Fails the task at a directory."""
+        state, wanted = state_of(path), f"link to {target}"
+        if state == wanted:
+            return
+        if state == "directory":
+            self.module.fail_json(
+                msg=f"Cannot create the link {path} -> {target}: {path} is a directory. Move or remove it"
             )
-    return staged
+        self.record(Difference(path, state, wanted))
+        if self.check_mode:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as beside:
+            staged = Path(beside) / path.name
+            staged.symlink_to(target)
+            staged.replace(path)
 
 
-def current(entry: dict) -> str | None:
-    """What is in a file, or None if there is none."""
-    path = Path(entry["path"])
+def state_of(path: Path) -> str:
+    """Return what is at a path: "absent", "file", "directory" or "link to TARGET"."""
+    if path.is_symlink():
+        return f"link to {path.readlink()}"
+    return "directory" if path.is_dir() else "file" if path.exists() else "absent"
+
+
+def read(path: Path) -> bytes | None:
+    """Return the content of a file; None if it does not exist."""
     try:
-        return entry["content"] if entry["keep"] and path.exists() else path.read_bytes().decode(errors="replace")
+        return path.read_bytes()
     except FileNotFoundError:
         return None
 
 
-def found_at(path: Path) -> str:
-    """What a diff says of a path, whatever is there: one line, or nothing if there is nothing."""
-    if path.is_symlink():
-        return f"link to {path.readlink()}\n"
-    return "directory\n" if path.is_dir() else "file\n" if path.exists() else ""
-
-
-def difference(path: object, before: str, after: str) -> dict:
-    """One part of a diff, as Ansible wants it."""
-    return {"before_header": str(path), "after_header": str(path), "before": before, "after": after}
-
-
-def remove(path: Path) -> None:
-    """Remove a file, a link, or a directory with all that is in it."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
-
-
-def place_link(module: AnsibleModule, path: Path, target: str) -> None:
-    """Make a link, or let it lead elsewhere, without a moment in which there is none."""
-    if path.is_dir() and not path.is_symlink():
-        module.fail_json(msg=f"{path} is a directory, and a link is to be there. Move it away")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as beside:
-        staged = Path(beside) / path.name
-        staged.symlink_to(target)
-        staged.replace(path)
+def differs(entry: dict, before: bytes | None) -> bool:
+    """Return True if the file must be written."""
+    return before is None or (entry["force"] and before != entry["content"].encode())
 
 
 def main() -> None:
-    """Make directories, then files, then links."""
-    file_options = OPTIONS | {
-        "mode": {"type": "str", "default": "0644"},
-        "keep": {"type": "bool", "default": False},
-        "content": {"type": "str", "default": ""},
-        "validate": {"type": "str"},
-    }
-    link_options = {"path": {"type": "path", "required": True}, "src": {"type": "str", "required": True}}
-    module = AnsibleModule(
-        argument_spec={
-            "directories": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": OPTIONS | {"mode": {"type": "str", "required": True}},
-            },
-            "files": {"type": "list", "elements": "dict", "default": [], "options": file_options},
-            "links": {"type": "list", "elements": "dict", "default": [], "options": link_options},
-            "absent": {"type": "list", "elements": "path", "default": []},
-        },
-        supports_check_mode=True,
-    )
-    # Whatever root's own may be: others must get through directories that are made on the way.
+    """Create directories, validate and replace files, remove paths, create links."""
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    # Other users must be able to pass through directories that are created on the way to a file.
     os.umask(0o022)
-    changed_paths = [entry["path"] for entry in module.params["directories"] if ensure_directory(module, entry)]
-    files = module.params["files"]
-    before = {entry["path"]: current(entry) for entry in files}
-    differing = [entry for entry in files if before[entry["path"]] != entry["content"]]
-    staged = {} if module.check_mode else {entry["path"]: stage(module, entry) for entry in differing}
-    diff = []
-    for path in map(Path, module.params["absent"]):
-        if found := found_at(path):
-            changed_paths.append(str(path))
-            diff.append(difference(path, found, ""))
-            if not module.check_mode:
-                remove(path)
-    for path, temporary in staged.items():
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        module.atomic_move(temporary, path)
-    for entry in files:
-        changed = entry in differing
-        if before[entry["path"]] is not None or not module.check_mode:
-            changed = module.set_fs_attributes_if_different(attributes(module, entry), changed=changed)
-        if changed:
-            changed_paths.append(entry["path"])
-    diff += [difference(entry["path"], before[entry["path"]] or "", entry["content"]) for entry in differing]
+    files = Files(module)
+    for entry in module.params["directories"]:
+        files.ensure_directory(entry)
+    files.ensure_files(module.params["files"], [Path(path) for path in module.params["absent"]])
     for link in module.params["links"]:
-        path, wanted = Path(link["path"]), f"link to {link['src']}\n"
-        if (found := found_at(path)) != wanted:
-            changed_paths.append(str(path))
-            diff.append(difference(path, found, wanted))
-            if not module.check_mode:
-                place_link(module, path, link["src"])
-    module.exit_json(changed=bool(changed_paths), changed_paths=changed_paths, diff=diff)
+        files.ensure_link(Path(link["path"]), link["src"])
+    # Content may be secret: no diff unless it is asked for (--diff), and not with `diff: false`.
+    diff = {"diff": files.diff} if module._diff else {}
+    module.exit_json(changed=bool(files.changed_paths), changed_paths=files.changed_paths, **diff)
 
 
 if __name__ == "__main__":
