@@ -15,7 +15,7 @@ BAD = {
     "host bits": ({"pypi_allowed_networks": ["10.1.0.0/8"]}, ["pypi_allowed_networks: 10.1.0.0/8", "write 10.0.0.0/8"]),
     "misspelt setting": (
         {"pypi_allowed_network": ["10.0.0.0/8"]},
-        ["pypi_allowed_network: there is no such setting", "Is pypi_allowed_networks meant?"],
+        ["pypi_allowed_network is not a setting", "Did you mean pypi_allowed_networks?"],
     ),
     "two users of one name": (
         {"pypi_users": [{"name": "alice"}, {"name": "alice"}], "pypi_rights": []},
