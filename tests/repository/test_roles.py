@@ -52,6 +52,13 @@ def test_role_alone(tmp_path: Path, role: str) -> None:
     assert all(task.startswith("pypi : ") for task in tasks[: checks[0]])
 
 
+def test_no_galaxy_metadata() -> None:
+    """The roles need one another and templates/, so none claims that it can be installed alone."""
+    metadata = {path: yaml.safe_load(path.read_text(encoding="utf-8")) for path in ROOT.glob("roles/*/meta/main.yml")}
+    assert metadata
+    assert [str(path) for path, found in metadata.items() if found.keys() != {"dependencies"}] == []
+
+
 @pytest.mark.parametrize("playbook", ["site.yml", "playbooks/verify.yml"])
 def test_playbook_is_imported(tmp_path: Path, playbook: str) -> None:
     """Another repository has the kit in a directory, and imports its playbooks; it needs no ansible.cfg for that."""
