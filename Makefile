@@ -28,11 +28,12 @@ demo: .venv/made ## Everything from nothing: a practice server, a first upload a
 
 test: lint unit molecule ## Everything that must hold
 
-lint: .venv/made ## Style: ansible-lint, yamllint, ruff; seconds
+lint: .venv/made ## Static checks: ruff, yamllint, ansible-lint, shellcheck; a minute
 	ruff check .
 	ruff format --check .
 	yamllint --strict .
 	ansible-lint -q
+	@tools/shellcheck
 
 unit: .venv/made ## Modules, templates and specs, without a machine; seconds
 	python -m pytest

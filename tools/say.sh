@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Sourced by the tools: how they speak, and how they become root.
 # Everything said goes to standard error; standard output is for results.
 

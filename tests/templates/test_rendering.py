@@ -176,6 +176,13 @@ def test_shell_scripts(template: str, variant: dict) -> None:
     subprocess.run(["sh", "-n"], input=kit.render(template, **variant), text=True, check=True)
 
 
+@pytest.mark.parametrize("template", programs())
+def test_shell_scripts_pass_shellcheck(template: str) -> None:
+    """`make lint` checks the scripts of the repository; those in templates are checked when they are rendered."""
+    done = subprocess.run(["shellcheck", "-"], input=kit.render(template), text=True, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
 def test_settings_json() -> None:
     """What the application reads: where its data is, and who may do what."""
     template = "templates/etc/pypi/settings.json.j2"
