@@ -16,7 +16,8 @@ export PORT PYTHON SEED
 export MOLECULE_COMMAND_BORDERS := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit molecule $(SCENARIOS:%=molecule-%) attack faults bench password wheels requirements clean
+.PHONY: help demo test lint unit molecule $(SCENARIOS:%=molecule-%) attack faults bench password wheels requirements
+.PHONY: release clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z%-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -26,7 +27,13 @@ demo: .venv/made ## Everything from nothing: a practice server, a first upload a
 	@tools/images/build
 	@tools/demo
 
-test: lint unit molecule ## Everything that must hold
+# One after another, also with --jobs; `make release` reads what end-tests records.
+test: .venv/made ## Everything that must hold: lint, unit, molecule
+	@tools/release begin-tests
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory molecule
+	@tools/release end-tests
 
 lint: .venv/made ## Static checks: ruff, yamllint, ansible-lint, shellcheck; a minute
 	ruff check .
@@ -69,6 +76,9 @@ wheels: .venv/made ## Download what servers install, for those without a way out
 
 requirements: .venv/made ## Take the newest versions into requirements.txt and its like
 	@tools/requirements
+
+release: ## Check what a release needs: clean tree, VERSION and CHANGELOG.md, tests of this commit
+	@tools/release check
 
 clean: ## Remove what the kit has started on this machine
 	@tools/clean
