@@ -26,7 +26,9 @@ def others(deployments, at_each):  # noqa: ARG001
         # It would take a minute to make the same once more.
         node.machine.check_output(f"cp -a /root/wheelhouse/.venv {OTHER}/wheelhouse/.venv")
         node.machine.check_output(f"touch {OTHER}/wheelhouse/.venv/made && cp -a /root/wheelhouse/inventory {OTHER}/")
-        return node.do(rest, OTHER, words)
+        result = node.do(rest, OTHER, words)
+        assert node.run(f"test -e {OTHER}/ansible.cfg").rc != 0, "the document says that none is needed"
+        return result
 
     return at_each(set_up)
 
@@ -60,12 +62,6 @@ def test_import(others, server):
     assert "changed=0" in result.stdout
 
 
-@pytest.mark.usefixtures("others")
-def test_no_line_in_ansible_cfg(node):
-    """The repository has none."""
-    assert node.run(f"test -e {OTHER}/ansible.cfg").rc != 0
-
-
 @pytest.mark.usefixtures("single_roles")
 def test_the_documents_play(node, server):
     """A play of a single role, below playbooks/, as the document has it."""
@@ -86,8 +82,18 @@ def test_role_alone(runs_of_roles, server, role):
     assert run.hosts == {server: {"changed": 0, "failed": 0}}, run.output
 
 
-def test_plays_below_playbooks(node, server):
+@pytest.fixture(scope="session")
+def plays_below_playbooks(deployments, at_each):  # noqa: ARG001
+    """A playbook below playbooks/ of this repository, with a play of each role: {server: run}."""
+
+    def run(node, _server):
+        node.write("/root/wheelhouse/playbooks/alone.yml", yaml.safe_dump([alone(role) for role in ROLES]))
+        return node.playbook("playbooks/alone.yml")
+
+    return at_each(run)
+
+
+def test_plays_below_playbooks(plays_below_playbooks, server):
     """In this repository, too, with a play of each role."""
-    node.write("/root/wheelhouse/playbooks/alone.yml", yaml.safe_dump([alone(role) for role in ROLES]))
-    run = node.playbook("playbooks/alone.yml")
+    run = plays_below_playbooks[server]
     assert run.hosts == {server: {"changed": 0, "failed": 0}}, run.output
