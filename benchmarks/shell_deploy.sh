@@ -8,7 +8,7 @@ apt-get update --quiet=2
 apt-get install --yes --quiet=2 --no-install-recommends ca-certificates python3-venv python3-bcrypt openssl \
     apache2 libapache2-mod-wsgi-py3 logrotate >/dev/null
 
-useradd --system --home-dir /srv/pypi --no-create-home --shell /usr/sbin/nologin pypi
+useradd --system --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin pypi
 install -d -m 0755 /srv/pypi /opt/pypi
 install -d -m 2750 -o pypi -g www-data /srv/pypi/packages
 install -d -m 0755 -o pypi -g pypi /srv/pypi/state
