@@ -11,8 +11,8 @@ from shared.wheels import installable
 CALLBACKS = Path(__file__).resolve().parents[1] / "callback_plugins"
 # More than a run has tasks that change something.
 MOST_RUNS = 60
-# make faults interrupts runs after each task that changes something, make test after each third one.
-EVERY = os.environ.get("INTERRUPT_EVERY", "3")
+# make faults interrupts runs after each task that changes something, make test after each fifth one.
+EVERY = os.environ.get("INTERRUPT_EVERY", "5")
 
 
 @pytest.fixture(scope="session")

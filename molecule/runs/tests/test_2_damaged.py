@@ -6,28 +6,25 @@ import pytest
 from shared.deployment import PROJECT, ansible_playbook
 
 # What happens to a server, as shell commands.
-DAMAGE = {
-    "the libraries of the release are lost": ["rm -r $(readlink -f /opt/pypi/current)/lib"],
-    "everything else": [
-        "echo 'raise RuntimeError' >>/opt/pypi/current/application/wheelhouse/application.py",
-        "rm -r /var/lib/pypi/pages",
-        "sed -i 's/Require valid-user/Require all granted/' /etc/apache2/sites-available/pypi.conf",
-        "systemctl reload apache2",
-        "systemctl disable --now pypi-pages.timer pypi-pages.path pypi-application-proxy.socket 2>&1",
-    ],
-}
+DAMAGE = [
+    "rm -r $(readlink -f /opt/pypi/current)/lib",
+    "echo 'raise RuntimeError' >>/opt/pypi/current/application/wheelhouse/application.py",
+    "rm -r /var/lib/pypi/pages",
+    "sed -i 's/Require valid-user/Require all granted/' /etc/apache2/sites-available/pypi.conf",
+    "systemctl reload apache2",
+    "systemctl disable --now pypi-pages.timer pypi-pages.path pypi-application-proxy.socket 2>&1",
+    # What is in memory still works, and hides the damage.
+    "systemctl restart pypi-application || true",
+]
 
 
-# For the session, so that each is done once for all servers.
-@pytest.fixture(scope="session", params=DAMAGE)
-def repaired(request, deployed, servers, deploy):
-    """Damage all servers in a way, and run the kit. Returns the run."""
+@pytest.fixture(scope="session")
+def repaired(deployed, servers, deploy):
+    """Damage all servers, and run the kit. Returns the run."""
     assert deployed[1].code == 0
     for host in servers.values():
-        for command in DAMAGE[request.param]:
+        for command in DAMAGE:
             host.check_output(command)
-        # What is in memory still works, and hides the damage.
-        host.check_output("systemctl restart pypi-application || true")
     return deploy()
 
 
@@ -74,16 +71,22 @@ def test_a_broken_release_is_not_taken_into_use(broken_release, publish, deploy,
     assert again.hosts == unchanged, again.changes
 
 
+AUDIT = "/var/log/pypi/audit"
+
+
 @pytest.fixture
 def _audit_log_not_writable(deployed, servers):
     """What no run repairs: the audit log's file system is read-only."""
     assert deployed[1].code == 0
     for host in servers.values():
-        host.check_output("mount --bind /var/log/pypi/audit /var/log/pypi/audit")
-        host.check_output("mount -o remount,ro,bind /var/log/pypi/audit")
+        # Read-only before it is mounted there: what is mounted reaches the namespaces of services, a later remount
+        # does not (mount_namespaces(7)).
+        host.check_output(f"mkdir /run/read-only && mount --bind {AUDIT} /run/read-only")
+        host.check_output("mount -o remount,ro,bind /run/read-only")
+        host.check_output(f"mount --bind /run/read-only {AUDIT}")
     yield
     for host in servers.values():
-        host.check_output("umount /var/log/pypi/audit")
+        host.check_output(f"umount {AUDIT} /run/read-only && rmdir /run/read-only")
 
 
 @pytest.mark.usefixtures("_audit_log_not_writable")
