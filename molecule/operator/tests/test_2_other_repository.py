@@ -7,6 +7,7 @@ from support.readme import blocks, section
 
 DOCUMENT = "docs/another-repository.md"
 OTHER = "/root/other"
+KIT = "/root/wheelhouse"
 # pypi comes with each of them.
 ROLES = sorted({path.name for path in (PROJECT / "roles").iterdir()} - {"pypi"})
 SITE = yaml.safe_load((PROJECT / "site.yml").read_text(encoding="utf-8"))[0]
@@ -40,15 +41,15 @@ def single_roles(others, at_each):  # noqa: ARG001
 
 
 @pytest.fixture(scope="session")
-def runs_of_roles(single_roles, at_each):
-    """Each role by itself, in a playbook of the other repository: {server: {role: run}}."""
+def plays(single_roles, at_each):
+    """A playbook with a play of each role, below playbooks/ of either repository: {server: {directory: run}}."""
     assert all(result.rc == 0 for result in single_roles.values())
 
     def run(node, _server):
         runs = {}
-        for role in ROLES:
-            node.write(f"{OTHER}/playbooks/alone.yml", yaml.safe_dump([alone(role)]))
-            runs[role] = node.playbook("playbooks/alone.yml", directory=OTHER)
+        for directory in (OTHER, KIT):
+            node.write(f"{directory}/playbooks/alone.yml", yaml.safe_dump([alone(role) for role in ROLES]))
+            runs[directory] = node.playbook("playbooks/alone.yml", directory=directory)
         return runs
 
     return at_each(run)
@@ -75,25 +76,8 @@ def alone(role: str) -> dict:
     return play | ({"become": False} if role == "verify" else {})
 
 
-@pytest.mark.parametrize("role", ROLES)
-def test_role_alone(runs_of_roles, server, role):
-    """It finds its settings, templates and modules."""
-    run = runs_of_roles[server][role]
-    assert run.hosts == {server: {"changed": 0, "failed": 0}}, run.output
-
-
-@pytest.fixture(scope="session")
-def plays_below_playbooks(deployments, at_each):  # noqa: ARG001
-    """A playbook below playbooks/ of this repository, with a play of each role: {server: run}."""
-
-    def run(node, _server):
-        node.write("/root/wheelhouse/playbooks/alone.yml", yaml.safe_dump([alone(role) for role in ROLES]))
-        return node.playbook("playbooks/alone.yml")
-
-    return at_each(run)
-
-
-def test_plays_below_playbooks(plays_below_playbooks, server):
-    """In this repository, too, with a play of each role."""
-    run = plays_below_playbooks[server]
+@pytest.mark.parametrize("directory", [OTHER, KIT])
+def test_plays_of_single_roles(plays, server, directory):
+    """Each role finds its settings, templates and modules."""
+    run = plays[server][directory]
     assert run.hosts == {server: {"changed": 0, "failed": 0}}, run.output

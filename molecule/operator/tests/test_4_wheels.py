@@ -36,7 +36,7 @@ def _no_way_out(host):
     """The server reaches its own network and no other."""
     route = host.check_output("ip route show default")
     host.check_output("ip route del default")
-    assert host.run("timeout 5 bash -c 'exec 3<>/dev/tcp/192.0.2.1/443'").rc != 0
+    assert host.run("timeout 5 bash -c 'exec 3<>/dev/tcp/203.0.113.250/443'").rc != 0
     yield
     host.check_output(f"ip route add {route}")
 
@@ -47,7 +47,7 @@ def test_release_without_a_network(host, node, server, folder):
     release = host.check_output("readlink -f /opt/pypi/current")
     # Without it, the release is built again.
     host.check_output(f"rm {release}/manifest.json")
-    failed = node.playbook("site.yml", "--tags", "pypiserver", pypi_install_index="https://192.0.2.1/simple/")
+    failed = node.playbook("site.yml", "--tags", "pypiserver", pypi_install_index="https://203.0.113.250/simple/")
     assert failed.hosts[server]["failed"] == 1, "the server still reaches an index"
     run = node.playbook("site.yml", "--tags", "pypiserver", pypi_install_folder=folder)
     assert run.hosts[server]["failed"] == 0, run.output
