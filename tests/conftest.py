@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from support.pages import Site
 from support.web import Index
-from wheelhouse import permissions
-from wheelhouse.permissions import Identity
+from wheelhouse.files import permissions
+from wheelhouse.files.permissions import Identity
 
 # The same examples in every run: what was green is not red tomorrow for another reason
 # than a change. An index per test function, not per example, is meant.
@@ -46,11 +46,11 @@ def own_groups(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    """A packages directory and its pages, both empty."""
+    """Return a packages directory and its pages, both empty."""
     return Site(tmp_path / "site")
 
 
 @pytest.fixture
 def index(tmp_path: Path) -> Index:
-    """An empty index on which alice may do everything, and bob may upload foo and acme-*."""
+    """Return an empty index. alice has all rights, bob may upload foo and acme-*."""
     return Index(tmp_path / "index")

@@ -10,16 +10,16 @@ import pytest
 from support.archives import fitting
 from support.processes import PATIENCE
 from support.web import ADDRESS, BOUNDARY, Answer, Index, multipart, upload_form
-from wheelhouse.admission import Admission
-from wheelhouse.audit.limit import ONE_BY_ONE
-from wheelhouse.incoming import Body
-from wheelhouse.refusals import Busy, Full
+from wheelhouse.audit.rate_limit import ENTRIES_PER_WINDOW
+from wheelhouse.errors import BusyError, InsufficientStorageError
+from wheelhouse.web.admission import Admission
+from wheelhouse.web.body import RequestBody
 
 KIND = f"multipart/form-data; boundary={BOUNDARY}"
 OTHER_ADDRESS = "198.51.100.9"
 FILES = [f"foo-1.{number}.tar.gz" for number in range(40)]
 
-NO_RIGHT = "carol may not upload or remove anything here (pypi_rights)"
+NO_RIGHT = "carol is not allowed to upload or remove anything here (pypi_rights)"
 CHUNKED = "Send the length of the upload (Content-Length): this index takes no chunked bodies"
 TOO_LARGE = "The upload has 5000 bytes, and this index accepts at most 4096 (pypi_max_upload_size)"
 BUSY = "This index takes at most 2 uploads at a time (pypi_max_uploads). Try again in a moment"
@@ -92,7 +92,7 @@ class Uploads:
 
 @pytest.fixture
 def uploads(index: Index) -> Iterator[Uploads]:
-    """Uploads in progress on the index."""
+    """Keep uploads in progress on the index."""
     found = Uploads(index)
     yield found
     found.end()
@@ -165,11 +165,11 @@ def test_accepts_bodies_up_to_the_limit(index: Index, length: int, code: int) ->
 def test_any_right_admits(index: Index, right: str) -> None:
     """Which project a request is about is only known from its body."""
     index.allow({"users": ["carol"], "may": [right], "projects": ["something-else"]})
-    assert index.upload(FILES[0], user="carol").status == "403 carol may not upload foo"
+    assert index.upload(FILES[0], user="carol").status == "403 carol is not allowed to upload foo"
 
 
 def test_membership_of_a_group_admits(index: Index) -> None:
-    """bob has his rights as a publisher."""
+    """User bob has his rights as a publisher."""
     assert index.upload("foo-1.0.tar.gz", user="bob").code == 200
 
 
@@ -219,7 +219,7 @@ def test_the_limit_per_address_covers_all_users(index: Index, uploads: Uploads) 
 
 
 def test_a_user_at_the_limit_does_not_keep_others_out(index: Index, uploads: Uploads) -> None:
-    """bob uploads from his address while alice has used all of hers."""
+    """User bob uploads from his address while alice has used all of hers."""
     index.start(max_uploads=4, max_uploads_per_client=2)
     for filename in FILES[:2]:
         uploads.begin(filename, "alice")
@@ -247,7 +247,7 @@ def raise_error(*_arguments: object, **_named: object) -> None:
 
 def disk_is_full(*_arguments: object) -> None:
     """Reject as if there was no free space."""
-    raise Full("The disk is full")
+    raise InsufficientStorageError("The disk is full")
 
 
 ENDS: dict[str, tuple[Callable[[Index], Answer], str | None, Callable | None]] = {
@@ -258,9 +258,17 @@ ENDS: dict[str, tuple[Callable[[Index], Answer], str | None, Callable | None]] =
     "404": (lambda index: index.remove("no-such-project", "1.0"), None, None),
     "405": (lambda index: index.request("DELETE", "/", "alice"), None, None),
     "no form": (lambda index: index.request("POST", "/", "alice"), None, None),
-    "507": (lambda index: index.upload(FILES[1]), "wheelhouse.store.room.Room.expect", disk_is_full),
-    "exception in reading": (lambda index: index.upload(FILES[1]), "wheelhouse.incoming.Body.chunks", raise_error),
-    "exception in publishing": (lambda index: index.upload(FILES[1]), "wheelhouse.store.Store.publish", raise_error),
+    "507": (lambda index: index.upload(FILES[1]), "wheelhouse.storage.quota.Quota.check_available", disk_is_full),
+    "exception in reading": (
+        lambda index: index.upload(FILES[1]),
+        "wheelhouse.web.body.RequestBody.chunks",
+        raise_error,
+    ),
+    "exception in publishing": (
+        lambda index: index.upload(FILES[1]),
+        "wheelhouse.storage.store.Store.publish",
+        raise_error,
+    ),
     "exception in pypiserver": (lambda index: index.upload(FILES[1]), "pypiserver.Bottle.__call__", raise_error),
 }
 
@@ -314,10 +322,10 @@ def test_many_uploads_at_once(index: Index, uploads: Uploads) -> None:
     uploads.release()
     assert [future.result().code for future in running] == [200] * 24
     assert index.stored().keys() == set(FILES[:24])
-    assert index.events().count("refused") == ONE_BY_ONE
+    assert index.events().count("refused") == ENTRIES_PER_WINDOW
     assert upload(index, FILES[30], "dave", "192.0.2.4").code == 200
     *_, last = [line for line in index.audit() if line["event"] == "refused"]
-    assert last["reason"].startswith(f"and {40 - ONE_BY_ONE} more requests of this user were refused")
+    assert last["reason"].startswith(f"and {40 - ENTRIES_PER_WINDOW} more requests of this user were rejected")
 
 
 class Everybody:
@@ -348,12 +356,12 @@ def test_checks_and_takes_a_place_in_one_step() -> None:
     decided = threading.Barrier(2)
 
     def ask(number: int) -> bool:
-        body = Body({"CONTENT_LENGTH": "10", "wsgi.input": Unread()})
+        body = RequestBody({"CONTENT_LENGTH": "10", "wsgi.input": Unread()})
         try:
             with admission.admit(f"user{number}", f"192.0.2.{number}", body):
                 decided.wait(PATIENCE)
                 return True
-        except Busy:
+        except BusyError:
             decided.wait(PATIENCE)
             return False
 
@@ -405,6 +413,6 @@ def test_absent_data_comes_first(index: Index, user: str) -> None:
     """Without the data directory there is no audit log to write to, and no body is read either."""
     (index.data / ".wheelhouse").unlink()
     answer = send(index, user)
-    assert answer.status == "503 The data directory is not the index's: its mark cannot be read."
+    assert answer.status == "503 The data directory is not that of an index: its marker, .wheelhouse, cannot be read."
     assert answer.headers["Retry-After"] == "30"
     assert index.audit() == []

@@ -9,7 +9,7 @@ from support.archives import fitting, sdist
 from support.pages import sha256
 from support.web import ADDRESS, Index, Part, upload_form
 from wheelhouse.__main__ import main
-from wheelhouse.audit import Audit
+from wheelhouse.audit.log import AuditLog
 
 SDIST = "foo-1.0.tar.gz"
 ABOUT = {
@@ -96,7 +96,7 @@ def test_refused_twice(index: Index) -> None:
     index.remove("foo", "1.0")
     index.upload(SDIST, sdist(more="Summary: x\n"))
     reasons = [line["reason"] for line in told(index) if line["event"] == "refused"]
-    assert ["is here already" in reasons[0], "was here" in reasons[1]] == [True, True]
+    assert ["File already exists" in reasons[0], "existed" in reasons[1]] == [True, True]
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "GET"])
@@ -124,9 +124,9 @@ def test_a_refusal_that_cannot_be_told(
     def fail(*_arguments: object, **_more: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Audit, "write", fail)
-    assert index.upload("bar-1.0.tar.gz", user="bob").status == "403 bob may not upload bar"
-    assert "a refusal is not in the audit log: bob may not upload bar" in capsys.readouterr().err
+    monkeypatch.setattr(AuditLog, "write", fail)
+    assert index.upload("bar-1.0.tar.gz", user="bob").status == "403 bob is not allowed to upload bar"
+    assert "a rejection is not in the audit log: bob is not allowed to upload bar" in capsys.readouterr().err
 
 
 def test_the_line_comes_first(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:

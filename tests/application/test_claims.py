@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from support.processes import forked
-from wheelhouse.claims import Claims
+from wheelhouse.access.claims import Claims
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_spellings(claims: Claims, spelling: str) -> None:
     assert claims.claim("acme-core", "alice")
     assert not claims.claim(spelling, "bob")
     assert claims.owner_of(spelling) == "alice"
-    assert claims.give(spelling, None) == "alice"
+    assert claims.set_owner(spelling, None) == "alice"
     assert claims.claim(spelling, "bob")
     assert list(claims.all()) == ["acme-core"]
 
@@ -42,7 +42,7 @@ def test_others_are_not_touched(claims: Claims) -> None:
     claims.claim("foo", "alice")
     assert claims.claim("foo-bar", "bob")
     assert claims.claim("fo", "bob")
-    claims.give("foo", "carol")
+    claims.set_owner("foo", "carol")
     assert {project: claim["user"] for project, claim in claims.all().items()} == {
         "fo": "bob",
         "foo": "carol",
@@ -52,12 +52,12 @@ def test_others_are_not_touched(claims: Claims) -> None:
 
 def test_give(claims: Claims) -> None:
     """People leave, and their projects go to somebody, or to whoever comes next."""
-    assert claims.give("foo", "alice") is None
-    assert claims.give("foo", "bob") == "alice"
+    assert claims.set_owner("foo", "alice") is None
+    assert claims.set_owner("foo", "bob") == "alice"
     assert claims.owner_of("foo") == "bob"
-    assert claims.give("foo", None) == "bob"
+    assert claims.set_owner("foo", None) == "bob"
     assert claims.owner_of("foo") is None
-    assert claims.give("foo", None) is None
+    assert claims.set_owner("foo", None) is None
     assert claims.all() == {}
 
 

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.archives import METADATA, fitting, tarred
 from support.web import Index, upload_form
-from wheelhouse.core_metadata import (
+from wheelhouse.distributions.core_metadata import (
     MAX_HEADER_LINES,
     MAX_METADATA_SIZE,
     MAX_REQUIRES_PYTHON,
     CoreMetadata,
-    InvalidMetadata,
+    InvalidMetadataError,
     header_section,
     parse,
 )
@@ -79,7 +79,7 @@ def test_work_is_bounded(raw: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     try:
         found = parse(raw)
         found.check_requires_python()
-    except InvalidMetadata as reason:
+    except InvalidMetadataError as reason:
         assert str(MAX_HEADER_LINES) in str(reason)
     _now, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -92,12 +92,12 @@ def test_work_is_bounded(raw: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_limits() -> None:
     """To the byte and to the line, with what is allowed in the message."""
     assert parse(NAME + b"\n" + b"x" * (MAX_METADATA_SIZE - len(NAME) - 1)).names == ("foo",)
-    with pytest.raises(InvalidMetadata, match=f"has {MAX_METADATA_SIZE + 1} bytes; at most {MAX_METADATA_SIZE}"):
+    with pytest.raises(InvalidMetadataError, match=f"has {MAX_METADATA_SIZE + 1} bytes; at most {MAX_METADATA_SIZE}"):
         parse(NAME + b"\n" + b"x" * (MAX_METADATA_SIZE - len(NAME)))
     allowed = b"a:\n" * (MAX_HEADER_LINES - 3)
     assert parse(NAME + allowed).names == ("foo",)
     for more in (b"a:\n", b" \n", b"a:\r", b"a:\r\n"):
-        with pytest.raises(InvalidMetadata, match=f"more than {MAX_HEADER_LINES} header lines"):
+        with pytest.raises(InvalidMetadataError, match=f"more than {MAX_HEADER_LINES} header lines"):
             parse(NAME + allowed + more)
 
 
@@ -159,4 +159,4 @@ def test_long_names_and_versions(index: Index, field: str) -> None:
     text = METADATA.format(**{"name": "foo", "version": "1.0"} | {field: "1" * 10_000})
     answer = index.upload("foo-1.0.tar.gz", tarred({"foo-1.0/PKG-INFO": text}))
     assert answer.code == 400
-    assert answer.reason.startswith("foo-1.0.tar.gz is refused: its metadata")
+    assert answer.reason.startswith("foo-1.0.tar.gz was rejected: its metadata")

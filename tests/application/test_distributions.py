@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from packaging.utils import is_normalized_name
+from packaging.utils import canonicalize_name, is_normalized_name
 from support import short
-from wheelhouse.distributions import normalise, project_of
-from wheelhouse.refusals import Refused
+from wheelhouse.distributions.filenames import parse_project
+from wheelhouse.errors import RequestError
 
 KELVIN = "\N{KELVIN SIGN}"
 
@@ -27,7 +27,7 @@ KELVIN = "\N{KELVIN SIGN}"
 )
 def test_names_that_are_taken(filename: str, project: str) -> None:
     """What build tools make, and made before the names were agreed upon, can be published."""
-    assert project_of(filename) == project
+    assert parse_project(filename) == project
 
 
 @pytest.mark.parametrize(
@@ -85,8 +85,8 @@ def test_names_that_are_taken(filename: str, project: str) -> None:
 )
 def test_names_that_are_refused(filename: str) -> None:
     """A name is a file on disk, a part of a URL and a link on a page, and none of these may surprise."""
-    with pytest.raises(Refused):
-        project_of(filename)
+    with pytest.raises(RequestError):
+        parse_project(filename)
 
 
 @given(
@@ -96,21 +96,21 @@ def test_names_that_are_refused(filename: str) -> None:
 def test_any_name(filename: str) -> None:
     """Whatever is sent as a name: a refusal in words, or a project whose name has no trap in it."""
     try:
-        project = project_of(filename)
-    except Refused as reason:
+        project = parse_project(filename)
+    except RequestError as reason:
         assert str(reason)
     else:
         assert filename.isascii()
         assert "/" not in filename
         assert filename.endswith((".whl", ".tar.gz", ".zip"))
-        assert project == normalise(project)
+        assert project == canonicalize_name(project)
 
 
 @given(st.from_regex(r"[A-Za-z0-9._!+-]{1,6}-1\.0(-py3-none-any\.whl|\.tar\.gz|\.zip)", fullmatch=True))
 def test_any_project_is_a_project(filename: str) -> None:
     """Nobody could install a project whose name is none, and a hidden file is on no page."""
     try:
-        project = project_of(filename)
-    except Refused:
+        project = parse_project(filename)
+    except RequestError:
         return
     assert is_normalized_name(project)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from support.archives import fitting
 from support.web import BOUNDARY, Index, multipart, upload_form
-from wheelhouse import early_answers
-from wheelhouse.early_answers import EarlyAnswers
+from wheelhouse.web import early_answers
+from wheelhouse.web.early_answers import EarlyAnswers
 
 HEADERS = [("Content-Type", "text/plain; charset=utf-8"), ("Retry-After", "5")]
 
@@ -20,11 +20,12 @@ def answers(tmp_path: Path) -> EarlyAnswers:
 
 def test_writes_the_format_of_mod_asis(answers: EarlyAnswers, tmp_path: Path) -> None:
     """Status and headers, an empty line, the body; for Apache's group to read, and for nobody else."""
-    answers.write("Zx-9_@a", "403 bob may not", HEADERS, b"bob may not\n")
+    answers.write("Zx-9_@a", "403 bob is not allowed to upload foo", HEADERS, b"bob may not\n")
     (path,) = tmp_path.iterdir()
     assert path.name == "Zx-9_@a.asis"
     assert path.read_bytes() == (
-        b"Status: 403 bob may not\nContent-Type: text/plain; charset=utf-8\nRetry-After: 5\n\nbob may not\n"
+        b"Status: 403 bob is not allowed to upload foo\nContent-Type: text/plain; charset=utf-8\nRetry-After: 5\n\n"
+        b"bob may not\n"
     )
     assert path.stat().st_mode & 0o777 == 0o640
 
@@ -46,7 +47,7 @@ def test_removes_old_answers(answers: EarlyAnswers, tmp_path: Path) -> None:
 
 def test_number_of_answers_is_bounded(answers: EarlyAnswers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A flood of rejected uploads does not fill the memory that the directory lies in."""
-    monkeypatch.setattr(early_answers, "MOST_FILES", 3)
+    monkeypatch.setattr(early_answers, "MAX_FILES", 3)
     for number in range(10):
         answers.write(str(number), "403 no", HEADERS, b"no\n")
     assert len(list(tmp_path.iterdir())) == 3
@@ -63,7 +64,7 @@ def rejected_early(index: Index, **environ: str) -> list[str]:
 def test_application_writes_an_answer_for_a_body_read_in_part(index: Index) -> None:
     """The front would drop the answer itself."""
     assert rejected_early(index, HTTP_X_REQUEST_ID="abc") == ["abc.asis"]
-    assert "bob may not upload other" in (index.home / "answers/abc.asis").read_text()
+    assert "bob is not allowed to upload other" in (index.home / "answers/abc.asis").read_text()
 
 
 def test_no_answer_is_written_without_a_request_id(index: Index) -> None:

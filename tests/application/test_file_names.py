@@ -3,7 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wheelhouse.distributions import Refused, canonical_filename, release_of
+from wheelhouse.distributions.filenames import canonical_filename, parse_filename
+from wheelhouse.errors import RequestError
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,7 @@ def test_one_spelling(filename: str, canonical: str) -> None:
 )
 def test_no_distribution(filename: str) -> None:
     """What no upload can be called has no spelling either, and so never that of a file that is there."""
-    with pytest.raises(Refused):
+    with pytest.raises(RequestError):
         canonical_filename(filename)
 
 
@@ -67,14 +68,14 @@ def test_the_same_for_the_same_release(one: str, other: str) -> None:
     """It is a file name itself, of the same release, and its own one spelling; other releases have another."""
     try:
         canonical = canonical_filename(one)
-        release = release_of(one)
-    except Refused:
+        release = parse_filename(one)
+    except RequestError:
         return
-    assert release_of(canonical) == release
+    assert parse_filename(canonical) == release
     assert canonical_filename(canonical) == canonical
     try:
         same = canonical_filename(other) == canonical
-    except Refused:
+    except RequestError:
         return
     if same:
-        assert release_of(other) == release
+        assert parse_filename(other) == release

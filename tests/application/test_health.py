@@ -42,7 +42,7 @@ def test_fine(index: Index) -> None:
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
-        (unmark, "its mark cannot be read"),
+        (unmark, "its marker, .wheelhouse, cannot be read"),
         (lose("packages"), "cannot be written"),
         (block("packages"), "cannot be written"),
         (lose_marker, "The pages are not complete, so Apache serves none. Run: wheelhouse rebuild"),
@@ -66,5 +66,5 @@ def test_a_full_disk(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(**_arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("wheelhouse.health.tempfile.TemporaryFile", full)
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
     assert "No space left on device" in index.request("GET", "/-/health").body

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from support.archives import fitting
 from support.web import BOUNDARY, Answer, Index, multipart, upload_form
-from wheelhouse.held import Absent, Held
-from wheelhouse.settings import Settings
+from wheelhouse.config import Settings
+from wheelhouse.storage.data_directory import DataDirectory, DataDirectoryError
 
 WHEEL = "foo-1.0-py3-none-any.whl"
 # What is in the data directory of an index that has nothing.
@@ -23,14 +23,14 @@ SKELETON = {"packages", "state", ".wheelhouse"}
 
 @pytest.fixture
 def settings(index: Index) -> Settings:
-    """The settings of an index whose data is there."""
+    """Return the settings of an index whose data directory exists."""
     return Settings.load(index.settings)
 
 
 @pytest.fixture
-def held(settings: Settings) -> Held:
-    """Its data directory, which nobody works on."""
-    return Held(settings)
+def held(settings: Settings) -> DataDirectory:
+    """Return its data directory, not opened."""
+    return DataDirectory(settings)
 
 
 def elsewhere(data: Path) -> Path:
@@ -59,7 +59,7 @@ def exchange(data: Path) -> None:
 
 
 def open_files() -> list[str]:
-    """What this process has open."""
+    """Return the files that this process has open."""
     found = []
     for descriptor in Path("/proc/self/fd").iterdir():
         try:
@@ -72,19 +72,19 @@ def open_files() -> list[str]:
 # The way to it.
 
 
-def test_at_work(held: Held, settings: Settings) -> None:
+def test_at_work(held: DataDirectory, settings: Settings) -> None:
     """While somebody works, the settings' paths lead to the data."""
-    with held.at_work() as found:
+    with held.opened() as found:
         (found.packages / "new").write_text("content")
         assert found.mark.read_text() == "mark\n"
     assert (settings.packages / "new").read_text() == "content"
     assert replace(found, data=settings.data) == settings
 
 
-def test_at_rest(held: Held, settings: Settings) -> None:
+def test_at_rest(held: DataDirectory, settings: Settings) -> None:
     """While nobody does, they lead nowhere, and nothing keeps the file system from being unmounted."""
     assert not held.settings.packages.exists()
-    with held.at_work():
+    with held.opened():
         assert str(settings.data) in open_files()
     assert not held.settings.packages.exists()
     assert str(settings.data) not in open_files()
@@ -92,33 +92,33 @@ def test_at_rest(held: Held, settings: Settings) -> None:
         held.settings.mark.read_bytes()
 
 
-def test_work_that_fails(held: Held, settings: Settings) -> None:
+def test_work_that_fails(held: DataDirectory, settings: Settings) -> None:
     """What goes wrong in the midst of it does not keep the data held, either."""
-    with pytest.raises(ZeroDivisionError), held.at_work():
+    with pytest.raises(ZeroDivisionError), held.opened():
         raise ZeroDivisionError
     assert str(settings.data) not in open_files()
-    with held.at_work() as found:
+    with held.opened() as found:
         assert found.mark.exists()
 
 
-def test_several_at_work(held: Held, settings: Settings) -> None:
+def test_several_at_work(held: DataDirectory, settings: Settings) -> None:
     """It is held until the last of them has done."""
-    with held.at_work() as found:
-        with held.at_work():
+    with held.opened() as found:
+        with held.opened():
             assert open_files().count(str(settings.data)) == 1
         assert found.mark.exists()
     assert str(settings.data) not in open_files()
 
 
-def test_nothing_is_left_open(held: Held, settings: Settings) -> None:
+def test_nothing_is_left_open(held: DataDirectory, settings: Settings) -> None:
     """Neither by work, nor by what keeps it from beginning."""
     before = len(open_files())
     for _ in range(20):
-        with held.at_work():
+        with held.opened():
             pass
     settings.mark.unlink()
     for _ in range(20):
-        with pytest.raises(Absent), held.at_work():
+        with pytest.raises(DataDirectoryError), held.opened():
             pass
     assert len(open_files()) == before
 
@@ -131,27 +131,33 @@ def test_nothing_is_left_open(held: Held, settings: Settings) -> None:
     [
         (lambda settings: settings.data.rename(elsewhere(settings.data)), "cannot be opened: No such file"),
         (lambda settings: (unmount(settings.data), settings.data.rmdir(), settings.data.touch()), "Not a directory"),
-        (lambda settings: unmount(settings.data), "its mark cannot be read"),
-        (lambda settings: (settings.mark.unlink(), settings.mark.mkdir()), "its mark cannot be read"),
+        (lambda settings: unmount(settings.data), "its marker, .wheelhouse, cannot be read"),
+        (lambda settings: (settings.mark.unlink(), settings.mark.mkdir()), "its marker, .wheelhouse, cannot be read"),
     ],
     ids=["no directory", "a file", "no mark", "a directory as the mark"],
 )
-def test_absent(held: Held, settings: Settings, harm: Callable[[Settings], None], why: str) -> None:
+def test_absent(held: DataDirectory, settings: Settings, harm: Callable[[Settings], None], why: str) -> None:
     """No work begins on what is not the index's data, and whoever asks is told why."""
     harm(settings)
-    with pytest.raises(Absent, match=why), held.at_work():
+    with pytest.raises(DataDirectoryError, match=why), held.opened():
         pytest.fail("it has begun")
 
 
 def test_not_a_mount(settings: Settings) -> None:
     """Where the data has a file system of its own, the directory beneath it must not fill up in its stead."""
-    with pytest.raises(Absent, match="is not mounted"), Held(replace(settings, data_is_mount=True)).at_work():
+    with (
+        pytest.raises(DataDirectoryError, match="is not mounted"),
+        DataDirectory(replace(settings, data_is_mount=True)).opened(),
+    ):
         pytest.fail("it has begun")
 
 
 def test_a_mount(settings: Settings) -> None:
     """A mounted file system passes that check, and only then is its mark looked for."""
-    with pytest.raises(Absent, match="mark"), Held(replace(settings, data_is_mount=True, data=Path("/"))).at_work():
+    with (
+        pytest.raises(DataDirectoryError, match="mark"),
+        DataDirectory(replace(settings, data_is_mount=True, data=Path("/"))).opened(),
+    ):
         pytest.fail("it has begun")
 
 
@@ -159,37 +165,37 @@ def test_a_mount(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("change", [unmount, exchange])
-def test_work_goes_on_where_it_began(held: Held, settings: Settings, change: Callable[[Path], None]) -> None:
+def test_work_goes_on_where_it_began(held: DataDirectory, settings: Settings, change: Callable[[Path], None]) -> None:
     """All of it is in one place, and nobody else begins anything until it is done."""
-    with held.at_work() as found:
+    with held.opened() as found:
         (found.packages / "before").touch()
         change(settings.data)
         (found.packages / "after").touch()
-        with pytest.raises(Absent), held.at_work():
+        with pytest.raises(DataDirectoryError), held.opened():
             pytest.fail("it has begun")
         (found.packages / "later").touch()
     assert {path.name for path in (elsewhere(settings.data) / "packages").iterdir()} == {"before", "after", "later"}
     assert {path.name for path in settings.data.rglob("*")} <= SKELETON
 
 
-def test_work_begins_where_the_data_is(held: Held, settings: Settings) -> None:
+def test_work_begins_where_the_data_is(held: DataDirectory, settings: Settings) -> None:
     """What is in the place of the data that was there counts from the next work on, without a start."""
-    with held.at_work():
+    with held.opened():
         pass
     exchange(settings.data)
-    with held.at_work() as found:
+    with held.opened() as found:
         (found.packages / "new").touch()
     assert (settings.packages / "new").exists()
 
 
-def test_any_number_of_threads(held: Held, settings: Settings) -> None:
+def test_any_number_of_threads(held: DataDirectory, settings: Settings) -> None:
     """Each of them finds the data, or is told that it is not there; none is at work on nothing."""
 
     def work(number: int) -> bool:
         try:
-            with held.at_work() as found:
+            with held.opened() as found:
                 (found.packages / str(number)).write_text(found.mark.read_text())
-        except Absent:
+        except DataDirectoryError:
             return False
         return True
 

@@ -1,4 +1,4 @@
-"""Files on their way in: hashed, whole, unseen, and never left behind."""
+"""Temporary uploads: digests, atomic publication, cleanup."""
 
 import fcntl
 import hashlib
@@ -12,12 +12,12 @@ from support import short
 from support.processes import CRASHED, exit_code
 from support.web import Index
 from wheelhouse.__main__ import main
-from wheelhouse.pages import disk
-from wheelhouse.pages.disk import UNFINISHED, clear_hidden, write_atomically
-from wheelhouse.pages.folder import Folder
-from wheelhouse.refusals import Refused
-from wheelhouse.settings import Settings
-from wheelhouse.store.hidden import DIGESTS, PREFIX, Hidden
+from wheelhouse.cli.pages import reconciler_of
+from wheelhouse.config import Settings
+from wheelhouse.errors import RequestError
+from wheelhouse.files import atomic
+from wheelhouse.files.atomic import TEMPORARY_PREFIX, remove_stale, write_atomically
+from wheelhouse.storage.upload_file import DIGEST_ALGORITHMS, UPLOAD_PREFIX, TemporaryUpload
 
 CONTENT = b"what was built"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -25,16 +25,16 @@ BLAKE2 = hashlib.blake2b(CONTENT, digest_size=32).hexdigest()
 MD5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
 
 
-@pytest.fixture(params=[(), ("md5_digest", "name"), DIGESTS], ids=["none", "one", "all"])
+@pytest.fixture(params=[(), ("md5_digest", "name"), DIGEST_ALGORITHMS], ids=["none", "one", "all"])
 def announced(request: pytest.FixtureRequest) -> tuple[str, ...]:
-    """The form's fields that came before the file."""
+    """Return the form fields before the file."""
     return request.param
 
 
 @pytest.fixture
-def upload(tmp_path: Path, announced: tuple[str, ...]) -> Hidden:
-    """A file on its way in, in two pieces."""
-    upload = Hidden(tmp_path, announced=announced)
+def upload(tmp_path: Path, announced: tuple[str, ...]) -> TemporaryUpload:
+    """Return a temporary upload, written in two chunks."""
+    upload = TemporaryUpload(tmp_path, digest_fields=announced)
     upload.write(CONTENT[:5])
     upload.write(CONTENT[5:])
     return upload
@@ -45,34 +45,34 @@ def names(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
 
 
-def test_appears_once_whole(upload: Hidden, tmp_path: Path) -> None:
+def test_appears_once_whole(upload: TemporaryUpload, tmp_path: Path) -> None:
     """It has one name in the end, all of its bytes, and Apache's group may read it, whatever the umask."""
     assert [name.startswith(".") for name in names(tmp_path)] == [True]
     assert (upload.size, upload.sha256) == (len(CONTENT), SHA256)
-    upload.settle()
-    path = upload.appear("foo-1.0.tar.gz")
+    upload.sync()
+    path = upload.publish("foo-1.0.tar.gz")
     upload.close()
     assert names(tmp_path) == ["foo-1.0.tar.gz"]
     assert path.read_bytes() == CONTENT
     assert path.stat().st_mode & 0o777 == 0o640
 
 
-def test_on_the_disk_before_it_appears(upload: Hidden, quick_disk: list[str]) -> None:
+def test_on_the_disk_before_it_appears(upload: TemporaryUpload, quick_disk: list[str]) -> None:
     """A name that is there after a power cut has its bytes."""
-    upload.settle()
+    upload.sync()
     assert quick_disk == ["fsync"]
     assert upload.path.read_bytes() == CONTENT
 
 
-def test_nothing_is_overwritten(upload: Hidden, tmp_path: Path) -> None:
+def test_nothing_is_overwritten(upload: TemporaryUpload, tmp_path: Path) -> None:
     """Whoever copies a file there at the same moment keeps it."""
     (tmp_path / "foo-1.0.tar.gz").write_text("another")
     with pytest.raises(FileExistsError):
-        upload.appear("foo-1.0.tar.gz")
+        upload.publish("foo-1.0.tar.gz")
     assert (tmp_path / "foo-1.0.tar.gz").read_text() == "another"
 
 
-def test_given_up(upload: Hidden, tmp_path: Path) -> None:
+def test_given_up(upload: TemporaryUpload, tmp_path: Path) -> None:
     """What is refused leaves nothing."""
     upload.close()
     upload.close()
@@ -91,7 +91,7 @@ def test_given_up(upload: Hidden, tmp_path: Path) -> None:
     ],
     ids=short,
 )
-def test_digests_that_fit(upload: Hidden, claimed: dict) -> None:
+def test_digests_that_fit(upload: TemporaryUpload, claimed: dict) -> None:
     """Clients send the digests that they know, in small letters or large."""
     upload.check_digests(claimed)
 
@@ -108,9 +108,9 @@ def test_digests_that_fit(upload: Hidden, claimed: dict) -> None:
     ],
     ids=short,
 )
-def test_digests_that_differ(upload: Hidden, claimed: dict, said: str) -> None:
+def test_digests_that_differ(upload: TemporaryUpload, claimed: dict, said: str) -> None:
     """A file that was damaged or cut on its way must not be taken: nobody would know until it is installed."""
-    with pytest.raises(Refused, match=said):
+    with pytest.raises(RequestError, match=said):
         upload.check_digests(claimed)
 
 
@@ -118,26 +118,26 @@ def test_leftovers(tmp_path: Path) -> None:
     """What a process that was killed has left is removed; what one is writing stays, and so does all else."""
 
     def die() -> None:
-        Hidden(tmp_path).write(b"half")
+        TemporaryUpload(tmp_path).write(b"half")
         os._exit(CRASHED)
 
     assert exit_code(die) == CRASHED
     (dead,) = names(tmp_path)
-    alive = Hidden(tmp_path)
+    alive = TemporaryUpload(tmp_path)
     others = [".uploads", ".upload", "foo-1.0.tar.gz", ".hidden"]
     for name in others:
         (tmp_path / name).write_text("x")
-    assert clear_hidden(tmp_path, PREFIX) == [dead]
+    assert remove_stale(tmp_path, UPLOAD_PREFIX) == [dead]
     assert names(tmp_path) == sorted([*others, alive.path.name])
     alive.write(CONTENT)
-    assert alive.appear("foo-2.0.tar.gz").stat().st_nlink == 2
+    assert alive.publish("foo-2.0.tar.gz").stat().st_nlink == 2
 
 
-def test_a_leftover_that_has_appeared(upload: Hidden, tmp_path: Path) -> None:
+def test_a_leftover_that_has_appeared(upload: TemporaryUpload, tmp_path: Path) -> None:
     """A power cut between the two names leaves both; the file stays."""
-    upload.appear("foo-1.0.tar.gz")
+    upload.publish("foo-1.0.tar.gz")
     upload.file.close()
-    assert clear_hidden(tmp_path, PREFIX) == [upload.path.name]
+    assert remove_stale(tmp_path, UPLOAD_PREFIX) == [upload.path.name]
     assert (tmp_path / "foo-1.0.tar.gz").exists()
 
 
@@ -148,15 +148,15 @@ def test_cleared_before_it_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def late(descriptor: int, how: int) -> None:
         if how == fcntl.LOCK_EX and not cleared:
             cleared.append(True)
-            cleared.extend(clear_hidden(tmp_path, PREFIX))
+            cleared.extend(remove_stale(tmp_path, UPLOAD_PREFIX))
         lock(descriptor, how)
 
-    monkeypatch.setattr(disk.fcntl, "flock", late)
-    upload = Hidden(tmp_path)
+    monkeypatch.setattr(atomic.fcntl, "flock", late)
+    upload = TemporaryUpload(tmp_path)
     assert len(cleared) == 2
     upload.write(CONTENT)
-    upload.settle()
-    assert upload.appear("foo-1.0.tar.gz").read_bytes() == CONTENT
+    upload.sync()
+    assert upload.publish("foo-1.0.tar.gz").read_bytes() == CONTENT
 
 
 def test_cleared_while_many_come(tmp_path: Path) -> None:
@@ -165,14 +165,14 @@ def test_cleared_while_many_come(tmp_path: Path) -> None:
 
     def clear() -> None:
         while not stop.is_set():
-            clear_hidden(tmp_path, PREFIX)
+            remove_stale(tmp_path, UPLOAD_PREFIX)
 
     def come(number: int) -> None:
         for turn in range(20):
-            upload = Hidden(tmp_path)
+            upload = TemporaryUpload(tmp_path)
             try:
                 upload.write(CONTENT)
-                upload.appear(f"{number}-{turn}")
+                upload.publish(f"{number}-{turn}")
             except OSError as error:
                 lost.append(error)
             finally:
@@ -194,7 +194,7 @@ def test_cleared_at_the_start(index: Index) -> None:
     """The application and the command line both clear, and nothing else is on any page for it."""
     for clear in (index.start, lambda: main(["--settings", str(index.settings), "rebuild"])):
         (index.packages / ".upload-dead").write_text("half")
-        Folder(Settings.load(index.settings).places).catch_up()
+        reconciler_of(Settings.load(index.settings)).sync_changed()
         clear()
         assert index.stored() == {}
 
@@ -212,14 +212,14 @@ def test_half_a_page_is_cleared(index: Index, place: str) -> None:
         assert exit_code(die) == CRASHED
         assert len(names(index.home / place)) == len(before) + 1
         clear()
-        assert [name for name in names(index.home / place) if name.startswith(UNFINISHED)] == []
+        assert [name for name in names(index.home / place) if name.startswith(TEMPORARY_PREFIX)] == []
         assert (index.home / place / "file").exists() is False
 
 
 def test_a_page_that_is_being_written_is_not_cleared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process starts, and clears, while this one writes."""
     cleared = []
-    monkeypatch.setattr(disk.os, "fchmod", lambda *_: cleared.append(clear_hidden(tmp_path, UNFINISHED)))
+    monkeypatch.setattr(atomic.os, "fchmod", lambda *_: cleared.append(remove_stale(tmp_path, TEMPORARY_PREFIX)))
     write_atomically(tmp_path / "page", CONTENT)
     assert cleared == [[]]
     assert names(tmp_path) == ["page"]

@@ -9,10 +9,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from support import short
 from support.web import BOUNDARY, Part, multipart
-from wheelhouse import incoming
-from wheelhouse.core_metadata import MAX_METADATA_SIZE
-from wheelhouse.incoming import CHUNK, LONGEST_FIELD, LONGEST_FIELDS, LONGEST_VALUE, MOST_PARTS, Body, Form, read_form
-from wheelhouse.refusals import Refused
+from wheelhouse.distributions.core_metadata import MAX_METADATA_SIZE
+from wheelhouse.errors import RequestError
+from wheelhouse.web import body
+from wheelhouse.web.body import READ_SIZE, RequestBody
+from wheelhouse.web.forms import MAX_FIELD_SIZE, MAX_FIELDS_SIZE, MAX_PARTS, MAX_VALUE_SIZE, Form, FormFile, read_form
 
 MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
 URLENCODED = "application/x-www-form-urlencoded"
@@ -36,9 +37,11 @@ class Received:
         self.content += chunk
 
 
-def body_of(content: bytes, length: object = None) -> Body:
+def body_of(content: bytes, length: object = None) -> RequestBody:
     """Return a body of these bytes, which is said to be as long as that."""
-    return Body({"CONTENT_LENGTH": str(len(content)) if length is None else length, "wsgi.input": io.BytesIO(content)})
+    return RequestBody(
+        {"CONTENT_LENGTH": str(len(content)) if length is None else length, "wsgi.input": io.BytesIO(content)}
+    )
 
 
 def read(content: bytes, content_type: str = MULTIPART) -> tuple[Form, Received]:
@@ -56,7 +59,7 @@ def test_an_upload() -> None:
     """Fields that are looked at, and the file, of which nothing stays in memory."""
     form, received = read(upload(Part("name", "föö".encode()), Part("classifiers", b"x"), Part("classifiers", b"y")))
     assert form.fields == {":action": "file_upload", "name": "föö"}
-    assert (form.filename, form.file) == ("foo-1.0.tar.gz", received)
+    assert form.file == FormFile("foo-1.0.tar.gz", received)
     assert bytes(received.content) == b"bytes"
     assert received.fields == form.fields
 
@@ -67,7 +70,7 @@ def test_the_longest_fields() -> None:
     fields = [Part("description", description), *[Part("requires_dist", b"y" * 200)] * 4000]
     assert len(description) > MAX_METADATA_SIZE
     assert bytes(read(upload(*fields))[1].content) == b"bytes"
-    with pytest.raises(Refused, match=f"description is longer than {2 * MAX_METADATA_SIZE} bytes"):
+    with pytest.raises(RequestError, match=f"description is longer than {2 * MAX_METADATA_SIZE} bytes"):
         read(upload(Part("description", b"x" * (2 * MAX_METADATA_SIZE + 1))))
 
 
@@ -79,7 +82,9 @@ def test_fields_after_the_file() -> None:
     assert received.fields == {}
 
 
-@pytest.mark.parametrize("size", [0, 1, CHUNK - 200, CHUNK, 2 * CHUNK - 250, 2 * CHUNK, 3 * CHUNK + 1])
+@pytest.mark.parametrize(
+    "size", [0, 1, READ_SIZE - 200, READ_SIZE, 2 * READ_SIZE - 250, 2 * READ_SIZE, 3 * READ_SIZE + 1]
+)
 @pytest.mark.parametrize("end", [b"", b"\r\n", b"\r\nepilogue\r\n"], ids=short)
 def test_sizes(size: int, end: bytes) -> None:
     """Wherever the form's end falls among the pieces that it is read in, and whatever follows it (RFC 2046)."""
@@ -98,10 +103,10 @@ def test_any_content(content: bytes, chunk: int, shift: int) -> None:
     if f"\r\n--{BOUNDARY}\r\n".encode() in content or f"\r\n--{BOUNDARY}--".encode() in content:
         return
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(incoming, "CHUNK", max(chunk, len(BOUNDARY) + 8))
+        patch.setattr(body, "READ_SIZE", max(chunk, len(BOUNDARY) + 8))
         try:
             _form, received = read(upload(Part("name", b"x" * shift), content=content))
-        except Refused as reason:
+        except RequestError as reason:
             # RFC 2046 has no such content: the client has to choose another boundary.
             assert f"\r\n--{BOUNDARY}".encode() in content, reason
         else:
@@ -117,8 +122,8 @@ def test_short_reads() -> None:
 
     whole = upload(content=b"x" * 1000)
     received = Received()
-    body = Body({"CONTENT_LENGTH": str(len(whole)), "wsgi.input": Dripping(whole)})
-    assert read_form(MULTIPART, body, received).filename == "foo-1.0.tar.gz"
+    body = RequestBody({"CONTENT_LENGTH": str(len(whole)), "wsgi.input": Dripping(whole)})
+    assert read_form(MULTIPART, body, received).file.filename == "foo-1.0.tar.gz"
     assert received.content == b"x" * 1000
 
 
@@ -128,7 +133,7 @@ def test_torn_anywhere(data: st.DataObject) -> None:
     whole = upload(Part("name", b"foo")).removesuffix(b"--\r\n")
     cut = data.draw(st.integers(0, len(whole)))
     for length in (len(whole) + 4, cut):
-        with pytest.raises(Refused, match=r"torn|cannot be read"):
+        with pytest.raises(RequestError, match=r"Upload incomplete|cannot be read"):
             read_form(MULTIPART, body_of(whole[:cut], str(length)), Received())
 
 
@@ -143,7 +148,7 @@ FILE = Part("content", b"x", "foo-1.0.tar.gz")
 DISPOSITION = b'Content-Disposition: form-data; name="name"'
 REFUSED = {
     "two files": (parts_of(FILE, FILE), "this has 2"),
-    "file without a name": (parts_of(Part("content", b"x")), "this has 0"),
+    "file without a name": (parts_of(Part("content", b"x")), "The 'content' part has no filename"),
     "another file": (parts_of(Part("doc", b"x", "doc.zip"), FILE), "no 'doc'"),
     "signature as file": (parts_of(FILE, Part("gpg_signature", b"x", "foo-1.0.tar.gz.asc")), "no GPG signatures"),
     "signature": (parts_of(FILE, Part("gpg_signature", b"x")), "no GPG signatures"),
@@ -151,13 +156,13 @@ REFUSED = {
     "two names": (parts_of(Part("name", b"a"), Part("name", b"b")), "two fields named name"),
     "two actions": (parts_of(ACTION), "two fields named :action"),
     "latin-1": (parts_of(Part("name", b"f\xf6\xf6")), "name is not UTF-8"),
-    "long value": (parts_of(Part("name", b"x" * (LONGEST_VALUE + 1))), f"name is longer than {LONGEST_VALUE}"),
-    "long field": (parts_of(Part("description", b"x" * (LONGEST_FIELD + 1))), f"longer than {LONGEST_FIELD}"),
+    "long value": (parts_of(Part("name", b"x" * (MAX_VALUE_SIZE + 1))), f"name is longer than {MAX_VALUE_SIZE}"),
+    "long field": (parts_of(Part("description", b"x" * (MAX_FIELD_SIZE + 1))), f"longer than {MAX_FIELD_SIZE}"),
     "long fields": (
-        parts_of(*[Part("description", b"x" * LONGEST_FIELD)] * 3),
-        f"fields are longer than {LONGEST_FIELDS} bytes together",
+        parts_of(*[Part("description", b"x" * MAX_FIELD_SIZE)] * 3),
+        f"fields are longer than {MAX_FIELDS_SIZE} bytes together",
     ),
-    "many fields": (parts_of(*[Part("classifiers", b"x")] * MOST_PARTS), "larger than any upload's"),
+    "many fields": (parts_of(*[Part("classifiers", b"x")] * MAX_PARTS), "larger than any upload's"),
     "no name": (parts_of(header=b"Content-Disposition: form-data"), "Missing name"),
     "no disposition": (parts_of(header=b"Content-Type: text/plain"), "Missing Content-Disposition"),
     "another disposition": (parts_of(header=b'Content-Disposition: attachment; name="name"'), "Wrong type"),
@@ -168,7 +173,7 @@ REFUSED = {
     "folded header": (parts_of(header=DISPOSITION + b"\r\n\t; x=y"), "cannot be read"),
     "bare line ends": (parts_of(FILE).replace(b"\r\n", b"\n"), "cannot be read"),
     "length of a part": (parts_of(header=DISPOSITION + b"\r\nContent-Length: 999"), "cannot be read"),
-    "nothing": (b"", "torn"),
+    "nothing": (b"", "Upload incomplete"),
     "another boundary": (parts_of(FILE).replace(BOUNDARY.encode(), b"other"), "cannot be read"),
 }
 
@@ -176,7 +181,7 @@ REFUSED = {
 @pytest.mark.parametrize(("content", "said"), REFUSED.values(), ids=REFUSED.keys())
 def test_refused(content: bytes, said: str) -> None:
     """What is no upload's form, or has what would be dropped silently, is refused in words."""
-    with pytest.raises(Refused, match=said):
+    with pytest.raises(RequestError, match=said):
         read(content)
 
 
@@ -199,7 +204,7 @@ def test_nothing_sent_along(name: str) -> None:
 )
 def test_no_form(content_type: str) -> None:
     """Other bodies are no forms."""
-    with pytest.raises(Refused):
+    with pytest.raises(RequestError):
         read(parts_of(FILE), content_type)
 
 
@@ -214,7 +219,7 @@ def test_urlencoded() -> None:
     ("content", "said"),
     [
         (b"name=a&name=b", "two fields"),
-        (b"content=x", "this has 0"),
+        (b"content=x", "The 'content' part has no filename"),
         (b"gpg_signature=x", "no GPG"),
         (b"name=%f6", "utf-8"),
         (b"name=\xf6", "utf-8"),
@@ -225,14 +230,14 @@ def test_urlencoded() -> None:
 )
 def test_urlencoded_refused(content: bytes, said: str) -> None:
     """The same rules hold for it."""
-    with pytest.raises(Refused, match=said):
+    with pytest.raises(RequestError, match=said):
         read(content, URLENCODED)
 
 
 @pytest.mark.parametrize("length", ["", "x", "-1", "1e3", "²", "12 "])
 def test_odd_lengths(length: str) -> None:
     """A length that is none is that of an empty body."""
-    with pytest.raises(Refused, match="torn"):
+    with pytest.raises(RequestError, match="Upload incomplete"):
         read_form(MULTIPART, body_of(parts_of(FILE), length), Received())
 
 
@@ -240,23 +245,23 @@ def test_longer_than_it_says() -> None:
     """Beyond the length that was told, there is the next request."""
     whole = upload()
     read_form(MULTIPART, body_of(whole + b"GET / HTTP/1.1", str(len(whole))), Received())
-    with pytest.raises(Refused, match="torn"):
+    with pytest.raises(RequestError, match="Upload incomplete"):
         read_form(MULTIPART, body_of(whole, str(len(whole) - 10)), Received())
 
 
 def test_stops_reading_at_a_rejection() -> None:
     """The rest of a rejected body would hold a thread for nothing."""
-    whole = upload(content=b"x" * (3 * CHUNK))
+    whole = upload(content=b"x" * (3 * READ_SIZE))
     stream = io.BytesIO(whole + b"next")
-    body = Body({"CONTENT_LENGTH": str(len(whole)), "wsgi.input": stream})
+    body = RequestBody({"CONTENT_LENGTH": str(len(whole)), "wsgi.input": stream})
 
     def refuse(_filename: str, _fields: Mapping[str, str]) -> Received:
-        raise Refused("not this one")
+        raise RequestError("not this one")
 
-    with pytest.raises(Refused, match="not this one"):
+    with pytest.raises(RequestError, match="not this one"):
         read_form(MULTIPART, body, refuse)
-    assert stream.tell() == CHUNK
-    assert body.left == len(whole) - CHUNK
+    assert stream.tell() == READ_SIZE
+    assert body.left == len(whole) - READ_SIZE
 
 
 TIMED_OUT = "Apache/mod_wsgi request data read error: The timeout specified has expired."
@@ -279,8 +284,8 @@ def test_distinguishes_timeouts_from_broken_connections(error: OSError, status: 
         def read(self, _size: int = -1) -> bytes:
             raise error
 
-    with pytest.raises(Refused) as raised:
-        Body({"CONTENT_LENGTH": "10", "wsgi.input": Broken()}).read(10)
+    with pytest.raises(RequestError) as raised:
+        RequestBody({"CONTENT_LENGTH": "10", "wsgi.input": Broken()}).read(10)
     assert raised.value.status == status
     assert said in str(raised.value)
 
@@ -291,7 +296,7 @@ def test_distinguishes_timeouts_from_broken_connections(error: OSError, status: 
 )
 def test_recognises_chunked_bodies(header: str, chunked: bool) -> None:
     """Their length is not known before they end (RFC 9112, section 7.1)."""
-    assert Body({"HTTP_TRANSFER_ENCODING": header, "wsgi.input": io.BytesIO()}).is_chunked is chunked
+    assert RequestBody({"HTTP_TRANSFER_ENCODING": header, "wsgi.input": io.BytesIO()}).is_chunked is chunked
 
 
 class Endless(io.RawIOBase):
@@ -321,11 +326,11 @@ class Endless(io.RawIOBase):
 @pytest.mark.parametrize("name", ["content", "description"])
 def test_memory_stays_flat(name: str) -> None:
     """A large upload takes no more memory than a small one."""
-    size = 64 << 20 if name == "content" else LONGEST_FIELD
+    size = 64 << 20 if name == "content" else MAX_FIELD_SIZE
     part = Part(name, b"", "foo-1.0.tar.gz" if name == "content" else None)
     start = f"--{BOUNDARY}\r\n".encode() + part.encoded().removesuffix(b"\r\n")
     end = f"\r\n--{BOUNDARY}--\r\n".encode()
-    body = Body({"CONTENT_LENGTH": str(len(start) + size + len(end)), "wsgi.input": Endless(start, size, end)})
+    body = RequestBody({"CONTENT_LENGTH": str(len(start) + size + len(end)), "wsgi.input": Endless(start, size, end)})
 
     class Nowhere:
         def write(self, _chunk: bytes) -> None:
@@ -337,4 +342,4 @@ def test_memory_stays_flat(name: str) -> None:
         _now, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 12 * CHUNK
+    assert peak < 12 * READ_SIZE

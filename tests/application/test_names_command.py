@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from support.pages import Site, write_settings
 from wheelhouse import __main__ as program
-from wheelhouse.claims import Claims
-from wheelhouse.settings import Settings
-from wheelhouse.tombstones import Tombstones
+from wheelhouse.access.claims import Claims
+from wheelhouse.config import Settings
+from wheelhouse.storage.tombstones import Tombstones
 
 SHA256 = "ab" * 32
 RIGHTS = {
@@ -21,11 +21,11 @@ class Desk:
     """A server, and an admin at its command line."""
 
     def __init__(self, site: Site, capsys: pytest.CaptureFixture):
-        self.settings_file = write_settings(site.home, site.home / "data", site.places.pages)
+        self.settings_file = write_settings(site.home, site.home / "data", site.paths.pages)
         self.settings = Settings.load(self.settings_file)
         self.settings.rights.write_text(json.dumps(RIGHTS))
-        self.claims = Claims(self.settings.claims, site.places.locks / "claims")
-        self.tombstones = Tombstones(self.settings.tombstones, site.places.locks / "tombstones")
+        self.claims = Claims(self.settings.claims, site.paths.locks / "claims")
+        self.tombstones = Tombstones(self.settings.tombstones, site.paths.locks / "tombstones")
         self._capsys = capsys
 
     def run(self, *words: str) -> tuple[int, str]:
@@ -34,7 +34,7 @@ class Desk:
         return status, self._capsys.readouterr().out
 
     def audit(self) -> list[tuple]:
-        """What the audit log tells: event, user, address, project, reason or file."""
+        """Return the audit log: event, user, address, project, reason or file."""
         log = self.settings.audit
         lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
         keys = ("event", "user", "address", "project")
@@ -47,14 +47,14 @@ class Desk:
 
 @pytest.fixture
 def desk(site: Site, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    """An index of which nothing is claimed and nothing was removed; dora looks after it."""
+    """Return an index without owners and tombstones; dora is its admin."""
     monkeypatch.setenv("WHEELHOUSE_USER", "dora")
     return Desk(site, capsys)
 
 
 def test_claims(desk: Desk) -> None:
     """All of them, with owner and day, in the order of their names."""
-    assert desk.run("claims") == (0, "No project has been claimed.\n")
+    assert desk.run("claims") == (0, "No project has an owner.\n")
     desk.claims.claim("acme-two", "bob")
     desk.claims.claim("acme-one", "alice")
     status, said = desk.run("claims")
@@ -82,7 +82,7 @@ def test_claim_again(desk: Desk) -> None:
     """What is so already stays as it is, with the day on which it began, and is no news."""
     desk.run("claim", "acme-core", "alice")
     before = desk.claims.all(), desk.audit()
-    assert desk.run("claim", "acme-core", "alice") == (0, "acme-core is alice's already.\n")
+    assert desk.run("claim", "acme-core", "alice") == (0, "acme-core already belongs to alice.\n")
     assert (desk.claims.all(), desk.audit()) == before
 
 
@@ -92,7 +92,7 @@ def test_claim_for_nobody(desk: Desk, project: str, user: str) -> None:
     desk.claims.claim(project, "bob")
     status, said = desk.run("claim", project, user)
     assert status == 1
-    assert f"{user} may not upload {project}" in said
+    assert f"{user} is not allowed to upload {project}" in said
     assert "pypi_rights" in said
     assert desk.claims.owner_of(project) == "bob"
     assert desk.audit() == []
@@ -112,7 +112,7 @@ def test_unclaim(desk: Desk) -> None:
     assert desk.run("unclaim", "Acme.Core") == (0, "")
     assert desk.claims.owner_of("acme-core") is None
     assert desk.audit() == [("claim-changed", "dora", "local", "acme-core", "from alice to nobody")]
-    assert desk.run("unclaim", "acme-core") == (1, "acme-core is nobody's.\n")
+    assert desk.run("unclaim", "acme-core") == (1, "acme-core has no owner.\n")
     assert len(desk.audit()) == 1
 
 
@@ -125,7 +125,7 @@ def test_removed(desk: Desk) -> None:
     assert status == 0
     files = [line.split()[:2] for line in said.splitlines()[1:]]
     assert files == [["Acme.Core-1.0.tar.gz", "alice"], ["acme_core_more-1.0-py3-none-any.whl", "bob"]]
-    assert desk.tombstones.of("acme-core-1.0.tar.gz").removed in said
+    assert desk.tombstones.get("acme-core-1.0.tar.gz").removed in said
     assert SHA256 in said
     _, said = desk.run("removed", "acme_core")
     assert [line.split()[0] for line in said.splitlines()[1:]] == ["Acme.Core-1.0.tar.gz"]
@@ -165,7 +165,7 @@ def test_nothing_off_the_record(desk: Desk, words: list[str]) -> None:
     desk.settings.audit.parent.rmdir()
     assert desk.run(*words)[0] == 2
     assert desk.claims.owner_of("acme-core") == "alice"
-    assert desk.tombstones.of("acme-core-1.0.tar.gz")
+    assert desk.tombstones.get("acme-core-1.0.tar.gz")
 
 
 @pytest.mark.parametrize("words", CHANGES, ids=lambda words: words[0])
@@ -177,11 +177,11 @@ def test_what_fails_is_on_the_record(desk: Desk, words: list[str], monkeypatch: 
     def fail(*_arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("wheelhouse.register.write_atomically", fail)
+    monkeypatch.setattr("wheelhouse.files.json_table.write_atomically", fail)
     assert desk.run(*words)[0] == 2
     assert [event for event, *_ in desk.audit()][1:] == ["undone"]
     assert desk.claims.owner_of("acme-core") == "alice"
-    assert desk.tombstones.of("acme-core-1.0.tar.gz")
+    assert desk.tombstones.get("acme-core-1.0.tar.gz")
 
 
 @pytest.mark.parametrize("words", [["claims"], ["removed"], *CHANGES], ids=lambda words: words[0])

@@ -10,9 +10,10 @@ from support import short
 from support.archives import sdist
 from support.command import run
 from support.pages import Site, write_settings
-from wheelhouse import ownership, permissions
-from wheelhouse.permissions import Identity, Status, cure_of_own_file, cure_of_served_file
-from wheelhouse.settings import Settings
+from wheelhouse.config import Settings
+from wheelhouse.files import permissions
+from wheelhouse.files.permissions import Identity, Status, fix_for_own_file, fix_for_served_file
+from wheelhouse.storage import ownership
 
 SDIST = "foo-1.0.tar.gz"
 FILE = Path("/srv/pypi/packages/foo-1.0.tar.gz")
@@ -23,17 +24,17 @@ WHO = Identity(PYPI, PYPI, WEB, STRANGE)
 
 @pytest.fixture
 def settings(site: Site) -> Path:
-    """The settings of a site with one release of foo, whose pages are in step."""
+    """Return the settings of a site with one release of foo, and current pages."""
     site.put(SDIST, sdist())
-    site.folder.catch_up()
+    site.folder.sync_changed()
     for name in ("records", "locks"):
-        (site.places.pages / name).chmod(0o700)
-    return write_settings(site.home, site.home / "data", site.places.pages)
+        (site.paths.pages / name).chmod(0o700)
+    return write_settings(site.home, site.home / "data", site.paths.pages)
 
 
 @pytest.fixture
 def found(settings: Path) -> Callable[[], list[str]]:
-    """A way to what is found."""
+    """Return a helper that checks the site and returns the lines."""
     return lambda: ownership.examine(Settings.load(settings)).lines
 
 
@@ -66,11 +67,11 @@ def test_another_user_owns_everything(
     """As where user pypi got another number, and the data kept the former one: one command for each directory."""
     be(monkeypatch, user=PYPI)
     lines = found()
-    pages = [site.places.pages / name for name in ("projects", "root", "metadata", "records", "locks")]
-    directories = [site.places.packages, site.home / "data/state", site.places.pages, *pages, site.home / "log/audit"]
+    pages = [site.paths.pages / name for name in ("projects", "root", "metadata", "records", "locks")]
+    directories = [site.paths.packages, site.home / "data/state", site.paths.pages, *pages, site.home / "log/audit"]
     assert len(lines) == len(directories)
     for directory, line in zip(directories, lines, strict=True):
-        recursive = "" if directory == site.places.pages else "-R "
+        recursive = "" if directory == site.paths.pages else "-R "
         assert line.startswith(f"{directory}: owner: ")
         assert f", and not {PYPI}:" in line
         assert f". Run as root: chown {recursive}{PYPI}:" in line
@@ -91,7 +92,7 @@ def test_directories_were_given_back(
 
     monkeypatch.setattr(permissions, "status_of", status)
     lines = found()
-    for path in (site.places.uploaded, site.places.names, site.places.projects / "foo.json"):
+    for path in (site.paths.upload_times, site.paths.used_names, site.paths.projects / "foo.json"):
         assert [line for line in lines if line.startswith(f"{path}: owner: {FORMER}:") and line.endswith(f" {path}")]
     assert lines[0].startswith(f"{SDIST}: owner: {FORMER}:")
     assert run(settings, "check") == 1
@@ -101,14 +102,14 @@ def test_directories_were_given_back(
 def test_group_of_directories(site: Site, found: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files get the group of their directory: Apache could not read those to come."""
     be(monkeypatch, web=WEB)
-    served = [site.places.packages, site.places.pages]
-    served += [site.places.pages / name for name in ("projects", "root", "metadata")]
+    served = [site.paths.packages, site.paths.pages]
+    served += [site.paths.pages / name for name in ("projects", "root", "metadata")]
     assert [line.partition(":")[0] for line in found()] == [str(directory) for directory in served]
     assert all(f":{WEB} " in line for line in found())
 
 
 @pytest.mark.parametrize(
-    ("name", "mode", "least", "cure"),
+    ("name", "mode", "least", "fix"),
     [
         ("data/packages", 0o750, "2750", "2750"),
         ("data/packages", 0o2700, "2750", "2750"),
@@ -119,37 +120,37 @@ def test_group_of_directories(site: Site, found: Callable, monkeypatch: pytest.M
         ("log/audit", 0o2550, "2750", "2750"),
     ],
 )
-def test_mode_of_a_directory(site: Site, found: Callable, name: str, mode: int, least: str, cure: str) -> None:
+def test_mode_of_a_directory(site: Site, found: Callable, name: str, mode: int, least: str, fix: str) -> None:
     """Without the set-group-ID bit new files belong to another group, and without the others nobody gets there."""
     path = site.home / name
     path.chmod(mode)
     (line,) = found()
     path.chmod(0o2750)
     assert line.startswith(f"{path}: mode: ")
-    assert f", mode {mode:04o}, and not {least}. Run as root: chmod {cure} {path}" in line
+    assert f", mode {mode:04o}, and not {least}. Run as root: chmod {fix} {path}" in line
 
 
 def test_more_than_needed(site: Site, found: Callable) -> None:
     """What is open for others, too, is somebody's decision."""
-    site.places.packages.chmod(0o2775)
+    site.paths.packages.chmod(0o2775)
     (site.home / "data/state").chmod(0o777)
-    (site.places.packages / SDIST).chmod(0o666)
+    (site.paths.packages / SDIST).chmod(0o666)
     assert found() == []
 
 
 def test_a_missing_directory(site: Site, found: Callable) -> None:
     """A run of site.yml makes it."""
-    for path in (site.places.pages / "locks").iterdir():
+    for path in (site.paths.pages / "locks").iterdir():
         path.unlink()
-    (site.places.pages / "locks").rmdir()
-    assert found() == [f"{site.places.pages}/locks: missing. Run: ansible-playbook site.yml"]
+    (site.paths.pages / "locks").rmdir()
+    assert found() == [f"{site.paths.pages}/locks: missing. Run: ansible-playbook site.yml"]
 
 
 CHOWN, CHMOD = f"chown -h {PYPI}:{WEB} {FILE}", f"chmod 640 {FILE}"
 
 
 @pytest.mark.parametrize(
-    ("status", "cure"),
+    ("status", "fix"),
     [
         (Status(PYPI, WEB, 0o640), None),
         (Status(PYPI, WEB, 0o644), None),
@@ -174,13 +175,13 @@ CHOWN, CHMOD = f"chown -h {PYPI}:{WEB} {FILE}", f"chmod 640 {FILE}"
     ],
     ids=short,
 )
-def test_served_files(status: Status, cure: str | None) -> None:
-    """We and Apache must be able to read them, and no stranger may own them; the cure is what is needed, no more."""
-    assert cure_of_served_file(FILE, status, WHO) == cure
+def test_served_files(status: Status, fix: str | None) -> None:
+    """The index and Apache must be able to read them, with a safe owner; the command changes no more than needed."""
+    assert fix_for_served_file(FILE, status, WHO) == fix
 
 
 @pytest.mark.parametrize(
-    ("status", "cure"),
+    ("status", "fix"),
     [
         (Status(PYPI, STRANGE, 0o600), None),
         (Status(PYPI, PYPI, 0o400), f"chmod u+rw {FILE}"),
@@ -189,14 +190,14 @@ def test_served_files(status: Status, cure: str | None) -> None:
     ],
     ids=short,
 )
-def test_own_files(status: Status, cure: str | None) -> None:
+def test_own_files(status: Status, fix: str | None) -> None:
     """What is added to and replaced must be the index's own."""
-    assert cure_of_own_file(FILE, status, WHO) == cure
+    assert fix_for_own_file(FILE, status, WHO) == fix
 
 
 def test_a_file(site: Site, found: Callable, settings: Path, capsys: pytest.CaptureFixture) -> None:
-    """It is named once, with its owner and mode, and the cure, by the path that people know."""
-    path = site.places.packages / SDIST
+    """It is named once, with its owner and mode, and the command, by the path that people know."""
+    path = site.paths.packages / SDIST
     path.chmod(0o600)
     (line,) = found()
     whose = permissions.owner(os.geteuid(), os.getegid())
@@ -210,7 +211,7 @@ def test_many_files(site: Site, found: Callable) -> None:
     for number in range(20):
         site.put(f"foo-1.{number}.tar.gz", sdist()).chmod(0o600)
     (line,) = found()
-    directory = site.places.packages
+    directory = site.paths.packages
     assert line.startswith(f"{directory}: owner or mode of 20 files, as of {SDIST}: ")
     whose = permissions.owner(os.geteuid(), os.getegid())
     assert line.endswith(f". Run as root: chown -R {whose} {directory} && chmod -R u+rwX,g+rX {directory}")
@@ -218,7 +219,7 @@ def test_many_files(site: Site, found: Callable) -> None:
 
 def test_files_that_are_being_written(site: Site, found: Callable) -> None:
     """An upload in progress is nobody's fault."""
-    (site.places.packages / ".upload-x").touch(0o600)
+    (site.paths.packages / ".upload-x").touch(0o600)
     assert found() == []
 
 
@@ -260,18 +261,18 @@ def test_other_commands_lead_to_check(
     """The pages job, too, says in the journal where to look."""
 
     def refuse(_path: object) -> None:
-        raise PermissionError(13, "Permission denied", str(site.places.packages))
+        raise PermissionError(13, "Permission denied", str(site.paths.packages))
 
-    monkeypatch.setattr("wheelhouse.pages.folder.os.scandir", refuse)
+    monkeypatch.setattr("wheelhouse.pages.sync.os.scandir", refuse)
     assert run(settings, "rebuild", "--changed") == 2
-    assert "To see whose files are: wheelhouse check" in capsys.readouterr().err
+    assert "To check owners and modes: wheelhouse check" in capsys.readouterr().err
 
 
 def test_unreadable(tmp_path: Path) -> None:
-    """The cure of a file that may not be read is its own: its owner, its mode, or the way to it."""
+    """The command for a file that may not be read depends on it: its owner, its mode, or the way to it."""
     path = tmp_path / "x"
     path.touch()
-    for mode, cure in ((0o000, f"chmod 640 {path}"), (0o640, f"namei -l {path}")):
+    for mode, fix in ((0o000, f"chmod 640 {path}"), (0o640, f"namei -l {path}")):
         path.chmod(mode)
-        assert permissions.unreadable(path).endswith(f", mode {mode:04o}. Run as root: {cure}")
-    assert permissions.unreadable(tmp_path / "none") == "it may not be read"
+        assert permissions.explain_unreadable(path).endswith(f", mode {mode:04o}. Run as root: {fix}")
+    assert permissions.explain_unreadable(tmp_path / "none") == "it may not be read"

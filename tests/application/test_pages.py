@@ -12,9 +12,10 @@ from support.archives import fitting, sdist, wheel
 from support.pages import sha256
 from support.processes import CRASHED, exit_code
 from support.web import Index
-from wheelhouse.pages import site
-from wheelhouse.pages.folder import Folder
-from wheelhouse.settings import Settings
+from wheelhouse.cli.pages import reconciler_of
+from wheelhouse.config import Settings
+from wheelhouse.pages import writer
+from wheelhouse.pages.sync import Reconciler
 
 WHEEL = "foo-1.0-py3-none-any.whl"
 
@@ -24,9 +25,9 @@ def listed(index: Index) -> list[str]:
     return [project["name"] for project in json.loads((index.pages / "root/index.json").read_text())["projects"]]
 
 
-def folder(index: Index) -> Folder:
+def folder(index: Index) -> Reconciler:
     """Return what keeps the index's pages in step."""
-    return Folder(Settings.load(index.settings).places)
+    return reconciler_of(Settings.load(index.settings))
 
 
 def test_upload(index: Index) -> None:
@@ -42,14 +43,14 @@ def test_upload(index: Index) -> None:
 def test_the_page_comes_before_the_answer(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not soon after it: the next line of the client's script installs."""
     pages = []
-    refresh = site.Pages.refresh
+    refresh = writer.PageWriter.refresh
 
-    def watch(self: site.Pages, *arguments: object, **more: object) -> list:
+    def watch(self: writer.PageWriter, *arguments: object, **more: object) -> list:
         entries = refresh(self, *arguments, **more)
         pages.append(index.page("foo"))
         return entries
 
-    monkeypatch.setattr(site.Pages, "refresh", watch)
+    monkeypatch.setattr(writer.PageWriter, "refresh", watch)
     assert index.upload(WHEEL).code == 200
     assert pages == [{WHEEL: sha256(wheel())}]
 
@@ -101,7 +102,7 @@ def test_pages_cannot_be_written(index: Index, capsys: pytest.CaptureFixture) ->
     assert "No such file or directory" in capsys.readouterr().err
     assert index.events() == ["upload", "upload", "undone"]
     mend_pages(index)
-    assert folder(index).catch_up() == []
+    assert folder(index).sync_changed() == []
     assert index.page("foo").keys() == {"foo-0.9.tar.gz"} == index.stored().keys()
     assert index.upload(WHEEL).code == 200
     assert index.page("foo").keys() == {"foo-0.9.tar.gz", WHEEL} == index.stored().keys()
@@ -117,7 +118,7 @@ def test_pages_cannot_be_written_at_a_removal(index: Index) -> None:
     assert f"{WHEEL} was not removed, or is still on its page" in answer.status
     assert "Retry-After" in answer.headers
     mend_pages(index)
-    folder(index).catch_up()
+    folder(index).sync_changed()
     assert index.page("foo").keys() == {"foo-0.9.tar.gz"}
 
 
@@ -140,17 +141,17 @@ def test_a_crash_between_store_and_pages(index: Index, monkeypatch: pytest.Monke
     def crash(*_arguments: object, **_more: object) -> None:
         os._exit(CRASHED)
 
-    monkeypatch.setattr(site.Pages, "refresh", crash)
+    monkeypatch.setattr(writer.PageWriter, "refresh", crash)
     assert exit_code(lambda: index.upload(WHEEL)) == CRASHED
     monkeypatch.undo()
     assert index.page("foo") is None
-    folder(index).catch_up()
+    folder(index).sync_changed()
     assert index.page("foo") == {WHEEL: sha256(wheel())}
     assert index.upload(WHEEL).code == 200
-    monkeypatch.setattr(site.Pages, "refresh", crash)
+    monkeypatch.setattr(writer.PageWriter, "refresh", crash)
     assert exit_code(lambda: index.remove("foo", "1.0")) == CRASHED
     monkeypatch.undo()
-    folder(index).catch_up()
+    folder(index).sync_changed()
     assert index.page("foo") is None
 
 
@@ -186,7 +187,7 @@ def test_what_pypiserver_would_list(index: Index) -> None:
     for filename in ORDINARY[6:]:
         (index.packages / filename).write_bytes(fitting(filename))
     (index.packages / "notes.txt").write_text("x")
-    folder(index).catch_up()
+    folder(index).sync_changed()
     config = Config.default_with_overrides(roots=[str(index.packages)], backend_arg="simple-dir", hash_algo="sha256")
     theirs = SimpleFileBackend(config)
     assert listed(index) == sorted(theirs.get_projects())
@@ -198,5 +199,5 @@ def test_what_pypiserver_would_list(index: Index) -> None:
 
 def test_no_refresh_without_a_right(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever may not publish must not have the server do anything, either."""
-    monkeypatch.setattr(site.Pages, "refresh", None)
+    monkeypatch.setattr(writer.PageWriter, "refresh", None)
     assert index.upload("bar-1.0.tar.gz", user="bob").code == 403

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from support.archives import fitting
 from support.web import Answer, Index
-from wheelhouse.pages.disk import only_writer
-from wheelhouse.store import room
+from wheelhouse.files.locks import exclusive_lock
+from wheelhouse.storage import quota
 
 READY = "/-/health/uploads"
 SDIST = "foo-1.0.tar.gz"
@@ -111,16 +111,16 @@ def test_claims_count_where_they_are_used(index: Index) -> None:
 
 def test_no_room_for_a_small_file(index: Index) -> None:
     """Less than what a small file needs is as good as nothing."""
-    index.start(max_total_size=room.SMALL_FILE)
+    index.start(max_total_size=quota.SMALL_FILE)
     assert ready(index).code == 200
-    index.start(max_total_size=room.SMALL_FILE - 1)
+    index.start(max_total_size=quota.SMALL_FILE - 1)
     assert ready(index).code == 503
 
 
 def test_ready_again(index: Index) -> None:
     """What was cured is ready, without a restart; a new total counts from the next upload on."""
     size = len(fitting(SDIST))
-    index.start(max_total_size=room.SMALL_FILE + size - 1)
+    index.start(max_total_size=quota.SMALL_FILE + size - 1)
     assert ready(index).code == 200
     assert index.upload(SDIST).code == 200
     assert index.upload("foo-1.1.tar.gz").code == 200
@@ -133,13 +133,13 @@ def test_is_cheap(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """However often anybody asks, all files are measured once in a while, and by an upload at the latest."""
     index.start(max_total_size=1 << 30)
     measured: list[Path] = []
-    size_of_files = room.size_of_files
-    monkeypatch.setattr(room, "size_of_files", lambda path: measured.append(path) or size_of_files(path))
+    size_of_files = quota.size_of_files
+    monkeypatch.setattr(quota, "size_of_files", lambda path: measured.append(path) or size_of_files(path))
     clock = [1000.0]
-    monkeypatch.setattr(room.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(quota.time, "monotonic", lambda: clock[0])
     assert {ready(index).code for _ in range(20)} == {200}
     assert len(measured) == 2  # packages and metadata
-    clock[0] += room.MEASURED_SECONDS + 1
+    clock[0] += quota.MEASUREMENT_MAX_AGE + 1
     assert {ready(index).code for _ in range(20)} == {200}
     assert len(measured) == 4
 
@@ -148,7 +148,7 @@ def test_waits_for_no_upload(index: Index) -> None:
     """Uploads hold locks for as long as they take."""
     index.start(max_total_size=1 << 30)
     answers: list[int] = []
-    with only_writer(index.pages / "locks/total"), only_writer(index.data / "state/audit-head.lock"):
+    with exclusive_lock(index.pages / "locks/total"), exclusive_lock(index.data / "state/audit-head.lock"):
         asking = threading.Thread(target=lambda: answers.append(ready(index).code), daemon=True)
         asking.start()
         asking.join(20)
@@ -159,17 +159,17 @@ def test_one_measures_at_a_time(index: Index, monkeypatch: pytest.MonkeyPatch) -
     """Who asks meanwhile gets the total that was measured before."""
     index.start(max_total_size=1 << 30)
     assert ready(index).code == 200
-    clock = [room.time.monotonic() + room.MEASURED_SECONDS + 1]
-    monkeypatch.setattr(room.time, "monotonic", lambda: clock[0])
+    clock = [quota.time.monotonic() + quota.MEASUREMENT_MAX_AGE + 1]
+    monkeypatch.setattr(quota.time, "monotonic", lambda: clock[0])
     started, go_on = threading.Event(), threading.Event()
-    size_of_files = room.size_of_files
+    size_of_files = quota.size_of_files
 
     def slow(path: Path) -> int:
         started.set()
         assert go_on.wait(20)
         return size_of_files(path)
 
-    monkeypatch.setattr(room, "size_of_files", slow)
+    monkeypatch.setattr(quota, "size_of_files", slow)
     measuring = threading.Thread(target=ready, args=[index], daemon=True)
     measuring.start()
     assert started.wait(20)
@@ -182,14 +182,14 @@ def test_many_who_ask_at_the_beginning(index: Index, monkeypatch: pytest.MonkeyP
     """They wait for one measurement, and do not repeat it."""
     index.start(max_total_size=1 << 30)
     measured: list[Path] = []
-    size_of_files = room.size_of_files
+    size_of_files = quota.size_of_files
 
     def slow(path: Path) -> int:
         measured.append(path)
         time.sleep(0.2)
         return size_of_files(path)
 
-    monkeypatch.setattr(room, "size_of_files", slow)
+    monkeypatch.setattr(quota, "size_of_files", slow)
     asking = [threading.Thread(target=ready, args=[index], daemon=True) for _ in range(5)]
     for thread in asking:
         thread.start()

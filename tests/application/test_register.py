@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from support.files import HARM, replace
 from support.processes import forked
-from wheelhouse.claims import Claims
-from wheelhouse.tombstones import Tombstones
-from wheelhouse.watched import Watched
+from wheelhouse.access.claims import Claims
+from wheelhouse.files.reloading import ReloadingFile
+from wheelhouse.storage.tombstones import Tombstones
 
 SHA256 = "ab" * 32
 KINDS = [Claims, Tombstones]
@@ -36,20 +36,20 @@ class Bench:
     def take(self, name: str) -> None:
         """Take that out again."""
         if self.kind is Claims:
-            self.register.give(name, None)
+            self.register.set_owner(name, None)
         else:
-            self.register.lift(f"{name}-1.0.tar.gz")
+            self.register.delete(f"{name}-1.0.tar.gz")
 
     def has(self, name: str) -> bool:
         """Whether it is in there."""
         if self.kind is Claims:
             return self.register.owner_of(name) is not None
-        return self.register.of(f"{name}-1.0.tar.gz") is not None
+        return self.register.get(f"{name}-1.0.tar.gz") is not None
 
 
 @pytest.fixture(params=KINDS)
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
-    """An empty register of each kind."""
+    """Return an empty table of each kind."""
     return Bench(request.param, tmp_path)
 
 
@@ -159,7 +159,7 @@ def test_what_was_seen_is_not_what_is_written(bench: Bench, monkeypatch: pytest.
     """File systems tell times in steps, so a change may go unseen for a moment: who writes looks again, locked."""
     bench.put("foo")
     with monkeypatch.context() as patch:
-        patch.setattr(Watched, "current", lambda _watched: {})
+        patch.setattr(ReloadingFile, "current", lambda _watched: {})
         bench.put("bar")
     assert bench.has("foo")
     assert bench.has("bar")

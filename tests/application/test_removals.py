@@ -9,7 +9,7 @@ OTHERS = {"my_proj-1.1.tar.gz", "my_proj_extra-1.0.tar.gz", "my-1.0.tar.gz", "ot
 
 @pytest.fixture
 def full(index: Index) -> Index:
-    """An index with a release of two files, and others like it."""
+    """Upload a release of two files, and similar releases."""
     for filename in RELEASE | OTHERS:
         assert index.upload(filename).code == 200
     return index
@@ -59,8 +59,8 @@ def test_nothing_to_remove(full: Index, name: str, version: str, code: int) -> N
 @pytest.mark.parametrize(
     ("user", "status"),
     [
-        ("bob", "403 bob may not remove acme-core"),
-        ("carol", "403 carol may not upload or remove anything here (pypi_rights)"),
+        ("bob", "403 bob is not allowed to remove acme-core"),
+        ("carol", "403 carol is not allowed to upload or remove anything here (pypi_rights)"),
         (None, "401 Sign in with a user and a password of this index"),
     ],
 )

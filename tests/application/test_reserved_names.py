@@ -13,7 +13,7 @@ FILE = "wheelhouse_verify_abc-1.0-py3-none-any.whl"
 
 @pytest.fixture(params=["by_rights", "first_uploader"])
 def live(index: Index, request: pytest.FixtureRequest) -> Index:
-    """An index that has been verified once."""
+    """Return an index that was verified once."""
     index.start(new_projects=request.param)
     assert index.upload(FILE).code == 200
     assert list(index.page(PROJECT)) == [FILE]

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from packaging.utils import canonicalize_name
 from support.files import keep_time, replace
 from support.web import RIGHTS
-from wheelhouse.claims import Claims
-from wheelhouse.distributions import normalise
-from wheelhouse.rights import Rights, RightsFile
+from wheelhouse.access.claims import Claims
+from wheelhouse.access.rights import Rights, RightsFile
 
 USERS = ["alice", "bob", "carol", "dave"]
 GROUPS = ["one", "two"]
@@ -41,13 +41,13 @@ PATTERNS = ["*", "acme-*", "acme", "foo", "f?o", "*-core", ""]
 )
 def test_permit(user: str, action: str, project: str, permitted: bool) -> None:
     """The rights of the settings hold for the users, actions and projects that they name, and for no others."""
-    assert Rights.parse(json.dumps(RIGHTS)).permit(user, action, project) is permitted
+    assert Rights.parse(json.dumps(RIGHTS)).allows(user, action, project) is permitted
 
 
 def test_no_rights() -> None:
     """What nobody has allowed is refused."""
-    assert not Rights().permit("alice", "upload", "foo")
-    assert not Rights.parse('{"groups": {}, "rights": []}').permit("alice", "upload", "foo")
+    assert not Rights().allows("alice", "upload", "foo")
+    assert not Rights.parse('{"groups": {}, "rights": []}').allows("alice", "upload", "foo")
 
 
 # A company in which projects are their first uploader's. Everybody may publish acme-*; what has a name in an entry of
@@ -102,7 +102,7 @@ OWNED = {
 def test_first_uploader(user: str, action: str, project: str, owner: str | None, permitted: bool) -> None:
     """A project is its owner's, and theirs whom an entry names together with it; and nobody's without a right."""
     rights = Rights.parse(json.dumps(OWNED))
-    assert rights.permit(user, action, project, owner=owner, first_uploader=True) is permitted
+    assert rights.allows(user, action, project, owner=owner, first_uploader=True) is permitted
 
 
 @pytest.mark.parametrize(
@@ -140,12 +140,12 @@ def test_names_that_look_like_somebody_s(tmp_path: Path, user: str, spelling: st
     """Alice's project is hers in each spelling that means it, and what only looks like it is not hers or erin's."""
     claims = Claims(tmp_path / "claims.json", tmp_path / "lock")
     claims.claim("acme-core", "alice")
-    project = normalise(spelling)
+    project = canonicalize_name(spelling)
     means_it = project == "acme-core"
     owner = claims.owner_of(spelling)
     assert owner == ("alice" if means_it else None)
     rights = Rights.parse(json.dumps(OWNED))
-    assert rights.permit(user, "upload", project, owner="alice", first_uploader=True) is (means_it and user == "erin")
+    assert rights.allows(user, "upload", project, owner="alice", first_uploader=True) is (means_it and user == "erin")
 
 
 def test_owners_count_where_the_settings_say_so() -> None:
@@ -153,7 +153,7 @@ def test_owners_count_where_the_settings_say_so() -> None:
     rights = Rights.parse(json.dumps(OWNED))
     for user, permitted in {"bob": True, "frank": True, "dave": False}.items():
         for owner in (None, "alice", "dave"):
-            assert rights.permit(user, "upload", "acme-core", owner=owner) is permitted
+            assert rights.allows(user, "upload", "acme-core", owner=owner) is permitted
 
 
 lists = st.lists
@@ -184,7 +184,7 @@ def test_nothing_without_an_entry(groups: dict, rights: list, user: str, action:
         and [pattern for pattern in right["projects"] if fnmatchcase(project, pattern)]
     ]
     parsed = Rights.parse(json.dumps({"groups": groups, "rights": rights}))
-    assert parsed.permit(user, action, project) is bool(allowing)
+    assert parsed.allows(user, action, project) is bool(allowing)
 
 
 @given(
@@ -200,8 +200,8 @@ def test_owning_never_adds_a_right(
 ) -> None:
     """An owner keeps what the rights give, and takes from the others: there is nobody who may more than by rights."""
     parsed = Rights.parse(json.dumps({"groups": groups, "rights": rights}))
-    by_rights = parsed.permit(user, action, project)
-    owned = parsed.permit(user, action, project, owner=owner, first_uploader=True)
+    by_rights = parsed.allows(user, action, project)
+    owned = parsed.allows(user, action, project, owner=owner, first_uploader=True)
     assert by_rights or not owned
     if owner in (user, None):
         assert owned is by_rights
@@ -238,9 +238,9 @@ def test_a_change_is_seen_at_once(tmp_path: Path, how) -> None:
     path = tmp_path / "rights.json"
     path.write_text(json.dumps(RIGHTS))
     rights = RightsFile(path)
-    assert rights.current().permit("alice", "upload", "foo")
+    assert rights.current().allows("alice", "upload", "foo")
     how(path, json.dumps(RIGHTS | {"rights": []}))
-    assert not rights.current().permit("alice", "upload", "foo")
+    assert not rights.current().allows("alice", "upload", "foo")
 
 
 def test_a_change_of_the_same_size_and_second_is_seen(tmp_path: Path) -> None:
@@ -248,9 +248,9 @@ def test_a_change_of_the_same_size_and_second_is_seen(tmp_path: Path) -> None:
     path = tmp_path / "rights.json"
     path.write_text(json.dumps(RIGHTS))
     rights = RightsFile(path)
-    assert rights.current().permit("alice", "upload", "foo")
+    assert rights.current().allows("alice", "upload", "foo")
     keep_time(path, json.dumps(RIGHTS).replace("alice", "carol"))
-    assert not rights.current().permit("alice", "upload", "foo")
+    assert not rights.current().allows("alice", "upload", "foo")
 
 
 def test_unchanged_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,4 +278,4 @@ def test_broken_later(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         rights.current()
     path.write_text(json.dumps(RIGHTS))
-    assert rights.current().permit("alice", "upload", "foo")
+    assert rights.current().allows("alice", "upload", "foo")

@@ -7,8 +7,8 @@ from collections import namedtuple
 import pytest
 from support.archives import METADATA, fitting, wheel
 from support.web import Index, multipart, upload_form
-from wheelhouse.store import room
-from wheelhouse.store.hidden import Hidden
+from wheelhouse.storage import quota
+from wheelhouse.storage.upload_file import TemporaryUpload
 
 SDIST = "foo-1.0.tar.gz"
 SIZE = len(fitting(SDIST))
@@ -26,7 +26,7 @@ def test_a_disk_that_is_nearly_full(index: Index, monkeypatch: pytest.MonkeyPatc
     index.start(min_free_space=1000)
     form = upload_form(SDIST, fitting(SDIST))
     free(monkeypatch, 1000 + SIZE - 1)
-    monkeypatch.setattr(Hidden, "write", None)
+    monkeypatch.setattr(TemporaryUpload, "write", None)
     answer = index.post(form)
     assert answer.code == 507
     assert "The disk of this index is full" in answer.body
@@ -49,14 +49,14 @@ def test_a_disk_that_others_fill(index: Index, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-@pytest.mark.parametrize("method", ["write", "settle"])
+@pytest.mark.parametrize("method", ["write", "sync"])
 def test_a_disk_that_is_full(index: Index, monkeypatch: pytest.MonkeyPatch, number: int, method: str) -> None:
     """Whatever was free a moment ago, it is the disk that decides, and at the latest when it is to be kept for good."""
 
     def full(*_arguments: object) -> None:
         raise OSError(number, "no room")
 
-    monkeypatch.setattr(Hidden, method, full)
+    monkeypatch.setattr(TemporaryUpload, method, full)
     answer = index.upload(SDIST)
     assert answer.code == 507
     assert "The disk of this index is full" in answer.body
@@ -87,7 +87,7 @@ def test_all_files_together(index: Index) -> None:
 
 
 def test_metadata_counts(index: Index) -> None:
-    """What is served beside a wheel takes room, too: to the byte."""
+    """What is served beside a wheel takes quota, too: to the byte."""
     names = [f"foo-1.{number}-py3-none-any.whl" for number in (0, 1)]
     description = "\n" + "x" * 5000
     wheels = {name: fitting(name, description) for name in names}
@@ -121,8 +121,8 @@ def test_a_full_disk_of_the_pages(index: Index, monkeypatch: pytest.MonkeyPatch,
 def test_announced(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """What cannot fit by its length alone is not received."""
     index.start(max_total_size=SIZE)
-    monkeypatch.setattr(room, "REST_OF_FORM", 10)
-    monkeypatch.setattr(Hidden, "write", None)
+    monkeypatch.setattr(quota, "FORM_OVERHEAD", 10)
+    monkeypatch.setattr(TemporaryUpload, "write", None)
     assert index.upload("foo-1.0-py3-none-any.whl").code == 507
 
 
@@ -139,5 +139,5 @@ def test_no_look_at_all_files_without_a_limit(index: Index, monkeypatch: pytest.
     def look(*_arguments: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(room.Room, "_total", look)
+    monkeypatch.setattr(quota.Quota, "_measure", look)
     assert index.upload(SDIST).code == 200

@@ -14,13 +14,13 @@ from support.archives import fitting, sdist, wheel
 from support.pages import sha256
 from support.processes import PATIENCE, exit_codes
 from support.web import BOUNDARY, Index, multipart, upload_form
-from wheelhouse.archives import look_inside
-from wheelhouse.audit import Audit
-from wheelhouse.backend import is_release
-from wheelhouse.incoming import CHUNK
-from wheelhouse.pages.folder import Folder
-from wheelhouse.pages.site import Pages
-from wheelhouse.settings import Settings
+from wheelhouse.audit.log import AuditLog
+from wheelhouse.cli.pages import reconciler_of
+from wheelhouse.config import Settings
+from wheelhouse.distributions.archives.check import check_archive
+from wheelhouse.pages.writer import PageWriter
+from wheelhouse.web.backend import is_release
+from wheelhouse.web.body import READ_SIZE
 
 WHEEL = "foo-1.0-py3-none-any.whl"
 SDIST = "foo-1.0.tar.gz"
@@ -91,15 +91,15 @@ def test_the_answer_is_lost(index: Index, filename: str) -> None:
 
 def test_a_failure_after_the_file_was_published(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that is killed when the page is there, before it answers: the client gets 500, and sends it again."""
-    refresh = Pages.refresh
+    refresh = PageWriter.refresh
 
     def killed(*arguments: object, **more: object) -> None:
         refresh(*arguments, **more)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Pages, "refresh", killed)
-    monkeypatch.setattr("wheelhouse.store.Store._take_back", lambda *_arguments: None)
-    monkeypatch.setattr("wheelhouse.store.Store._tell_if_undone", lambda *_arguments: None)
+    monkeypatch.setattr(PageWriter, "refresh", killed)
+    monkeypatch.setattr("wheelhouse.storage.store.Store._unpublish", lambda *_arguments: None)
+    monkeypatch.setattr("wheelhouse.storage.store.Store._audit_rollback", lambda *_arguments: None)
     with pytest.raises(KeyboardInterrupt):
         index.upload(SDIST)
     monkeypatch.undo()
@@ -132,7 +132,7 @@ def test_another_spelling(index: Index, spelling: str, content: bytes) -> None:
     index.upload(SDIST)
     answer = index.post(upload_form(spelling, content))
     assert answer.code == 409
-    assert f"spelt {SDIST}. Give the release a new version" in answer.reason
+    assert f"File already exists as {SDIST}, another spelling of {spelling}. Use a new version" in answer.reason
     assert list(index.stored()) == [SDIST]
 
 
@@ -146,17 +146,19 @@ def test_refused_before_it_arrives(index: Index, monkeypatch: pytest.MonkeyPatch
     """A name that is taken is known from the form's beginning: of the file, not a byte is written."""
     index.upload(SDIST)
     written = []
-    monkeypatch.setattr("wheelhouse.store.hidden.Hidden.write", lambda _self, chunk: written.append(chunk))
+    monkeypatch.setattr(
+        "wheelhouse.storage.upload_file.TemporaryUpload.write", lambda _self, chunk: written.append(chunk)
+    )
     assert index.upload(SDIST, OTHER).code == 409
     assert index.upload("bar-1.0.tar.gz", user="bob").code == 403
     assert index.upload("no distribution").code == 400
     assert written == []
 
 
-@pytest.mark.parametrize(("user", "code", "read"), [("bob", 403, CHUNK), ("carol", 403, 0), (None, 401, 0)])
+@pytest.mark.parametrize(("user", "code", "read"), [("bob", 403, READ_SIZE), ("carol", 403, 0), (None, 401, 0)])
 def test_rejected_bodies_are_not_read_further(index: Index, user: str | None, code: int, read: int) -> None:
     """The rest of a rejected body takes no thread: Apache discards it and closes the connection."""
-    body = multipart(upload_form("bar-1.0.tar.gz", bytes(3 * CHUNK)))
+    body = multipart(upload_form("bar-1.0.tar.gz", bytes(3 * READ_SIZE)))
     stream = io.BytesIO(body + b"the next request")
     kind = f"multipart/form-data; boundary={BOUNDARY}"
     answer = index.request("POST", "/", user, body, CONTENT_TYPE=kind, **{"wsgi.input": stream})
@@ -166,14 +168,14 @@ def test_rejected_bodies_are_not_read_further(index: Index, user: str | None, co
 
 def test_read_once(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """A large file's page does not wait for it to be hashed and unpacked again."""
-    monkeypatch.setattr("wheelhouse.pages.record.sha256_of", None)
-    monkeypatch.setattr("wheelhouse.pages.metadata.read", None)
+    monkeypatch.setattr("wheelhouse.pages.file_records.sha256_of", None)
+    monkeypatch.setattr("wheelhouse.pages.file_records.read_metadata", None)
     assert index.upload(WHEEL, wheel(more="Requires-Python: >=3.8\n")).code == 200
     (file,) = json.loads((index.pages / "projects/foo.json").read_text())["files"]
     monkeypatch.undo()
-    Folder(Settings.load(index.settings).places).rebuild()
+    reconciler_of(Settings.load(index.settings)).rebuild()
     (index.pages / "records/foo.json").unlink()
-    Folder(Settings.load(index.settings).places).rebuild()
+    reconciler_of(Settings.load(index.settings)).rebuild()
     assert json.loads((index.pages / "projects/foo.json").read_text())["files"] == [file]
 
 
@@ -189,7 +191,7 @@ def test_somebody_elses_copy(index: Index, monkeypatch: pytest.MonkeyPatch) -> N
     assert answer.code == 409
     assert index.stored() == {SDIST: OTHER}
     assert index.events() == ["upload", "undone"]
-    assert "is here already" in index.audit()[-1]["reason"]
+    assert "File already exists" in index.audit()[-1]["reason"]
 
 
 def test_the_same_comes_by_another_way(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,7 +213,7 @@ def test_gone_while_it_was_sent(index: Index, monkeypatch: pytest.MonkeyPatch) -
     """A disk that comes and goes, or somebody who removes it just then: the sender is to try again, not to give up."""
     index.upload(SDIST)
     seen = iter([True, True, False])
-    monkeypatch.setattr("wheelhouse.store.names.Names.is_here", lambda *_: next(seen))
+    monkeypatch.setattr("wheelhouse.storage.used_names.UsedFilenames.check_available", lambda *_: next(seen))
     answer = index.upload(SDIST)
     assert answer.code == 503
     assert "Send it again" in answer.body
@@ -222,7 +224,7 @@ class TestRemoved:
 
     @pytest.fixture(autouse=True)
     def removed(self, index: Index) -> None:
-        """An index that had an sdist."""
+        """Upload an sdist and remove it."""
         index.upload(SDIST)
         assert index.remove("foo", "1.0").code == 200
 
@@ -230,9 +232,7 @@ class TestRemoved:
         """Those who have pinned the version by its hash would be stuck; those who have not would get something else."""
         answer = index.upload(SDIST, OTHER)
         assert answer.code == 409
-        assert "Give the release a new version, or ask those who run this index for: wheelhouse release-name" in (
-            answer.reason
-        )
+        assert "Use a new version, or ask the index administrator for: wheelhouse release-name" in (answer.reason)
         assert index.stored() == {}
 
     def test_another_spelling(self, index: Index) -> None:
@@ -270,9 +270,9 @@ FAILURES = {
     "no link": ("os.link", OSError(errno.EMLINK, "Too many links"), 503),
     "no room for a name": ("os.link", FULL, 507),
     "a bug": ("os.link", RuntimeError("bug"), 503),
-    "no directory entry": ("wheelhouse.store.sync_directory", OSError(errno.EIO, "Input/output error"), 503),
-    "no page": ("wheelhouse.pages.site.Pages.refresh", FULL, 507),
-    "a broken page": ("wheelhouse.pages.site.Pages.refresh", ValueError("broken"), 503),
+    "no directory entry": ("wheelhouse.storage.store.sync_directory", OSError(errno.EIO, "Input/output error"), 503),
+    "no page": ("wheelhouse.pages.writer.PageWriter.refresh", FULL, 507),
+    "a broken page": ("wheelhouse.pages.writer.PageWriter.refresh", ValueError("broken"), 503),
 }
 
 
@@ -289,7 +289,7 @@ def test_failures_after_the_audit_line(
     assert index.events() == ["claimed", "upload", "undone"]
     assert index.audit()[-1]["reason"] == (getattr(error, "strerror", None) or str(error))
     assert json.loads((index.data / "state/claims.json").read_text()) == {}
-    Folder(Settings.load(index.settings).places).catch_up()
+    reconciler_of(Settings.load(index.settings)).sync_changed()
     assert index.page("foo") is None
     assert index.upload(SDIST).code == 200
 
@@ -304,7 +304,7 @@ def test_no_audit_line_no_file(
         index.start(new_projects="first_uploader")
     linked = []
     monkeypatch.setattr(os, "link", lambda *names: linked.append(names))
-    monkeypatch.setattr(Audit, "write", failing(error))
+    monkeypatch.setattr(AuditLog, "write", failing(error))
     assert index.upload(SDIST).code in (503, 507)
     assert linked == []
     assert index.stored() == {}
@@ -317,15 +317,15 @@ def test_no_audit_line_no_file(
 def test_a_claim_without_its_upload(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """The log does not say whose a project is that is nobody's."""
     index.start(new_projects="first_uploader")
-    write, failed = Audit.write, []
+    write, failed = AuditLog.write, []
 
-    def once(self: Audit, event: str, **facts: object) -> None:
+    def once(self: AuditLog, event: str, **facts: object) -> None:
         if event == "upload" and not failed:
             failed.append(event)
             raise FULL
         write(self, event, **facts)
 
-    monkeypatch.setattr(Audit, "write", once)
+    monkeypatch.setattr(AuditLog, "write", once)
     assert index.upload(SDIST).code == 507
     assert index.events() == ["claimed", "undone"]
     assert json.loads((index.data / "state/claims.json").read_text()) == {}
@@ -335,14 +335,14 @@ def test_a_claim_without_its_upload(index: Index, monkeypatch: pytest.MonkeyPatc
 def test_no_audit_line_no_removal(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor is anything removed."""
     index.upload(SDIST)
-    monkeypatch.setattr(Audit, "write", failing(FULL))
+    monkeypatch.setattr(AuditLog, "write", failing(FULL))
     assert index.remove("foo", "1.0").code == 507
     monkeypatch.undo()
     assert index.page("foo").keys() == {SDIST} == index.stored().keys()
     assert index.upload(SDIST).code == 200
 
 
-@pytest.mark.parametrize("where", ["pathlib.Path.unlink", "wheelhouse.tombstones.Tombstones.add"])
+@pytest.mark.parametrize("where", ["pathlib.Path.unlink", "wheelhouse.storage.tombstones.Tombstones.add"])
 def test_a_removal_that_fails(index: Index, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     """The log does not say of a file that is there that it is gone."""
     index.upload(SDIST)
@@ -366,12 +366,12 @@ def test_two_uploaders_at_once(index: Index, monkeypatch: pytest.MonkeyPatch) ->
     def overtaken(*arguments: object) -> bytes:
         monkeypatch.undo()
         inner.append(index.upload("foo-2.0.tar.gz", user="bob"))
-        return look_inside(*arguments)
+        return check_archive(*arguments)
 
-    monkeypatch.setattr("wheelhouse.store.look_inside", overtaken)
+    monkeypatch.setattr("wheelhouse.storage.store.check_archive", overtaken)
     answer = index.upload(SDIST, user="alice")
     assert [one.code for one in inner] == [200]
-    assert answer.status == "403 alice may not upload foo, which is bob's"
+    assert answer.status == "403 alice is not allowed to upload foo, which belongs to bob"
     assert list(index.stored()) == ["foo-2.0.tar.gz"]
 
 

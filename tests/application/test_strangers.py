@@ -40,7 +40,7 @@ def test_rejects_requests_without_a_user(index: Index, path: str, variables: dic
 
 def test_nothing_is_read_of_it(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever is not signed in does not get the parser to work."""
-    monkeypatch.setattr("wheelhouse.entrance.read_form", None)
+    monkeypatch.setattr("wheelhouse.web.upload.read_form", None)
     assert index.post(FORM, None).code == 401
 
 

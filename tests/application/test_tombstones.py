@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
-from wheelhouse.distributions import Refused
-from wheelhouse.tombstones import Tombstone, Tombstones
+from wheelhouse.errors import RequestError
+from wheelhouse.storage.tombstones import Tombstone, Tombstones
 
 ONE, OTHER = "ab" * 32, "cd" * 32
 
@@ -19,7 +19,7 @@ def tombstones(tmp_path: Path) -> Tombstones:
 def test_a_removed_file(tombstones: Tombstones) -> None:
     """What was removed, by whom and when, with what was in it."""
     tombstones.add("Foo-1.0.tar.gz", ONE, "alice")
-    found = tombstones.of("foo-1.0.tar.gz")
+    found = tombstones.get("foo-1.0.tar.gz")
     assert (found.filename, found.sha256, found.user) == ("Foo-1.0.tar.gz", ONE, "alice")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", found.removed)
     assert tombstones.all() == [found]
@@ -41,9 +41,9 @@ def test_spellings(tombstones: Tombstones, removed: str, tried: str) -> None:
     """A name does not come back in another spelling, which installers would take for the same release."""
     for one, other in ((removed, tried), (tried, removed)):
         tombstones.add(one, ONE, "alice")
-        assert tombstones.of(other).filename == one
-        assert tombstones.lift(other).filename == one
-        assert tombstones.of(one) is None
+        assert tombstones.get(other).filename == one
+        assert tombstones.delete(other).filename == one
+        assert tombstones.get(one) is None
 
 
 @pytest.mark.parametrize(
@@ -63,16 +63,16 @@ def test_spellings(tombstones: Tombstones, removed: str, tried: str) -> None:
 def test_others_are_free(tombstones: Tombstones, removed: str, tried: str) -> None:
     """Removing a broken release must not keep people from publishing the mended one, or other projects theirs."""
     tombstones.add(removed, ONE, "alice")
-    assert tombstones.of(tried) is None
-    assert tombstones.lift(tried) is None
-    assert tombstones.of(removed)
+    assert tombstones.get(tried) is None
+    assert tombstones.delete(tried) is None
+    assert tombstones.get(removed)
 
 
 def test_removed_again(tombstones: Tombstones) -> None:
     """A name that was freed, used and removed once more stands for what was there last."""
     tombstones.add("foo-1.0.tar.gz", ONE, "alice")
     tombstones.add("foo-1.0.tar.gz", OTHER, "bob")
-    found = tombstones.of("foo-1.0.tar.gz")
+    found = tombstones.get("foo-1.0.tar.gz")
     assert (found.sha256, found.user) == (OTHER, "bob")
     assert len(tombstones.all()) == 1
 
@@ -81,17 +81,17 @@ def test_lift(tombstones: Tombstones) -> None:
     """An admin frees one name, and no other."""
     tombstones.add("foo-1.0.tar.gz", ONE, "alice")
     tombstones.add("foo-2.0.tar.gz", OTHER, "alice")
-    lifted = tombstones.lift("foo-1.0.tar.gz")
+    lifted = tombstones.delete("foo-1.0.tar.gz")
     assert isinstance(lifted, Tombstone)
     assert lifted.sha256 == ONE
-    assert tombstones.lift("foo-1.0.tar.gz") is None
+    assert tombstones.delete("foo-1.0.tar.gz") is None
     assert [stone.filename for stone in tombstones.all()] == ["foo-2.0.tar.gz"]
 
 
 @pytest.mark.parametrize("filename", ["", "foo", "../foo-1.0.tar.gz", "foo-1.0.exe", "foo-1.0.tar.gz\n"])
 def test_no_file_of_ours(tombstones: Tombstones, filename: str) -> None:
     """What no upload can be called needs no tombstone, and whoever asks for one is told why."""
-    for ask in (tombstones.of, tombstones.lift, lambda name: tombstones.add(name, ONE, "alice")):
-        with pytest.raises(Refused):
+    for ask in (tombstones.get, tombstones.delete, lambda name: tombstones.add(name, ONE, "alice")):
+        with pytest.raises(RequestError):
             ask(filename)
     assert tombstones.all() == []

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from support import WHEELHOUSE
 from support.web import Index
-from wheelhouse import trial
+from wheelhouse.web import startup_check
 
 
 def attempt(index: Index, monkeypatch: pytest.MonkeyPatch) -> int:
     """Run the trial with the index's settings. Returns its exit status."""
     monkeypatch.setattr("sys.stdin", io.StringIO(index.settings.read_text()))
-    return trial.main()
+    return startup_check.main()
 
 
 def test_works(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,15 +35,15 @@ def test_broken(index: Index, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
         start_response("500 Internal Server Error", [])
         return [b"broken"]
 
-    monkeypatch.setattr(trial, "create", lambda _settings: application)
+    monkeypatch.setattr(startup_check, "create_app", lambda _settings: application)
     assert attempt(index, monkeypatch) == 1
     assert capsys.readouterr().err == "The application responds to /-/health with 500 Internal Server Error: broken\n"
 
 
 @pytest.mark.parametrize("settings", ["", "{}", '{"data": 1}'])
 def test_settings_that_it_cannot_read(settings: str) -> None:
-    """They end the trial, and so the run, before the switch."""
-    command = [sys.executable, "-m", "wheelhouse.trial"]
+    """They end the startup_check, and so the run, before the switch."""
+    command = [sys.executable, "-m", "wheelhouse.web.startup_check"]
     done = subprocess.run(
         command, input=settings, cwd=Path(WHEELHOUSE).parent, check=False, capture_output=True, text=True
     )

@@ -43,10 +43,10 @@ def test_nobody(index: Index) -> None:
 @pytest.mark.parametrize(
     ("user", "filename", "reason"),
     [
-        ("bob", "bar-1.0-py3-none-any.whl", "bob may not upload bar"),
-        ("bob", "Foo.Bar-1.0.tar.gz", "bob may not upload foo-bar"),
-        ("carol", WHEEL, "carol may not upload or remove anything here (pypi_rights)"),
-        ("Alice", WHEEL, "Alice may not upload or remove anything here (pypi_rights)"),
+        ("bob", "bar-1.0-py3-none-any.whl", "bob is not allowed to upload bar"),
+        ("bob", "Foo.Bar-1.0.tar.gz", "bob is not allowed to upload foo-bar"),
+        ("carol", WHEEL, "carol is not allowed to upload or remove anything here (pypi_rights)"),
+        ("Alice", WHEEL, "Alice is not allowed to upload or remove anything here (pypi_rights)"),
     ],
 )
 def test_rejects_users_without_the_right(index: Index, user: str, filename: str, reason: str) -> None:
@@ -62,7 +62,7 @@ def test_rejects_users_without_the_right(index: Index, user: str, filename: str,
 def test_project_is_the_files_not_the_forms(index: Index, claimed: str) -> None:
     """The form's fields could say anything; what people install is the file."""
     form = upload_form("bar-1.0.tar.gz", sdist("bar"), name=claimed, version="1.0", filetype="sdist")
-    assert index.post(form, "bob").status == "403 bob may not upload bar"
+    assert index.post(form, "bob").status == "403 bob is not allowed to upload bar"
     assert "names acme-core" in index.post(upload_form("foo-1.0.tar.gz", sdist(), name="acme-core"), "bob").reason
     assert index.stored() == {}
 
@@ -84,7 +84,7 @@ def test_ignores_users_in_other_variables(index: Index, header: dict) -> None:
     """Only X-Forwarded-User names the user: the front Apache removes the client's (tests/templates/test_apache.py)."""
     form = upload_form("bar-1.0.tar.gz", sdist())
     assert index.post(form, None, **header).code == 401
-    assert index.post(form, "bob", **header).status == "403 bob may not upload bar"
+    assert index.post(form, "bob", **header).status == "403 bob is not allowed to upload bar"
     assert index.stored() == {}
 
 
@@ -117,9 +117,9 @@ def test_torn_form(index: Index) -> None:
 
 SIGNED = [*upload_form(WHEEL, wheel()), Part("gpg_signature", b"signature", f"{WHEEL}.asc")]
 REFUSED = {
-    "wrong digest": (upload_form(WHEEL, wheel(), sha256_digest="0" * 64), "what arrived is not what was sent"),
-    "no distribution": (upload_form(WHEEL, b"a page of text"), "not the archive that its name promises"),
-    "sdist as wheel": (upload_form(WHEEL, sdist()), "not the archive that its name promises"),
+    "wrong digest": (upload_form(WHEEL, wheel(), sha256_digest="0" * 64), "Digest mismatch"),
+    "no distribution": (upload_form(WHEEL, b"a page of text"), "Invalid or corrupt archive"),
+    "sdist as wheel": (upload_form(WHEEL, sdist()), "Invalid or corrupt archive"),
     "removal with a file": (
         upload_form(WHEEL, wheel(), **{":action": "remove_pkg", "name": "foo", "version": "1.0"}),
         "A removal names a release, and has no file",
@@ -132,7 +132,7 @@ REFUSED = {
     "traversal": (upload_form("../foo-1.0.tar.gz", sdist()), "characters that no distribution's has"),
     "no file name": (upload_form("", wheel()), "not the file name of a wheel or sdist"),
     "no content": ([Part(":action", b"file_upload")], "this has 0"),
-    "content as text": ([Part(":action", b"file_upload"), Part("content", wheel())], "this has 0"),
+    "content as text": ([Part(":action", b"file_upload"), Part("content", wheel())], "'content' part has no filename"),
     "two contents": ([*upload_form(WHEEL, wheel()), Part("content", wheel(), WHEEL)], "this has 2"),
     "two projects": ([*upload_form(WHEEL, wheel()), Part("content", sdist(), "x-1.tar.gz")], "this has 2"),
     "signature": (SIGNED, "no GPG signatures"),
@@ -197,7 +197,7 @@ def test_same_name_again(index: Index) -> None:
     for agent in ("curl", "twine/7.0.0"):
         answer = index.post(upload_form(WHEEL, wheel(version="1.0.0")), HTTP_USER_AGENT=agent)
         assert answer.code == 409
-        assert "is here already, with other bytes. Give the release a new version" in answer.reason
+        assert "File already exists with different content" in answer.reason
     assert index.stored() == {WHEEL: wheel()}
 
 
@@ -216,7 +216,7 @@ def test_rejects_everything_without_readable_rights(
         index.rights.write_text(text)
     for answer in (index.upload(), index.remove("foo", "1.0")):
         assert answer.code == 503
-        assert "cannot be read just now" in answer.body
+        assert "cannot be read at the moment" in answer.body
         assert answer.headers["Retry-After"] == "60"
         assert (index.audit()[-1]["event"], index.audit()[-1]["reason"]) == ("refused", answer.reason)
     assert index.stored() == {}

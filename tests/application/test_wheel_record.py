@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.archives import record_line, recorded, wheel, wheel_members, zipped
-from wheelhouse.archives import look_inside
-from wheelhouse.refusals import Refused
-from wheelhouse.settings import Limits
+from wheelhouse.config import Limits
+from wheelhouse.distributions.archives.check import check_archive
+from wheelhouse.errors import RequestError
 
 WHEEL = "foo-1.0-py3-none-any.whl"
 LIMITS = Limits(None, 0, max_members=10_000, max_unpacked_size=1 << 30, max_unpacked_ratio=200)
@@ -24,7 +24,7 @@ def look(record: str | bytes, **more: str) -> None:
     """Look inside a wheel with this RECORD. more: members of its .dist-info besides."""
     others = {f"{INFO}/{name}": content for name, content in more.items()}
     content = zipped(wheel_members() | others | {RECORD: record})
-    assert look_inside(WHEEL, io.BytesIO(content), LIMITS)
+    assert check_archive(WHEEL, io.BytesIO(content), LIMITS)
 
 
 def with_hash(algorithm: str, size: str = "12") -> str:
@@ -56,14 +56,14 @@ def test_taken(record: str) -> None:
 def test_signatures() -> None:
     """They are made of RECORD, and so are not in it (PEP 427). Other files are."""
     look(GOOD, **{"RECORD.jws": "x", "RECORD.p7s": "y"})
-    with pytest.raises(Refused, match=r"RECORD does not list 'foo-1.0.dist-info/RECORD.txt'"):
+    with pytest.raises(RequestError, match=r"RECORD does not list 'foo-1.0.dist-info/RECORD.txt'"):
         look(GOOD, **{"RECORD.txt": "x"})
 
 
 def test_directories() -> None:
     """They have no line."""
     members = recorded(wheel_members() | {"foo/": "", 'foo/bar, "baz".py': "x"})
-    assert look_inside(WHEEL, io.BytesIO(zipped(members)), LIMITS)
+    assert check_archive(WHEEL, io.BytesIO(zipped(members)), LIMITS)
 
 
 FIRST = GOOD.splitlines(keepends=True)[0]
@@ -100,7 +100,7 @@ REFUSED = {
 @pytest.mark.parametrize(("record", "said"), REFUSED.values(), ids=REFUSED.keys())
 def test_refused(record: str | bytes, said: str) -> None:
     """What RECORD says of a file, or of none, is compared with what is there."""
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(RequestError) as raised:
         look(record)
     assert said in str(raised.value)
 
@@ -112,14 +112,14 @@ def test_any_byte_of_a_module(data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(content) - 1))
     content[at] ^= data.draw(st.integers(1, 255))
     members = wheel_members() | {"foo.py": bytes(content)}
-    with pytest.raises(Refused, match="another hash or size"):
-        look_inside(WHEEL, io.BytesIO(zipped(members)), LIMITS)
+    with pytest.raises(RequestError, match="another hash or size"):
+        check_archive(WHEEL, io.BytesIO(zipped(members)), LIMITS)
 
 
 @given(st.text(max_size=60))
 def test_any_record(record: str) -> None:
     """Whatever it says: a reason."""
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(RequestError) as raised:
         look(record)
     assert str(raised.value).startswith(WHEEL)
 
@@ -130,7 +130,7 @@ def test_memory_for_many_lines() -> None:
     content = wheel(files=files)
     tracemalloc.start()
     try:
-        assert look_inside(WHEEL, io.BytesIO(content), LIMITS)
+        assert check_archive(WHEEL, io.BytesIO(content), LIMITS)
         _now, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

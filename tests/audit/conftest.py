@@ -8,5 +8,5 @@ from support.audit import Log
 
 @pytest.fixture
 def log(tmp_path: Path) -> Log:
-    """An audit log that nothing was written to."""
+    """Return an empty audit log."""
     return Log(tmp_path)

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from support.audit import Log
-from wheelhouse.audit import files
 from wheelhouse.audit import log as log_module
+from wheelhouse.audit import rotation
 
 # Files that logrotate keeps, but for the one that is written.
 KEEP = 3
@@ -43,7 +43,7 @@ class AnyHistory(RuleBasedStateMachine):
 
     @rule(length=st.integers(0, 400), zeros=st.booleans(), appends=st.integers(0, 1))
     def crash(self, length: int, zeros: bool, appends: int) -> None:
-        """The power goes while the log is being added to, for the first or the second time."""
+        """Crash during the first or the second append to the log."""
 
         def torn(file: int, content: bytes) -> None:
             nonlocal appends
@@ -62,7 +62,7 @@ class AnyHistory(RuleBasedStateMachine):
 
     @rule(after=st.booleans(), times=st.integers(1, 2))
     def crash_at_the_head(self, after: bool, times: int) -> None:
-        """The power goes before the head is there, or when it is."""
+        """Crash before or after the head is written."""
         write = log_module.write_atomically
 
         def stopping(path: Path, content: bytes) -> None:
@@ -80,7 +80,7 @@ class AnyHistory(RuleBasedStateMachine):
 
     @rule(room=st.integers(0, 600))
     def full(self, room: int) -> None:
-        """The log's disk is full."""
+        """Write while the log's disk is full."""
         write = os.write
 
         def limited(file: int, content: bytes) -> int:
@@ -100,7 +100,7 @@ class AnyHistory(RuleBasedStateMachine):
 
     @rule()
     def rotate(self) -> None:
-        """A month is over."""
+        """Rotate the log."""
         self.log.rotate(KEEP)
 
     @rule()
@@ -109,7 +109,7 @@ class AnyHistory(RuleBasedStateMachine):
         assert self.log.faults() == []
         told = self.log.told()
         assert told == self.log.wanted()[-len(told) :] or not told
-        if len(files.rotated(self.log.path)) < KEEP:
+        if len(rotation.rotated_files(self.log.path)) < KEEP:
             assert told == self.log.wanted()
 
     @invariant()
@@ -126,7 +126,7 @@ TestAnyHistory = AnyHistory.TestCase
 def contents(log: Log) -> dict[str, bytes]:
     """Return what all files hold, uncompressed."""
     return {
-        path.name: gzip.decompress(path.read_bytes()) if files.is_compressed(path) else path.read_bytes()
+        path.name: gzip.decompress(path.read_bytes()) if rotation.is_compressed(path) else path.read_bytes()
         for path in log.path.parent.glob("audit.log*")
     }
 
@@ -160,7 +160,7 @@ def test_any_change(rotations: int, count: int, file: int, kind: str, place: int
             "delete": old[:place] + old[place + length :],
         }[kind]
         path = log.path.with_name(name)
-        path.write_bytes(gzip.compress(new) if files.is_compressed(path) else new)
+        path.write_bytes(gzip.compress(new) if rotation.is_compressed(path) else new)
         assert log.faults() or contents(log) == before
         log.write()
         assert log.faults() or {name: content[: len(before[name])] for name, content in contents(log).items()} == before

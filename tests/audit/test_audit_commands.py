@@ -8,23 +8,23 @@ import pytest
 from support.archives import sdist
 from support.command import run
 from support.pages import Site, write_settings
-from wheelhouse.audit import Audit
+from wheelhouse.audit.log import AuditLog
+from wheelhouse.config import Settings
 from wheelhouse.pages import yanks
-from wheelhouse.settings import Settings
 
 
 @pytest.fixture
 def settings(site: Site) -> Path:
-    """The settings of a site with one release of foo."""
+    """Return the settings of a site with one release of foo."""
     site.upload("foo-1.0.tar.gz", sdist())
-    return write_settings(site.home, site.home / "data", site.places.pages)
+    return write_settings(site.home, site.home / "data", site.paths.pages)
 
 
 @pytest.fixture
-def audit(settings: Path) -> Audit:
+def audit(settings: Path) -> AuditLog:
     """Its audit log."""
     found = Settings.load(settings)
-    return Audit(found.audit, found.audit_head)
+    return AuditLog(found.audit, found.audit_head)
 
 
 def lines(settings: Path) -> list[dict]:
@@ -32,33 +32,33 @@ def lines(settings: Path) -> list[dict]:
     return [json.loads(line) for line in Settings.load(settings).audit.read_text().splitlines()]
 
 
-def some(audit: Audit) -> None:
+def some(audit: AuditLog) -> None:
     """Write three lines about foo, and others."""
     alice, bob = {"user": "alice", "address": "192.0.2.1"}, {"user": "bob", "address": "2001:db8::1"}
     audit.write("claimed", **alice, project="foo")
     audit.write("upload", **alice, project="foo", version="1.0", filename="foo-1.0.tar.gz", size=7, sha256="ab" * 32)
     audit.write("upload", **bob, project="foobar", version="1.0", filename="foobar-1.0.tar.gz")
     audit.write("refused", **bob, reason="it is no upload")
-    audit.write("denied", **bob, project="foo", filename="foo-2.0.tar.gz", reason="bob may not upload foo")
+    audit.write("denied", **bob, project="foo", filename="foo-2.0.tar.gz", reason="bob is not allowed to upload foo")
 
 
 def test_nothing_was_written(settings: Path, capsys: pytest.CaptureFixture) -> None:
     """A new index is in order, and nobody has done anything to its projects."""
     assert run(settings, "audit", "verify") == 0
-    assert capsys.readouterr() == ("Nothing was written yet.\n", "")
+    assert capsys.readouterr() == ("The audit log is empty.\n", "")
     assert run(settings, "audit", "who", "foo") == 1
-    assert capsys.readouterr() == ("", "The audit log knows nothing of foo.\n")
+    assert capsys.readouterr() == ("", "The audit log has no entry about foo.\n")
 
 
-def test_whole(settings: Path, audit: Audit, capsys: pytest.CaptureFixture) -> None:
+def test_whole(settings: Path, audit: AuditLog, capsys: pytest.CaptureFixture) -> None:
     """It says how many lines, from when to when: an empty log would be whole as well."""
     some(audit)
     first, *_, last = (line["time"] for line in lines(settings))
     assert run(settings, "audit", "verify") == 0
-    assert capsys.readouterr().out == f"All is whole: 5 lines, number 1 of {first} to number 5 of {last}.\n"
+    assert capsys.readouterr().out == f"OK: 5 entries verified, number 1 of {first} to number 5 of {last}.\n"
 
 
-def test_rotated_away(settings: Path, audit: Audit, capsys: pytest.CaptureFixture) -> None:
+def test_rotated_away(settings: Path, audit: AuditLog, capsys: pytest.CaptureFixture) -> None:
     """That older lines are gone is said, and no fault."""
     some(audit)
     Settings.load(settings).audit.rename(settings.parent / "log/audit/audit.log.1")
@@ -66,11 +66,11 @@ def test_rotated_away(settings: Path, audit: Audit, capsys: pytest.CaptureFixtur
     (settings.parent / "log/audit/audit.log.1").unlink()
     assert run(settings, "audit", "verify") == 0
     said = capsys.readouterr().out.splitlines()
-    assert "6 lines, number 6 of" in said[0]
-    assert said[1] == "What came before number 6 was rotated away, so nothing is known of it."
+    assert "6 entries verified, number 6 of" in said[0]
+    assert said[1] == "Entries before number 6 were deleted by log rotation and cannot be verified."
 
 
-def test_not_whole(settings: Path, audit: Audit, capsys: pytest.CaptureFixture) -> None:
+def test_not_whole(settings: Path, audit: AuditLog, capsys: pytest.CaptureFixture) -> None:
     """The status is for timers, and the place for people."""
     some(audit)
     log = Settings.load(settings).audit
@@ -78,8 +78,8 @@ def test_not_whole(settings: Path, audit: Audit, capsys: pytest.CaptureFixture) 
     assert run(settings, "audit", "verify") == 1
     said = capsys.readouterr()
     assert said.out.splitlines() == [
-        "audit.log line 4 does not fit audit.log line 3: one of the two was changed",
-        "Faults: 1, in 5 lines.",
+        "audit.log line 4 does not match audit.log line 3: one of them was modified",
+        "Faults: 1, in 5 entries.",
     ]
     assert said.err == ""
 
@@ -88,10 +88,10 @@ def test_verify_cannot_be_done(settings: Path, capsys: pytest.CaptureFixture) ->
     """A log that nobody could look at is not whole."""
     Settings.load(settings).audit.mkdir()
     assert run(settings, "audit", "verify") == 2
-    assert "this could not be done" in capsys.readouterr().err
+    assert "the command failed" in capsys.readouterr().err
 
 
-def test_who(settings: Path, audit: Audit, capsys: pytest.CaptureFixture) -> None:
+def test_who(settings: Path, audit: AuditLog, capsys: pytest.CaptureFixture) -> None:
     """The usual question: who did what to a project, in any spelling, the newest last."""
     some(audit)
     assert run(settings, "audit", "who", "Foo") == 0
@@ -103,7 +103,7 @@ def test_who(settings: Path, audit: Audit, capsys: pytest.CaptureFixture) -> Non
     assert table[1] == [day, time, "claimed", "alice", "192.0.2.1"]
     assert table[2][2:] == ["upload", "alice", "192.0.2.1", "1.0", "foo-1.0.tar.gz"]
     assert table[3][2:6] == ["denied", "bob", "2001:db8::1", "foo-2.0.tar.gz:"]
-    assert said.out.endswith("foo-2.0.tar.gz: bob may not upload foo\n")
+    assert said.out.endswith("foo-2.0.tar.gz: bob is not allowed to upload foo\n")
     assert len(table) == 4
     starts = {
         line.index(text) for line, text in zip(said.out.splitlines(), ["FROM", "192.", "192.", "2001"], strict=True)
@@ -111,7 +111,7 @@ def test_who(settings: Path, audit: Audit, capsys: pytest.CaptureFixture) -> Non
     assert len(starts) == 1
 
 
-def test_who_as_json(settings: Path, audit: Audit, capsys: pytest.CaptureFixture) -> None:
+def test_who_as_json(settings: Path, audit: AuditLog, capsys: pytest.CaptureFixture) -> None:
     """For programs: the lines as they are, with all that a table leaves out."""
     some(audit)
     assert run(settings, "audit", "who", "foo", "--json") == 0
@@ -122,7 +122,7 @@ def test_who_as_json(settings: Path, audit: Audit, capsys: pytest.CaptureFixture
     assert capsys.readouterr().out == ""
 
 
-def test_who_obeys_nobody(settings: Path, audit: Audit, capsys: pytest.CaptureFixture) -> None:
+def test_who_obeys_nobody(settings: Path, audit: AuditLog, capsys: pytest.CaptureFixture) -> None:
     """What clients sent could clear the screen of whoever reads it, or write another line."""
     audit.write("refused", user="a\nb", address="local", project="foo", reason="\x1b[2J\u202e\ud800\N{SNOWMAN}")
     assert run(settings, "audit", "who", "foo") == 0
@@ -132,7 +132,7 @@ def test_who_obeys_nobody(settings: Path, audit: Audit, capsys: pytest.CaptureFi
     assert said.endswith("\\x1b[2J\\u202e\\ud800\N{SNOWMAN}\n")
 
 
-def test_who_in_a_spoilt_log(settings: Path, audit: Audit, capsys: pytest.CaptureFixture) -> None:
+def test_who_in_a_spoilt_log(settings: Path, audit: AuditLog, capsys: pytest.CaptureFixture) -> None:
     """What can be read is shown, and that there is more is said."""
     some(audit)
     log = Settings.load(settings).audit
@@ -186,12 +186,12 @@ def test_a_yank_that_fails(settings: Path, site: Site, monkeypatch: pytest.Monke
     assert run(settings, "yank", "foo", "1.0") == 2
     assert [line["event"] for line in lines(settings)] == ["yanked", "undone"]
     assert "No space left" in lines(settings)[1]["reason"]
-    assert not site.places.yanked.exists()
+    assert not site.paths.yanked.exists()
 
 
 def test_a_yank_that_cannot_be_told(settings: Path, site: Site, capsys: pytest.CaptureFixture) -> None:
     """What nobody could trace is not done."""
     Settings.load(settings).audit.mkdir()
     assert run(settings, "yank", "foo", "1.0") == 2
-    assert "this could not be done" in capsys.readouterr().err
-    assert not site.places.yanked.exists()
+    assert "the command failed" in capsys.readouterr().err
+    assert not site.paths.yanked.exists()

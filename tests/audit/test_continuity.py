@@ -9,10 +9,10 @@ import pytest
 from support.audit import Log
 from support.command import run
 from support.web import Index
-from wheelhouse.audit import Audit
-from wheelhouse.settings import Settings
+from wheelhouse.audit.log import AuditLog
+from wheelhouse.config import Settings
 
-ACCEPT = "See: wheelhouse audit verify. If it is meant, as after a restore from a backup: wheelhouse audit accept"
+ACCEPT = "See: wheelhouse audit verify. If it is intended, as after a restore from a backup: wheelhouse audit accept"
 
 
 def name(number: int) -> str:
@@ -40,7 +40,7 @@ def exchange(index: Index, other: Path) -> None:
 
 @pytest.fixture
 def stale(index: Index) -> Index:
-    """An index with three files, whose data were moved back to a copy that has the first of them."""
+    """Return an index with three files whose data were replaced by an older copy with the first file."""
     publish(index, 0)
     older = copy(index, "older")
     publish(index, 1, 2)
@@ -50,7 +50,7 @@ def stale(index: Index) -> Index:
 
 @pytest.fixture
 def said(capsys: pytest.CaptureFixture) -> Callable:
-    """A way to call a command: its exit status and the lines that it prints."""
+    """Return a helper that runs a command and returns its exit status and output lines."""
 
     def said(index: Index, *words: str) -> tuple[int, list[str]]:
         capsys.readouterr()
@@ -59,10 +59,10 @@ def said(capsys: pytest.CaptureFixture) -> Callable:
     return said
 
 
-def audit_of(index: Index) -> Audit:
+def audit_of(index: Index) -> AuditLog:
     """Return the audit log of an index."""
     settings = Settings.load(index.settings)
-    return Audit(settings.audit, settings.audit_head)
+    return AuditLog(settings.audit, settings.audit_head)
 
 
 def times(index: Index) -> list[str]:
@@ -87,13 +87,13 @@ def test_before_anything_happens(stale: Index, said: Callable) -> None:
     """Check, rebuild and the pages job say it, and what is missing, until it is accepted or put right."""
     first, _second, third = times(stale)
     reason = (
-        "audit log: the data directory is older than the log: the newest line that it knows is number 1 of "
-        f"{first}, and the log's is number 3 of {third}. It is a stale copy, or lines were added to the log. {ACCEPT}"
+        "audit log: the data directory is older than the log: the newest entry in its head is number 1 of "
+        f"{first}, and the log's is number 3 of {third}. It is a stale copy, or entries were added to the log. {ACCEPT}"
     )
     for words in (["rebuild", "--changed"], ["rebuild"]):
         assert said(stale, *words) == (1, [reason])
     missing = [
-        f"{name(number)}: missing: by the audit log, alice uploaded it at {time}"
+        f"{name(number)}: missing: according to the audit log, alice uploaded it at {time}"
         for number, time in zip((1, 2), times(stale)[1:], strict=True)
     ]
     assert said(stale, "check") == (1, [reason, *missing])
@@ -169,7 +169,8 @@ def test_accepted_once(stale: Index, said: Callable) -> None:
 def test_nothing_to_accept(index: Index, said: Callable) -> None:
     """A slip is not logged."""
     publish(index, 0)
-    assert said(index, "audit", "accept") == (1, ["There is nothing to accept: the data directory fits the audit log."])
+    message = "There is nothing to accept: the data directory matches the audit log."
+    assert said(index, "audit", "accept") == (1, [message])
     assert index.events() == ["upload"]
 
 
@@ -182,14 +183,14 @@ def test_another_index(index: Index, tmp_path: Path, said: Callable) -> None:
     exchange(index, other.data)
     status, lines = said(index, "check")
     assert status == 1
-    assert lines[0].startswith("audit log: its last line was not number 3, which was written last. ")
+    assert lines[0].startswith("audit log: its last entry is not number 3, which was written last. ")
 
 
 def test_a_lost_head(index: Index, said: Callable) -> None:
     """The data directory has nothing of the log: it is not the one, or has lost it."""
     publish(index, 0)
     (index.data / "state/audit-head.json").unlink()
-    assert said(index, "check") == (1, [f"audit log: audit-head.json was missing, or damaged. {ACCEPT}"])
+    assert said(index, "check") == (1, [f"audit log: audit-head.json was missing or corrupt. {ACCEPT}"])
 
 
 def test_after_a_rotation(tmp_path: Path) -> None:

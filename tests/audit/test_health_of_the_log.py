@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 from support.pages import Site, write_settings
-from wheelhouse.health import problem
-from wheelhouse.settings import Settings
+from wheelhouse.config import Settings
+from wheelhouse.web.health import problem
 
 
 @pytest.fixture
 def settings(site: Site) -> Settings:
-    """The settings of an index in good health."""
-    return Settings.load(write_settings(site.home, site.home / "data", site.places.pages))
+    """Return the settings of a healthy index."""
+    return Settings.load(write_settings(site.home, site.home / "data", site.paths.pages))
 
 
 def test_fine(settings: Settings) -> None:
@@ -36,7 +36,7 @@ def test_fine(settings: Settings) -> None:
 def test_ill(settings: Settings, harm: object, why: str) -> None:
     """Every upload would be refused, so whoever watches learns it first, and what it is about."""
     harm(settings.audit)
-    assert problem(settings) == f"The audit log cannot be written, so nothing is taken: {why}."
+    assert problem(settings) == f"The audit log cannot be written, so uploads are rejected: {why}."
 
 
 @pytest.mark.parametrize("place", ["log", "state"])
@@ -50,5 +50,5 @@ def test_full(settings: Settings, monkeypatch: pytest.MonkeyPatch, place: str) -
             raise OSError(28, os.strerror(28))
         return temporary(dir=dir)
 
-    monkeypatch.setattr("wheelhouse.audit.log.tempfile.TemporaryFile", full)
-    assert problem(settings) == "The audit log cannot be written, so nothing is taken: No space left on device."
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
+    assert problem(settings) == "The audit log cannot be written, so uploads are rejected: No space left on device."

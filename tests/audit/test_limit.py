@@ -8,9 +8,9 @@ from collections import Counter
 
 import pytest
 from support.audit import Log
-from wheelhouse.audit import limit
 from wheelhouse.audit import log as log_module
-from wheelhouse.audit.limit import ONE_BY_ONE, SECONDS, RefusalLimit
+from wheelhouse.audit import rate_limit
+from wheelhouse.audit.rate_limit import ENTRIES_PER_WINDOW, WINDOW_SECONDS, RejectionLimit
 
 
 class Clock:
@@ -24,9 +24,9 @@ class Clock:
 
 @pytest.fixture
 def clock(log: Log) -> Clock:
-    """The clock of the log's limit."""
+    """Replace the clock of the log's limit."""
     found = Clock()
-    log.audit._limit = RefusalLimit(found)
+    log.audit._limit = RejectionLimit(found)
     return found
 
 
@@ -53,22 +53,22 @@ def counts(log: Log) -> list[str]:
 def test_a_flood(log: Log, clock: Clock) -> None:
     """400 requests of one login are 20 lines and, a minute later, one more: a few kB and not megabytes."""
     refuse(log, 400)
-    assert len(log.lines()) == ONE_BY_ONE
-    clock.now += SECONDS
+    assert len(log.lines()) == ENTRIES_PER_WINDOW
+    clock.now += WINDOW_SECONDS
     refuse(log)
-    assert len(log.lines()) == ONE_BY_ONE + 2
-    assert counts(log) == ["and 380 more requests of this user were refused"]
+    assert len(log.lines()) == ENTRIES_PER_WINDOW + 2
+    assert counts(log) == ["and 380 more requests of this user were rejected"]
     assert log.path.stat().st_size < 10_000
 
 
 def test_what_a_count_tells(log: Log, clock: Clock) -> None:
     """Who, from where, from when until when; and what all of the refusals have in common."""
-    refuse(log, ONE_BY_ONE)
+    refuse(log, ENTRIES_PER_WINDOW)
     refuse(log, 2, event="denied", version="1.0", filename="foo-1.0.zip")
     refuse(log, 1, event="denied", version="2.0", filename="foo-2.0.zip", address="192.0.2.2")
-    clock.now += SECONDS
+    clock.now += WINDOW_SECONDS
     log.write()
-    line = json.loads(log.lines()[ONE_BY_ONE])
+    line = json.loads(log.lines()[ENTRIES_PER_WINDOW])
     assert {key: line[key] for key in line if key not in ("number", "time", "previous", "reason")} == {
         "event": "denied",
         "user": "alice",
@@ -76,72 +76,75 @@ def test_what_a_count_tells(log: Log, clock: Clock) -> None:
         "project": "foo",
     }
     time = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
-    assert re.fullmatch(f"and 3 more requests of this user were refused between {time} and {time}", line["reason"])
+    assert re.fullmatch(f"and 3 more requests of this user were rejected between {time} and {time}", line["reason"])
 
 
 def test_one_more(log: Log, clock: Clock) -> None:
     """A count of one is told as what it is."""
-    refuse(log, ONE_BY_ONE + 1)
-    clock.now += SECONDS
+    refuse(log, ENTRIES_PER_WINDOW + 1)
+    clock.now += WINDOW_SECONDS
     log.write()
-    assert counts(log) == ["and 1 more request of this user was refused"]
+    assert counts(log) == ["and 1 more request of this user was rejected"]
 
 
 def test_another_event_of_the_user(log: Log, clock: Clock) -> None:
     """The count comes before what the user did next, and only once; the minute goes on."""
-    refuse(log, ONE_BY_ONE + 5)
+    refuse(log, ENTRIES_PER_WINDOW + 5)
     log.write()
-    assert [event for event, _, _ in told(log)[ONE_BY_ONE:]] == ["refused", "upload"]
+    assert [event for event, _, _ in told(log)[ENTRIES_PER_WINDOW:]] == ["refused", "upload"]
     log.write()
     refuse(log, 3)
-    assert len(told(log)) == ONE_BY_ONE + 3
-    clock.now += SECONDS
+    assert len(told(log)) == ENTRIES_PER_WINDOW + 3
+    clock.now += WINDOW_SECONDS
     log.write()
-    assert counts(log) == [f"and {count} more requests of this user were refused" for count in (5, 3)]
+    assert counts(log) == [f"and {count} more requests of this user were rejected" for count in (5, 3)]
 
 
 def test_another_users_event(log: Log, clock: Clock) -> None:
     """Within the minute it is nothing to this user; once the minute is over, any event brings the count."""
-    refuse(log, ONE_BY_ONE + 5, user="bob")
+    refuse(log, ENTRIES_PER_WINDOW + 5, user="bob")
     log.write()
     assert counts(log) == []
-    clock.now += SECONDS - 1
+    clock.now += WINDOW_SECONDS - 1
     log.write()
     assert counts(log) == []
     clock.now += 1
     log.write()
     assert told(log)[-2] == ("refused", "bob", told(log)[-2][2])
-    assert counts(log) == ["and 5 more requests of this user were refused"]
+    assert counts(log) == ["and 5 more requests of this user were rejected"]
 
 
 def test_each_user_has_a_minute(log: Log, clock: Clock) -> None:
     """Whoever is refused all the time takes no line away from anybody else."""
     refuse(log, 200, user="bob")
     refuse(log, 3)
-    assert Counter(user for _, user, _ in told(log)) == {"bob": ONE_BY_ONE, "alice": 3}
+    assert Counter(user for _, user, _ in told(log)) == {"bob": ENTRIES_PER_WINDOW, "alice": 3}
     for minute in range(3):
-        clock.now += SECONDS
+        clock.now += WINDOW_SECONDS
         refuse(log, 200, user="bob")
-        assert Counter(user for _, user, _ in told(log))["bob"] == (ONE_BY_ONE + 1) * (minute + 1) + ONE_BY_ONE
-    assert counts(log) == ["and 180 more requests of this user were refused"] * 3
+        assert (
+            Counter(user for _, user, _ in told(log))["bob"]
+            == (ENTRIES_PER_WINDOW + 1) * (minute + 1) + ENTRIES_PER_WINDOW
+        )
+    assert counts(log) == ["and 180 more requests of this user were rejected"] * 3
 
 
 def test_without_a_user(log: Log, clock: Clock) -> None:
     """Requests without a user are counted by address."""
     for number in range(3):
-        refuse(log, ONE_BY_ONE + 2, user="", address=f"192.0.2.{number}")
-    refuse(log, ONE_BY_ONE + 2, user="192.0.2.1")
-    clock.now += SECONDS
+        refuse(log, ENTRIES_PER_WINDOW + 2, user="", address=f"192.0.2.{number}")
+    refuse(log, ENTRIES_PER_WINDOW + 2, user="192.0.2.1")
+    clock.now += WINDOW_SECONDS
     log.write()
-    assert counts(log) == ["and 2 more requests from this address were refused"] * 3 + [
-        "and 2 more requests of this user were refused"
+    assert counts(log) == ["and 2 more requests from this address were rejected"] * 3 + [
+        "and 2 more requests of this user were rejected"
     ]
 
 
 def test_nothing_else_is_limited(log: Log, clock: Clock) -> None:
     """What is done is written, always."""
-    refuse(log, ONE_BY_ONE * 2)
-    log.write(ONE_BY_ONE * 2)
+    refuse(log, ENTRIES_PER_WINDOW * 2)
+    log.write(ENTRIES_PER_WINDOW * 2)
     assert log.told() == log.wanted()
     assert clock.now
 
@@ -154,22 +157,22 @@ def test_many_threads(log: Log, clock: Clock) -> None:
     for thread in threads:
         thread.join(60)
         assert not thread.is_alive()
-    clock.now += SECONDS
+    clock.now += WINDOW_SECONDS
     log.write()
     lines = Counter(user for _, user, _ in told(log))
-    assert lines == {"u0": ONE_BY_ONE + 1, "u1": ONE_BY_ONE + 1, "alice": 1}
-    assert counts(log) == [f"and {200 - ONE_BY_ONE} more requests of this user were refused"] * 2
+    assert lines == {"u0": ENTRIES_PER_WINDOW + 1, "u1": ENTRIES_PER_WINDOW + 1, "alice": 1}
+    assert counts(log) == [f"and {200 - ENTRIES_PER_WINDOW} more requests of this user were rejected"] * 2
 
 
 def test_bounded(log: Log, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many users there are: memory is bounded, and whose minute had to end early is told of."""
-    monkeypatch.setattr(limit, "COUNTED", 3)
-    monkeypatch.setattr(limit, "ONE_BY_ONE", 1)
+    monkeypatch.setattr(rate_limit, "MAX_CLIENTS", 3)
+    monkeypatch.setattr(rate_limit, "ENTRIES_PER_WINDOW", 1)
     for number in range(10):
         refuse(log, 2, user=f"user{number}")
         assert len(log.audit._limit._windows) <= 3
-    assert counts(log) == ["and 1 more request of this user was refused"] * 7
-    clock.now += SECONDS
+    assert counts(log) == ["and 1 more request of this user was rejected"] * 7
+    clock.now += WINDOW_SECONDS
     log.write()
     assert len(counts(log)) == 10
     assert log.audit._limit._windows == {}
@@ -177,12 +180,12 @@ def test_bounded(log: Log, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_many_counts_are_written_little_by_little(log: Log, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody's upload waits for the counts of a thousand others; the user's own one is among the first."""
-    monkeypatch.setattr(limit, "ONE_BY_ONE", 1)
-    monkeypatch.setattr(log_module, "COUNTS_AT_ONCE", 4)
+    monkeypatch.setattr(rate_limit, "ENTRIES_PER_WINDOW", 1)
+    monkeypatch.setattr(log_module, "MAX_COUNTS_PER_ENTRY", 4)
     for number in range(9):
         refuse(log, 2, user=f"user{number}")
     refuse(log, 2)
-    clock.now += SECONDS
+    clock.now += WINDOW_SECONDS
     written = [len(log.lines())]
     for _ in range(4):
         log.write()
@@ -195,23 +198,23 @@ def test_many_counts_are_written_little_by_little(log: Log, clock: Clock, monkey
 def test_a_log_that_cannot_be_written(log: Log, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Refusals that could not be written are in the count, too, and the counts wait until they can be."""
     log.write()
-    refuse(log, ONE_BY_ONE + 5, user="bob")
+    refuse(log, ENTRIES_PER_WINDOW + 5, user="bob")
 
     def fail(*_arguments: object) -> None:
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(log_module, "_append", fail)
     for _ in range(2):
-        clock.now += SECONDS
+        clock.now += WINDOW_SECONDS
         for _ in range(3):
             with pytest.raises(OSError, match="Input/output"):
                 refuse(log)
         with pytest.raises(OSError, match="Input/output"):
             log.write()
     monkeypatch.undo()
-    clock.now += SECONDS
+    clock.now += WINDOW_SECONDS
     log.write()
     assert counts(log) == [
-        "and 6 more requests of this user were refused",
-        "and 5 more requests of this user were refused",
+        "and 6 more requests of this user were rejected",
+        "and 5 more requests of this user were rejected",
     ]

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from support.audit import Log
 from wheelhouse.audit import log as log_module
-from wheelhouse.audit.reserve import Reserve
+from wheelhouse.audit.reserve import DiskReserve
 
 
 class Disk:
@@ -42,7 +42,7 @@ class Disk:
 
 @pytest.fixture(params=["log", "head"])
 def disk(request: pytest.FixtureRequest, log: Log, monkeypatch: pytest.MonkeyPatch) -> Disk:
-    """The logs' disk, or the data's, on which the head is; with room on it."""
+    """Return the file system of the log, or of the head, with free space."""
     found = Disk(log, request.param)
     monkeypatch.setattr(log_module, "_append", found.append)
     monkeypatch.setattr(log_module, "write_atomically", found.write_atomically)
@@ -96,7 +96,7 @@ def test_refusals_that_were_not_written_are_counted(log: Log, disk: Disk) -> Non
             refuse(log)
     disk.full = False
     log.audit.write("upload", user="bob", address="192.0.2.1")
-    assert log.all()[-2]["reason"].startswith("and 3 more requests of this user were refused between ")
+    assert log.all()[-2]["reason"].startswith("and 3 more requests of this user were rejected between ")
 
 
 def test_a_line_that_a_crash_kept_from_the_log(log: Log, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +125,7 @@ def test_health(log: Log, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(dir: Path) -> None:  # noqa: A002, ARG001  (tempfile calls it so)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("wheelhouse.audit.log.tempfile.TemporaryFile", full)
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
     log.audit.check()
     log.write()
     with pytest.raises(OSError, match="No space left"):
@@ -136,12 +136,12 @@ def test_half_a_reserve_is_none(tmp_path: Path) -> None:
     """A crash may leave an empty file."""
     path = tmp_path / "reserve"
     path.touch()
-    reserve = Reserve(path, 4096)
-    assert not reserve.is_there()
-    assert reserve.keep() is True
+    reserve = DiskReserve(path, 4096)
+    assert not reserve.exists()
+    assert reserve.ensure() is True
     assert path.stat().st_size == 4096
-    assert reserve.give_up() is True
-    assert reserve.give_up() is False
+    assert reserve.release() is True
+    assert reserve.release() is False
 
 
 @pytest.mark.parametrize(("error", "kept"), [(errno.ENOSPC, False), (errno.EDQUOT, False), (errno.EOPNOTSUPP, True)])
@@ -154,7 +154,7 @@ def test_a_file_system_without_room_or_reserve(
         raise OSError(error, os.strerror(error))
 
     monkeypatch.setattr(os, "posix_fallocate", fail)
-    assert Reserve(tmp_path / "reserve", 4096).keep() is kept
+    assert DiskReserve(tmp_path / "reserve", 4096).ensure() is kept
     assert list(tmp_path.iterdir()) == []
 
 

@@ -6,8 +6,8 @@ import os
 
 import pytest
 from support.audit import Log
-from wheelhouse.audit import files
 from wheelhouse.audit import log as log_module
+from wheelhouse.audit import rotation
 
 
 def names(log: Log) -> list[str]:
@@ -35,7 +35,7 @@ def test_a_file_says_that_it_goes_on(log: Log) -> None:
     log.path.with_name("audit.log.1").unlink()
     assert log.faults() == []
     log.change(log.lines()[1:])
-    assert log.faults() == ["audit.log line 1 comes too early: what belongs before it is missing, number 1 to 3"]
+    assert log.faults() == ["audit.log line 1 has line(s) missing before it: number 1 to 3"]
 
 
 def test_old_files_go(log: Log) -> None:
@@ -159,7 +159,7 @@ def test_damaged_and_compressed(log: Log) -> None:
     log.write(2)
     faults = log.faults()
     assert faults[0].startswith("audit.log.1.gz cannot be read after line 0: Not a gzipped file")
-    assert faults[1].startswith("audit.log line 1 says that the log was not found as it had been left")
+    assert faults[1].startswith("audit.log line 1 says that log and head did not match")
     assert [json.loads(line)["number"] for line in log.lines()] == [4, 5, 6]
 
 
@@ -169,5 +169,5 @@ def test_other_files_are_left_alone(log: Log) -> None:
     for name in ("audit.log.old", "audit.log.1.gz.bak", "audit.log.gz", "audit.logs.1", "notes"):
         log.path.with_name(name).write_text("something else\n")
     log.path.with_name("audit.log.7").mkdir()
-    assert files.rotated(log.path) == []
+    assert rotation.rotated_files(log.path) == []
     assert log.faults() == []

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from support.audit import Log
-from wheelhouse.audit.line import LONGEST_LINE, Line
+from wheelhouse.audit.entry import MAX_LINE_SIZE, AuditEntry
 from wheelhouse.audit.verify import Verification
 
 Lines = list[bytes]
@@ -22,7 +22,7 @@ def edited(line: bytes, old: bytes = b"alice", new: bytes = b"mallo") -> bytes:
 def forged(before: bytes, **facts: object) -> bytes:
     """Return a line that follows another one as if it had always been there."""
     told = {"event": "upload", "user": "mallory", "address": "192.0.2.2", "filename": "foo-9.tar.gz"} | facts
-    return Line.after(Line.parse(before.rstrip(b"\n")), told).raw + b"\n"
+    return AuditEntry.following(AuditEntry.parse(before.rstrip(b"\n")), told).raw + b"\n"
 
 
 def changed(lines: Lines, place: int, line: bytes) -> Lines:
@@ -39,129 +39,129 @@ def inserted(lines: Lines, place: int, *more: bytes) -> Lines:
 TAMPERING: dict[str, tuple[Callable[[Lines], Lines], list[str]]] = {
     "the first is edited": (
         lambda lines: changed(lines, 0, edited(lines[0])),
-        ["audit.log line 2 does not fit audit.log line 1: one of the two was changed"],
+        ["audit.log line 2 does not match audit.log line 1: one of them was modified"],
     ),
     "one is edited": (
         lambda lines: changed(lines, 4, edited(lines[4])),
-        ["audit.log line 6 does not fit audit.log line 5: one of the two was changed"],
+        ["audit.log line 6 does not match audit.log line 5: one of them was modified"],
     ),
     "the last is edited": (
         lambda lines: changed(lines, 9, edited(lines[9])),
-        ["audit.log line 10 was changed or added: the newest line is another number 10"],
+        ["audit.log line 10 was modified or inserted: the newest entry is another number 10"],
     ),
     "two neighbours are edited": (
         lambda lines: changed(changed(lines, 4, edited(lines[4])), 5, edited(lines[5])),
-        ["audit.log line 6 does not fit audit.log line 5", "audit.log line 7 does not fit audit.log line 6"],
+        ["audit.log line 6 does not match audit.log line 5", "audit.log line 7 does not match audit.log line 6"],
     ),
     "the link of one is edited": (
         lambda lines: changed(lines, 4, edited(lines[4], b'"previous":"', b'"previous":"0')),
-        ["audit.log line 5 does not fit audit.log line 4", "audit.log line 6 does not fit audit.log line 5"],
+        ["audit.log line 5 does not match audit.log line 4", "audit.log line 6 does not match audit.log line 5"],
     ),
     "the number of one is edited": (
         lambda lines: changed(lines, 4, edited(lines[4], b'"number":5,', b'"number":7,')),
-        ["audit.log line 5 comes too early: what belongs before it is missing, number 5 to 6", "audit.log line 6 is"],
+        ["audit.log line 5 has line(s) missing before it: number 5 to 6", "audit.log line 6 is"],
     ),
     "one becomes nonsense": (
         lambda lines: changed(lines, 4, b"nonsense\n"),
-        ["audit.log line 5 is no line of this log"],
+        ["audit.log line 5 is an invalid entry"],
     ),
-    "one is emptied": (lambda lines: changed(lines, 4, b"\n"), ["audit.log line 5 is no line of this log"]),
+    "one is emptied": (lambda lines: changed(lines, 4, b"\n"), ["audit.log line 5 is an invalid entry"]),
     "one is cut": (
         lambda lines: changed(lines, 4, lines[4][:40] + b"\n"),
-        ["audit.log line 5 is no line of this log"],
+        ["audit.log line 5 is an invalid entry"],
     ),
     "two become one": (
         lambda lines: changed(lines, 4, lines[4].rstrip(b"\n")),
-        ["audit.log line 5 is no line of this log", "audit.log line 6 comes too early"],
+        ["audit.log line 5 is an invalid entry", "audit.log line 6 has line(s) missing before it"],
     ),
     "another line end": (
         lambda lines: changed(lines, 4, lines[4].replace(b"\n", b"\r\n")),
-        ["audit.log line 6 does not fit audit.log line 5"],
+        ["audit.log line 6 does not match audit.log line 5"],
     ),
     "a space": (
         lambda lines: changed(lines, 4, lines[4].replace(b",", b", ", 1)),
-        ["audit.log line 6 does not fit audit.log line 5"],
+        ["audit.log line 6 does not match audit.log line 5"],
     ),
     "the first is dropped": (
         lambda lines: lines[1:],
-        ["audit.log line 1 comes too early: what belongs before it is missing, number 1"],
+        ["audit.log line 1 has line(s) missing before it: number 1"],
     ),
     "the first three are dropped": (
         lambda lines: lines[3:],
-        ["audit.log line 1 comes too early: what belongs before it is missing, number 1 to 3"],
+        ["audit.log line 1 has line(s) missing before it: number 1 to 3"],
     ),
     "one is dropped": (
         lambda lines: [*lines[:4], *lines[5:]],
-        ["audit.log line 5 comes too early: what belongs before it is missing, number 5"],
+        ["audit.log line 5 has line(s) missing before it: number 5"],
     ),
     "the last two are dropped": (
         lambda lines: lines[:8],
-        ["After audit.log line 8 all is missing, number 9 to 10"],
+        ["Entries missing after audit.log line 8: number 9 to 10"],
     ),
-    "all are dropped": (lambda _lines: [], ["After the beginning all is missing, number 1 to 10"]),
+    "all are dropped": (lambda _lines: [], ["Entries missing after the beginning: number 1 to 10"]),
     "one is added that fits": (
         lambda lines: inserted(lines, 5, forged(lines[4])),
-        ["audit.log line 7 is number 6, where number 7 belongs: it was added, or moved"],
+        ["audit.log line 7 is number 6, and number 7 is expected: it was inserted or moved"],
     ),
     "one is added with another number": (
         lambda lines: inserted(lines, 5, forged(lines[1])),
-        ["audit.log line 6 is number 3, where number 6 belongs: it was added, or moved"],
+        ["audit.log line 6 is number 3, and number 6 is expected: it was inserted or moved"],
     ),
     "one is added at the end": (
         lambda lines: [*lines, forged(lines[-1])],
-        ["audit.log line 11 was added: the newest line is number 10"],
+        ["audit.log line 11 was inserted: the newest entry is number 10"],
     ),
     "two are added at the end": (
         lambda lines: [*lines, forged(lines[-1]), forged(forged(lines[-1]))],
-        ["audit.log line 11 was added", "audit.log line 12 was added"],
+        ["audit.log line 11 was inserted", "audit.log line 12 was inserted"],
     ),
     "nonsense is added": (
         lambda lines: inserted(lines, 5, b"a\n", b"b\n", b"c\n", b"d\n"),
-        [f"audit.log line {number} is no line of this log" for number in (6, 7, 8, 9)],
+        [f"audit.log line {number} is an invalid entry" for number in (6, 7, 8, 9)],
     ),
     "nonsense is added at the end": (
         lambda lines: [*lines, b"nonsense\n"],
-        ["audit.log line 11 is no line of this log"],
+        ["audit.log line 11 is an invalid entry"],
     ),
     "half a line is added at the end": (
         lambda lines: [*lines, b"nonsense"],
-        ["audit.log line 11 is no line of this log"],
+        ["audit.log line 11 is an invalid entry"],
     ),
     "nonsense comes first": (
         lambda lines: inserted(lines, 0, b"nonsense\n"),
-        ["audit.log line 1 is no line of this log"],
+        ["audit.log line 1 is an invalid entry"],
     ),
     "a long line is added": (
         lambda lines: inserted(lines, 5, b"x" * 1_000_000 + b"\n"),
-        ["audit.log line 6 is no line of this log"],
+        ["audit.log line 6 is an invalid entry"],
     ),
     "a deep one is added": (
         lambda lines: inserted(lines, 5, b"[" * 30_000 + b"\n"),
-        ["audit.log line 6 is no line of this log"],
+        ["audit.log line 6 is an invalid entry"],
     ),
     "two are swapped": (
         lambda lines: [*lines[:4], lines[5], lines[4], *lines[6:]],
-        ["audit.log line 5 comes too early", "audit.log line 7 comes too early"],
+        ["audit.log line 5 has line(s) missing before it", "audit.log line 7 has line(s) missing before it"],
     ),
     "one is doubled": (
         lambda lines: inserted(lines, 4, lines[4]),
-        ["audit.log line 6 is number 5, where number 6 belongs: it was added, or moved"],
+        ["audit.log line 6 is number 5, and number 6 is expected: it was inserted or moved"],
     ),
     "some are doubled": (
         lambda lines: inserted(lines, 6, *lines[3:6]),
-        ["audit.log line 7 is number 4, where number 7 belongs: it was added, or moved"],
+        ["audit.log line 7 is number 4, and number 7 is expected: it was inserted or moved"],
     ),
     "the last is doubled": (
         lambda lines: [*lines, lines[-1]],
-        ["audit.log line 11 was added: the newest line is number 10"],
+        ["audit.log line 11 was inserted: the newest entry is number 10"],
     ),
     "the last is put in the middle as well": (
         lambda lines: inserted(lines, 4, lines[-1]),
-        ["audit.log line 5 comes too early"],
+        ["audit.log line 5 has line(s) missing before it"],
     ),
     "two things at once": (
         lambda lines: [*changed(lines, 1, edited(lines[1]))[:6], *lines[7:]],
-        ["audit.log line 3 does not fit audit.log line 2", "audit.log line 7 comes too early"],
+        ["audit.log line 3 does not match audit.log line 2", "audit.log line 7 has line(s) missing before it"],
     ),
 }
 
@@ -209,15 +209,15 @@ def test_a_line_without_an_end(log: Log) -> None:
     whole = path.read_bytes()
     for end in (b"", b"x", b"\0"):
         path.write_bytes(whole[:-1] + end)
-        assert log.faults() == ["audit.log.1 line 3 is no line of this log: it was changed, or added"]
+        assert log.faults() == ["audit.log.1 line 3 is an invalid entry: modified or inserted"]
 
 
 def test_no_more_is_read_than_a_line_has(log: Log) -> None:
     """A file without line ends, of any size, is no reason to run out of memory."""
     log.write(2)
-    log.change([log.lines()[0], b"x" * 10 * LONGEST_LINE + b"\n", log.lines()[1]])
+    log.change([log.lines()[0], b"x" * 10 * MAX_LINE_SIZE + b"\n", log.lines()[1]])
     with log.audit.reading() as (_head, (part,)):
-        assert [len(raw) for raw in part.lines()][1] == LONGEST_LINE
+        assert [len(raw) for raw in part.lines()][1] == MAX_LINE_SIZE
 
 
 def test_the_last_line_is_dropped(log: Log) -> None:
@@ -246,11 +246,12 @@ def test_the_head_is_spoilt(log: Log, content: bytes) -> None:
     """Without it nobody can say whether lines are missing at the end, and that stays so."""
     log.write(3)
     log.head.write_bytes(content)
-    assert log.faults() == ["The head, which has the newest line, is missing or damaged: the last lines may be missing"]
+    (fault,) = log.faults()
+    assert fault == "The head, a copy of the newest entry, is missing or corrupt: the last entries may be missing"
     log.write(2)
     (fault,) = log.faults()
-    assert fault.startswith("audit.log line 4 says that the log was not found as it had been left")
-    assert "audit-head.json was missing, or damaged" in fault
+    assert fault.startswith("audit.log line 4 says that log and head did not match")
+    assert "audit-head.json was missing or corrupt" in fault
     assert log.told() == log.wanted()
 
 
@@ -267,9 +268,9 @@ def test_the_head_is_edited(log: Log) -> None:
     """What it says is compared with the log, and the other way round."""
     log.write(3)
     log.head.write_bytes(edited(log.head.read_bytes()))
-    assert log.faults() == ["audit.log line 3 was changed or added: the newest line is another number 3"]
+    assert log.faults() == ["audit.log line 3 was modified or inserted: the newest entry is another number 3"]
     log.write()
-    assert log.faults()[0].startswith("audit.log line 4 does not fit audit.log line 3")
+    assert log.faults()[0].startswith("audit.log line 4 does not match audit.log line 3")
 
 
 def test_an_old_head(log: Log) -> None:
@@ -282,7 +283,7 @@ def test_an_old_head(log: Log) -> None:
     log.write(2)
     assert log.told() == log.wanted()
     assert len(log.faults()) == 2
-    assert log.faults()[0].startswith("audit.log line 6 is number 4, where number 6 belongs")
+    assert log.faults()[0].startswith("audit.log line 6 is number 4, and number 6 is expected")
 
 
 def test_the_log_is_lost(log: Log) -> None:
@@ -292,7 +293,7 @@ def test_the_log_is_lost(log: Log) -> None:
     log.write(2)
     assert [line["number"] for line in log.all()] == [6, 7, 8]
     (fault,) = log.faults()
-    assert "audit.log line 1 says that the log was not found as it had been left" in fault
+    assert "audit.log line 1 says that log and head did not match" in fault
     assert "number 5" in fault
 
 
@@ -347,7 +348,7 @@ def test_harm_in_a_file_that_was_put_away(log: Log, number: int) -> None:
     content = b"".join(changed(lines, 2, edited(lines[2])))
     path.write_bytes(gzip.compress(content) if suffix else content)
     (fault,) = log.faults()
-    assert fault.startswith(f"{path.name} line 4 does not fit {path.name} line 3")
+    assert fault.startswith(f"{path.name} line 4 does not match {path.name} line 3")
 
 
 def test_a_file_is_lost(log: Log) -> None:
@@ -357,7 +358,7 @@ def test_a_file_is_lost(log: Log) -> None:
         log.rotate()
     log.path.with_name("audit.log.2.gz").unlink()
     (fault,) = log.faults()
-    assert re.fullmatch(r"audit\.log\.1 line 1 comes too early: .* missing, number 12 to 17", fault)
+    assert re.fullmatch(r"audit\.log\.1 line 1 has line\(s\) missing before it: number 12 to 17", fault)
 
 
 def test_a_file_is_torn(log: Log) -> None:
@@ -369,5 +370,5 @@ def test_a_file_is_torn(log: Log) -> None:
     path.write_bytes(path.read_bytes()[:-100])
     faults = log.faults()
     assert faults[0].startswith("audit.log.3.gz cannot be read after line ")
-    assert faults[1].startswith("audit.log.2.gz line 1 comes too early")
+    assert faults[1].startswith("audit.log.2.gz line 1 has line(s) missing before it")
     assert len(faults) == 2

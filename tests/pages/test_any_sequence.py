@@ -9,12 +9,12 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from packaging.utils import canonicalize_version
 from support.archives import tarred, wheel, zipped
 from support.pages import Site
-from wheelhouse.distributions import project_of
-from wheelhouse.pages import record, yanks
-from wheelhouse.pages import site as site_module
-from wheelhouse.pages.upload_times import time_of
+from wheelhouse.distributions.filenames import parse_filename, parse_project
+from wheelhouse.pages import file_records, writer, yanks
+from wheelhouse.pages.upload_times import format_time
 
 FILES = [
     "aa-1.0-py3-none-any.whl",
@@ -61,7 +61,7 @@ class Crashing:
 
 
 class AnySequence(RuleBasedStateMachine):
-    """An index to which anything may happen. Looked at after each catch_up and rebuild."""
+    """An index to which anything may happen. Looked at after each sync_changed and rebuild."""
 
     def __init__(self):
         super().__init__()
@@ -82,7 +82,7 @@ class AnySequence(RuleBasedStateMachine):
 
     def files(self) -> list[str]:
         """Return the names of the files that are there."""
-        return [path.name for path in self.site.places.packages.iterdir()]
+        return [path.name for path in self.site.paths.packages.iterdir()]
 
     def wanted(self) -> dict[str, str]:
         """Return what the pages should say."""
@@ -105,24 +105,24 @@ class AnySequence(RuleBasedStateMachine):
     @rule(filename=st.sampled_from([*FILES, STRAY]))
     def take(self, filename: str) -> None:
         """Somebody takes a file away by hand."""
-        (self.site.places.packages / filename).unlink(missing_ok=True)
+        (self.site.paths.packages / filename).unlink(missing_ok=True)
         self.broken -= {filename}
         self.in_step = False
 
     @rule(filename=st.sampled_from(FILES), variant=st.integers(0, 2))
     def upload(self, filename: str, variant: int) -> None:
-        """A client uploads a file."""
+        """Upload a file."""
         if filename in self.files():
             return
         self.site.upload(filename, sound(filename, variant))
         self.broken -= {filename}
         if not self.spoilt:
-            assert filename in self.site.files(project_of(filename))
-        self.lived.add(project_of(filename))
+            assert filename in self.site.files(parse_project(filename))
+        self.lived.add(parse_project(filename))
 
     @rule(filename=st.sampled_from(FILES))
     def remove(self, filename: str) -> None:
-        """A client removes a file."""
+        """Remove a file."""
         if filename not in self.files():
             return
         self.site.remove(filename)
@@ -135,11 +135,11 @@ class AnySequence(RuleBasedStateMachine):
         after=st.booleans(),
     )
     def crash(self, filename: str, variant: int, countdown: int, after: bool) -> None:
-        """The machine stops in the midst of an upload, or of a removal if the file is there."""
+        """Crash during an upload, or during a removal if the file exists."""
         crashing = Crashing(countdown, after)
         with pytest.MonkeyPatch.context() as patch:
-            for module in (site_module, record):
-                for name in ("write_atomically", "remove"):
+            for module in (writer, file_records):
+                for name in ("write_atomically", "delete_if_exists"):
                     patch.setattr(module, name, crashing.wrap(getattr(module, name)))
             try:
                 (self.remove if filename in self.files() else self.upload)(
@@ -152,13 +152,13 @@ class AnySequence(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(["projects/.x7f3a", "root/.x7f3a", "records/.x7f3a", "metadata/.x7f3a"]))
     def leave_behind(self, name: str) -> None:
-        """A temporary file is left behind by a process that was killed."""
-        (self.site.places.pages / name).write_bytes(b"half a pa")
+        """Leave a temporary file of a killed process."""
+        (self.site.paths.pages / name).write_bytes(b"half a pa")
 
     @rule(data=st.data())
     def lose(self, data: st.DataObject) -> None:
         """One of the files that follow from the data is lost."""
-        pages = self.site.places.pages
+        pages = self.site.paths.pages
         kept = {"locks", "metadata"}
         found = sorted(path for path in pages.rglob("*") if path.is_file() and path.parent.name not in kept)
         if found:
@@ -167,16 +167,16 @@ class AnySequence(RuleBasedStateMachine):
 
     @rule(data=st.data(), content=st.sampled_from([b"", b"{", b"[]", b"{}"]))
     def spoil_a_record(self, data: st.DataObject, content: bytes) -> None:
-        """A record is overwritten with what is none."""
-        found = sorted(self.site.places.records.iterdir())
+        """Overwrite a record with invalid content."""
+        found = sorted(self.site.paths.records.iterdir())
         if found:
             data.draw(st.sampled_from(found)).write_bytes(content)
             self.in_step, self.spoilt = False, True
 
     @rule(content=st.sampled_from([None, b"", b"nonsense", b"half a line"]))
     def spoil_the_upload_times(self, content: bytes | None) -> None:
-        """The table of upload times is lost, or damaged. What the pages still know, others may have lost."""
-        table = self.site.places.uploaded
+        """Delete or corrupt the table of upload times. The records of some pages may still have the times."""
+        table = self.site.paths.upload_times
         if content is None:
             table.unlink(missing_ok=True)
         elif table.exists():
@@ -189,19 +189,19 @@ class AnySequence(RuleBasedStateMachine):
     @rule(filename=st.sampled_from(FILES), version=st.sampled_from(["1.0", "1", "v1.1"]), reason=st.none() | st.text())
     def yank(self, filename: str, version: str, reason: str | None) -> None:
         """Somebody yanks a release, or takes that back."""
-        project = project_of(filename)
-        places = self.site.places
+        project = parse_project(filename)
+        places = self.site.paths
         yanks.change(places.yanked, places.locks, project, version, reason)
         self.site.pages.refresh(project)
-        key = (project, yanks.same_for_all_spellings(version))
+        key = (project, canonicalize_version(version))
         self.yanked.pop(key, None)
         if reason is not None:
             self.yanked[key] = reason
 
     @rule()
-    def catch_up(self) -> None:
-        """The timer, or what watches the directory, has the pages brought in step."""
-        self.look(self.site.folder.catch_up())
+    def sync_changed(self) -> None:
+        """Sync changed projects, as the timer and the path unit do."""
+        self.look(self.site.folder.sync_changed())
 
     @rule()
     def rebuild(self) -> None:
@@ -225,7 +225,7 @@ class AnySequence(RuleBasedStateMachine):
         assert unreadable == 0
         others = set()
         for filename, digest in self.wanted().items():
-            own = time_of((self.site.places.packages / filename).stat().st_mtime_ns)
+            own = format_time((self.site.paths.packages / filename).stat().st_mtime_ns)
             before = self.uploaded.get(filename)
             if before is not None and before[0] == digest:
                 assert table[filename] == (before[1], digest)
@@ -236,28 +236,28 @@ class AnySequence(RuleBasedStateMachine):
 
     @invariant()
     def pages_equal_folder(self) -> None:
-        """What is listed is what is there and sound, with its hashes, marks and metadata."""
+        """Compare the pages with the valid files: hashes, yanks and metadata."""
         if not self.in_step:
             return
         site, wanted = self.site, self.wanted()
         assert site.on_pages() == wanted
-        projects = {project_of(filename) for filename in wanted}
+        projects = {parse_project(filename) for filename in wanted}
         assert site.projects() == sorted(projects)
-        names = set(site.places.names.read_text().split()) if site.places.names.exists() else set()
+        names = set(site.paths.used_names.read_text().split()) if site.paths.used_names.exists() else set()
         assert self.lived | projects <= names
         assert site.gone() == names - projects
         served = {}
         for project in projects:
             for file in json.loads(site.read(f"projects/{project}.json"))["files"]:
-                version = yanks.same_for_all_spellings(record.version_of(file["filename"]))
+                version = canonicalize_version(str(parse_filename(file["filename"])[1]))
                 reason = self.yanked.get((project, version))
                 digest, time = self.uploaded.get(file["filename"], (None, None))
                 assert file["upload-time"] == time or digest != wanted[file["filename"]]
                 assert file.get("yanked") == (None if reason is None else reason or True)
                 if "core-metadata" in file:
                     served[f"{file['filename']}.metadata"] = file["core-metadata"]["sha256"]
-        there = [path for path in (site.places.pages / "metadata").iterdir() if not path.name.startswith(".")]
-        assert {path.name: record.sha256_of(path) for path in there} == served
+        there = [path for path in (site.paths.pages / "metadata").iterdir() if not path.name.startswith(".")]
+        assert {path.name: file_records.sha256_of(path) for path in there} == served
         assert sorted(path for path in site.home.rglob("*") if path.is_dir()) == self.directories
 
 

@@ -11,17 +11,17 @@ from support import WHEELHOUSE
 from support.archives import sdist
 from support.command import run
 from support.pages import Site, write_settings
-from wheelhouse.pages import folder
+from wheelhouse.pages import sync
 
 SDIST = "foo-1.0.tar.gz"
 
 
 @pytest.fixture
 def settings(site: Site) -> Path:
-    """The settings of a site with one release of foo, whose pages are in step."""
+    """Return the settings of a site with one release of foo, and current pages."""
     site.put(SDIST, sdist())
-    site.folder.catch_up()
-    return write_settings(site.home, site.home / "data", site.places.pages)
+    site.folder.sync_changed()
+    return write_settings(site.home, site.home / "data", site.paths.pages)
 
 
 def yanked(site: Site) -> list:
@@ -40,7 +40,7 @@ def test_rebuild(site: Site, settings: Path, capsys: pytest.CaptureFixture, word
 
 def test_rebuild_all_and_changed(site: Site, settings: Path) -> None:
     """What was spoilt is found by the first, which takes longer, and not by the second."""
-    page = site.places.projects / "foo.html"
+    page = site.paths.projects / "foo.html"
     good = page.read_bytes()
     page.write_bytes(b"spoilt")
     assert run(settings, "rebuild", "--changed") == 0
@@ -70,7 +70,7 @@ def test_check(site: Site, settings: Path, capsys: pytest.CaptureFixture) -> Non
 
 def test_restore_times(site: Site, settings: Path, capsys: pytest.CaptureFixture) -> None:
     """What a copy has done to files' times is undone, in silence; what is left is named."""
-    path = site.places.packages / SDIST
+    path = site.paths.packages / SDIST
     before = path.stat().st_mtime
     os.utime(path, (1_800_000_000, 1_800_000_000))
     assert run(settings, "check") == 1
@@ -80,7 +80,7 @@ def test_restore_times(site: Site, settings: Path, capsys: pytest.CaptureFixture
     assert path.stat().st_mtime == before
     site.put(SDIST, sdist("foo", "2.0"))
     assert run(settings, "restore-times") == 1
-    assert capsys.readouterr().out == f"{SDIST}: its time was left: it is not the file that was uploaded\n"
+    assert capsys.readouterr().out == f"{SDIST}: its time was not changed: it is not the file that was uploaded\n"
 
 
 def test_yank_and_unyank(site: Site, settings: Path, capsys: pytest.CaptureFixture) -> None:
@@ -129,7 +129,7 @@ def test_a_release_that_is_not_there(
 
 def test_unyank_against_the_settings(site: Site, settings: Path, capsys: pytest.CaptureFixture) -> None:
     """What the settings yank stays yanked, and whoever tries is told where to change it."""
-    site.places.yanked_settings.write_text('{"foo": {"1.0": "reviewed"}}')
+    site.paths.configured_yanks.write_text('{"foo": {"1.0": "reviewed"}}')
     assert run(settings, "rebuild") == 0
     assert run(settings, "unyank", "foo", "1.0") == 1
     assert "pypi_yanked" in capsys.readouterr().out
@@ -185,7 +185,7 @@ def test_it_could_not_be_done(
     def fail(_folder: object) -> None:
         raise error
 
-    monkeypatch.setattr(folder.Folder, "catch_up", fail)
+    monkeypatch.setattr(sync.Reconciler, "sync_changed", fail)
     assert run(settings, "rebuild", "--changed") == 2
     said = capsys.readouterr()
     assert str(error) in said.err.splitlines()[-1]
@@ -209,7 +209,7 @@ def test_data_that_is_not_mounted(site: Site, settings: Path, capsys: pytest.Cap
     (site.home / "data/packages").mkdir(parents=True)
     before = site.read("projects/foo.json")
     assert run(settings, *words) == 2
-    assert "its mark cannot be read" in capsys.readouterr().err
+    assert "its marker, .wheelhouse, cannot be read" in capsys.readouterr().err
     assert site.read("projects/foo.json") == before
     assert site.projects() == ["foo"]
     (site.home / "data/.wheelhouse").write_text("mark\n")

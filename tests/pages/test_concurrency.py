@@ -10,8 +10,8 @@ import pytest
 from support.archives import sdist
 from support.pages import Site
 from support.processes import forked
-from wheelhouse.pages import disk
-from wheelhouse.pages.disk import LOCKS, lock_of, only_writer
+from wheelhouse.files import atomic
+from wheelhouse.files.locks import LOCK_COUNT, exclusive_lock, lock_path
 
 # Seconds after which whoever still waits waits for ever.
 PATIENCE = 20
@@ -38,14 +38,14 @@ def process(target: Callable, *arguments: object) -> multiprocessing.Process:
 
 def test_several_hundred_projects(site: Site) -> None:
     """Projects share lock files, and who holds two of them at a time may wait for oneself."""
-    count = 4 * LOCKS
+    count = 4 * LOCK_COUNT
     content = sdist()
     for number in range(count):
         site.put(f"project{number}-1.0.tar.gz", content)
-    assert len({lock_of(site.places.locks, f"project{number}") for number in range(count)}) == LOCKS
+    assert len({lock_path(site.paths.locks, f"project{number}") for number in range(count)}) == LOCK_COUNT
     assert all_done([thread(site.folder.rebuild)])
     assert len(site.projects()) == count
-    assert len(list(site.places.locks.iterdir())) <= LOCKS + 4
+    assert len(list(site.paths.locks.iterdir())) <= LOCK_COUNT + 4
 
 
 @pytest.mark.parametrize("kind", [thread, process])
@@ -68,7 +68,7 @@ def test_many_projects(site: Site, kind: Callable) -> None:
         site.put(name, sdist())
     assert all_done([kind(site.pages.refresh, name.partition("-")[0], [name]) for name in names])
     assert site.on_pages() == site.on_disk()
-    assert sorted(site.places.names.read_text().split()) == site.projects()
+    assert sorted(site.paths.used_names.read_text().split()) == site.projects()
 
 
 @pytest.mark.parametrize("kind", [thread, process])
@@ -79,10 +79,10 @@ def test_everything_at_once(site: Site, kind: Callable) -> None:
         site.put(f"new{number}-1.0.tar.gz", sdist())
     work = [kind(site.pages.refresh, f"new{number}", [f"new{number}-1.0.tar.gz"]) for number in range(6)]
     work += [kind(site.remove, f"old{number}-1.0.tar.gz") for number in range(6)]
-    work += [kind(site.folder.catch_up), kind(site.folder.rebuild), kind(site.folder.catch_up)]
+    work += [kind(site.folder.sync_changed), kind(site.folder.rebuild), kind(site.folder.sync_changed)]
     assert all_done(work)
     assert set(site.on_disk()) == {f"new{number}-1.0.tar.gz" for number in range(6)}
-    site.folder.catch_up()
+    site.folder.sync_changed()
     assert site.on_pages() == site.on_disk()
     assert site.gone() == {f"old{number}" for number in range(6)}
 
@@ -91,8 +91,8 @@ def test_an_upload_while_others_are_looked_at(site: Site, monkeypatch: pytest.Mo
     """A look had seen the project without files; the upload came after that, and stays on the root list."""
     site.upload("foo-1.0.tar.gz", sdist())
     site.remove("foo-1.0.tar.gz")
-    site.folder.catch_up()
-    (site.places.projects / "foo.gone").unlink()  # gives the look something to do
+    site.folder.sync_changed()
+    (site.paths.projects / "foo.gone").unlink()  # gives the look something to do
     pages = type(site.pages)
     refresh = pages.refresh
 
@@ -103,14 +103,14 @@ def test_an_upload_while_others_are_looked_at(site: Site, monkeypatch: pytest.Mo
         return found
 
     monkeypatch.setattr(pages, "refresh", overtaken)
-    site.folder.catch_up()
+    site.folder.sync_changed()
     assert site.projects() == ["foo"]
 
 
 def count_up(path: Path, lock: Path) -> None:
     """Add to a number in a file, twenty times."""
     for _ in range(20):
-        with only_writer(lock):
+        with exclusive_lock(lock):
             path.write_text(str(int(path.read_text()) + 1))
 
 
@@ -127,7 +127,7 @@ def test_a_lock_ends_with_its_holder(tmp_path: Path) -> None:
     """Whoever fails, or is killed, keeps nobody out."""
 
     def fail() -> None:
-        with only_writer(tmp_path / "lock"):
+        with exclusive_lock(tmp_path / "lock"):
             raise KeyError
 
     with pytest.raises(KeyError):
@@ -148,13 +148,13 @@ def test_readers_see_whole_files(tmp_path: Path) -> None:
     """Whoever reads in the moment of a change gets the old or the new page, never half of one, and never none."""
     path = tmp_path / "page"
     versions = [letter * 100_000 for letter in (b"a", b"b", b"c")]
-    disk.write_atomically(path, versions[0])
+    atomic.write_atomically(path, versions[0])
     seen: set[bytes] = set()
     stop = threading.Event()
     reader = thread(watch, path, seen, stop)
     reader.start()
     for number in range(60):
-        disk.write_atomically(path, versions[number % 3])
+        atomic.write_atomically(path, versions[number % 3])
     stop.set()
     reader.join(PATIENCE)
     assert seen

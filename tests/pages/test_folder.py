@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from support.archives import sdist, tarred, wheel, with_entry
 from support.pages import Site, sha256
-from wheelhouse.core_metadata import MAX_METADATA_SIZE
-from wheelhouse.pages import metadata, record
-from wheelhouse.pages import site as site_module
+from wheelhouse.distributions import metadata
+from wheelhouse.distributions.core_metadata import MAX_METADATA_SIZE
+from wheelhouse.pages import file_records
+from wheelhouse.pages import writer as site_module
 
 WHEEL = "foo-1.0-py3-none-any.whl"
 SDIST = "foo-1.0.tar.gz"
@@ -19,17 +20,17 @@ OTHER = "bar-1.0.tar.gz"
 def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list to which each file that is read as a whole adds its name."""
     read: list[str] = []
-    sha256_of = record.sha256_of
-    monkeypatch.setattr(record, "sha256_of", lambda path: read.append(path.name) or sha256_of(path))
+    sha256_of = file_records.sha256_of
+    monkeypatch.setattr(file_records, "sha256_of", lambda path: read.append(path.name) or sha256_of(path))
     return read
 
 
 @pytest.fixture
 def full(site: Site) -> Site:
-    """A site with three files by hand, whose pages are in step."""
+    """Return a site with three copied files, and current pages."""
     for filename, content in ((WHEEL, wheel()), (SDIST, sdist()), (OTHER, sdist("bar"))):
         site.put(filename, content)
-    assert site.folder.catch_up() == []
+    assert site.folder.sync_changed() == []
     assert site.on_pages() == site.on_disk()
     return site
 
@@ -44,9 +45,9 @@ def test_an_empty_index(site: Site) -> None:
 def test_copied_by_hand(full: Site) -> None:
     """What scp puts there appears, what rm takes vanishes, and what is overwritten is read again."""
     full.put("new-1.0.tar.gz", sdist("new"))
-    (full.places.packages / OTHER).unlink()
+    (full.paths.packages / OTHER).unlink()
     full.put(SDIST, sdist("foo", "1.1"))
-    assert full.folder.catch_up() == []
+    assert full.folder.sync_changed() == []
     assert full.on_pages() == full.on_disk()
     assert full.projects() == ["foo", "new"]
     assert full.gone() == {"bar"}
@@ -54,8 +55,8 @@ def test_copied_by_hand(full: Site) -> None:
 
 def test_renamed(full: Site) -> None:
     """A file under another name is that name's."""
-    (full.places.packages / OTHER).rename(full.places.packages / "baz-2.0.tar.gz")
-    full.folder.catch_up()
+    (full.paths.packages / OTHER).rename(full.paths.packages / "baz-2.0.tar.gz")
+    full.folder.sync_changed()
     assert full.on_pages() == full.on_disk()
     assert full.gone() == {"bar"}
 
@@ -64,53 +65,53 @@ def test_the_landing_page(full: Site) -> None:
     """People see the projects that there are, each with its newest version."""
     full.put("foo-1.10.tar.gz", sdist("foo", "1.10"))
     full.put("foo-1.9.tar.gz", sdist("foo", "1.9"))
-    (full.places.packages / OTHER).unlink()
-    full.folder.catch_up()
+    (full.paths.packages / OTHER).unlink()
+    full.folder.sync_changed()
     text = full.read("root/landing.html").decode()
     assert '<a href="simple/foo/">foo</a> <span class="version">1.10</span>' in text
     assert "bar" not in text
     assert "1 project<" in text
 
 
-@pytest.mark.parametrize("again", [False, True], ids=["catch_up", "rebuild"])
+@pytest.mark.parametrize("again", [False, True], ids=["sync_changed", "rebuild"])
 def test_unchanged_files_are_not_read_again(full: Site, monkeypatch: pytest.MonkeyPatch, again: bool) -> None:
     """An index of a terabyte must not be read as a whole for a page that was lost, or after an update."""
     read = count_reads(monkeypatch)
-    monkeypatch.setattr(metadata, "read", None)
-    for path in (full.places.projects / "foo.html", full.places.records / ".state", full.places.root / "index.json"):
+    monkeypatch.setattr(file_records, "read_metadata", None)
+    for path in (full.paths.projects / "foo.html", full.paths.records / ".state", full.paths.root / "index.json"):
         path.unlink()
-    full.folder.rebuild() if again else full.folder.catch_up()
+    full.folder.rebuild() if again else full.folder.sync_changed()
     assert read == []
     assert full.on_pages() == full.on_disk()
 
 
 def test_nothing_to_do(full: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """The look once a minute touches no project whose files are as they were."""
-    full.folder.catch_up()
-    monkeypatch.setattr(site_module.Pages, "refresh", None)
-    before = {path: path.stat().st_mtime_ns for path in full.places.pages.rglob("*") if "locks" not in path.parts}
-    assert full.folder.catch_up() == []
+    full.folder.sync_changed()
+    monkeypatch.setattr(site_module.PageWriter, "refresh", None)
+    before = {path: path.stat().st_mtime_ns for path in full.paths.pages.rglob("*") if "locks" not in path.parts}
+    assert full.folder.sync_changed() == []
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
 def test_only_what_changed_is_looked_at(full: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """One new file among thousands is one project's work."""
     seen = []
-    refresh = site_module.Pages.refresh
+    refresh = site_module.PageWriter.refresh
     monkeypatch.setattr(
-        site_module.Pages,
+        site_module.PageWriter,
         "refresh",
         lambda pages, project, *rest, **more: seen.append(project) or refresh(pages, project, *rest, **more),
     )
     full.put("foo-2.0.tar.gz", sdist())
-    full.folder.catch_up()
+    full.folder.sync_changed()
     assert seen == ["foo"]
 
 
 def test_rebuild_one(full: Site) -> None:
     """One project's pages can be written anew without the others."""
     for project in ("foo", "bar"):
-        (full.places.projects / f"{project}.json").write_text("{}")
+        (full.paths.projects / f"{project}.json").write_text("{}")
     full.folder.rebuild("foo")
     assert full.files("foo") == {WHEEL: sha256(wheel()), SDIST: sha256(sdist())}
     assert full.read("projects/bar.json") == b"{}"
@@ -122,10 +123,10 @@ def test_one_broken_file(full: Site, content: bytes) -> None:
     broken = "foo-2.0-py3-none-any.whl"
     full.put(broken, content)
     full.put("new-1.0.tar.gz", sdist())
-    (line,) = full.folder.catch_up()
+    (line,) = full.folder.sync_changed()
     assert line.startswith(f"{broken}: left out: ")
     assert full.on_pages() == full.on_disk({broken})
-    assert full.folder.catch_up() == [line]
+    assert full.folder.sync_changed() == [line]
     assert full.folder.rebuild() == [line]
     assert full.on_pages() == full.on_disk({broken})
 
@@ -134,17 +135,17 @@ def test_a_broken_file_is_mended(full: Site) -> None:
     """Copied once more, whole this time, it is listed; and taken away, it is no longer named."""
     for filename in ("foo-2.0.tar.gz", "foo-3.0.tar.gz"):
         full.put(filename, sdist()[:-9])
-    assert len(full.folder.catch_up()) == 2
+    assert len(full.folder.sync_changed()) == 2
     full.put("foo-2.0.tar.gz", sdist())
-    (full.places.packages / "foo-3.0.tar.gz").unlink()
-    assert full.folder.catch_up() == []
+    (full.paths.packages / "foo-3.0.tar.gz").unlink()
+    assert full.folder.sync_changed() == []
     assert full.on_pages() == full.on_disk()
 
 
 def test_all_of_a_project_is_broken(full: Site) -> None:
     """It has no page then, and its name is still the index's own."""
     full.put(OTHER, b"")
-    assert len(full.folder.catch_up()) == 1
+    assert len(full.folder.sync_changed()) == 1
     assert full.projects() == ["foo"]
     assert full.gone() == {"bar"}
 
@@ -153,32 +154,32 @@ def test_all_of_a_project_is_broken(full: Site) -> None:
 def test_strays(full: Site, name: str) -> None:
     """What is no distribution is on no page, and is named so that somebody takes it away."""
     full.put(name, b"x")
-    assert full.folder.catch_up() == [f"{name}: left out: not the file name of a wheel or sdist"]
+    assert full.folder.sync_changed() == [f"{name}: left out: not the file name of a wheel or sdist"]
     assert full.on_pages() == full.on_disk({name})
 
 
 def test_no_files(full: Site) -> None:
     """Directories, links to nowhere and hidden files are none of the index's business."""
-    packages = full.places.packages
+    packages = full.paths.packages
     (packages / "foo-3.0.tar.gz").mkdir()
     (packages / "foo-4.0.tar.gz").symlink_to("nowhere")
     (packages / ".foo-5.0.tar.gz").write_bytes(sdist())
     (packages / "foo-6.0.tar.gz").symlink_to(SDIST)
-    assert full.folder.catch_up() == []
+    assert full.folder.sync_changed() == []
     assert full.files("foo") == {WHEEL: sha256(wheel()), SDIST: sha256(sdist()), "foo-6.0.tar.gz": sha256(sdist())}
 
 
 def test_gone_while_it_is_looked_at(full: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """A removal in the same moment is no error."""
     path = full.put("foo-2.0.tar.gz", sdist())
-    read = metadata.read
+    read = metadata.read_metadata
 
-    def vanish(found: Path) -> metadata.Metadata:
+    def vanish(found: Path) -> metadata.ServedMetadata:
         path.unlink(missing_ok=True)
         return read(found)
 
-    monkeypatch.setattr(metadata, "read", vanish)
-    assert full.folder.catch_up() == []
+    monkeypatch.setattr(file_records, "read_metadata", vanish)
+    assert full.folder.sync_changed() == []
     assert full.on_pages() == full.on_disk()
 
 
@@ -186,78 +187,78 @@ def test_still_growing(full: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """A copy that is looked at before it is complete is looked at again."""
     filename = "foo-2.0.tar.gz"
     full.put(filename, sdist()[:-30])
-    read = metadata.read
+    read = metadata.read_metadata
 
-    def grow(path: Path) -> metadata.Metadata:
+    def grow(path: Path) -> metadata.ServedMetadata:
         try:
             return read(path)
         finally:
             full.put(filename, sdist())
 
-    monkeypatch.setattr(metadata, "read", grow)
-    assert len(full.folder.catch_up()) == 1
+    monkeypatch.setattr(file_records, "read_metadata", grow)
+    assert len(full.folder.sync_changed()) == 1
     monkeypatch.undo()
-    assert full.folder.catch_up() == []
+    assert full.folder.sync_changed() == []
     assert full.on_pages() == full.on_disk()
 
 
 def test_a_file_that_may_not_be_read(full: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """It stops nothing, is named with the way to mend it, and appears once that is done: no time or size tells."""
     closed = "baz-2.0.tar.gz"
-    sha256_of = record.sha256_of
+    sha256_of = file_records.sha256_of
 
     def refuse(path: Path) -> str:
         if path.name == closed:
             raise PermissionError(13, "Permission denied")
         return sha256_of(path)
 
-    monkeypatch.setattr(record, "sha256_of", refuse)
+    monkeypatch.setattr(file_records, "sha256_of", refuse)
     full.put(closed, sdist())
     full.put("new-1.0.tar.gz", sdist())
     for _ in range(2):
-        (line,) = full.folder.catch_up()
+        (line,) = full.folder.sync_changed()
         assert line.startswith(f"{closed}: left out: ")
         assert "it may not be read: it belongs to " in line
         assert full.on_pages() == full.on_disk({closed})
     assert f"{closed}: unlisted: " in "".join(full.folder.check())
     monkeypatch.undo()
-    assert full.folder.catch_up() == []
+    assert full.folder.sync_changed() == []
     assert full.on_pages() == full.on_disk()
 
 
 def test_a_disk_that_fails_on_one_file(full: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error is raised in the end; other projects do not wait for it, and it is tried again the next time."""
-    sha256_of = record.sha256_of
+    sha256_of = file_records.sha256_of
 
     def fail(path: Path) -> str:
         if path.name == "baz-2.0.tar.gz":
             raise OSError(5, "Input/output error")
         return sha256_of(path)
 
-    monkeypatch.setattr(record, "sha256_of", fail)
+    monkeypatch.setattr(file_records, "sha256_of", fail)
     full.put("baz-2.0.tar.gz", sdist())
     full.put("new-1.0.tar.gz", sdist())
     for _ in range(2):
         with pytest.raises(OSError, match="Input/output error"):
-            full.folder.catch_up()
+            full.folder.sync_changed()
         assert full.projects() == ["bar", "foo", "new"]
     monkeypatch.undo()
-    assert full.folder.catch_up() == []
+    assert full.folder.sync_changed() == []
     assert full.on_pages() == full.on_disk()
 
 
-@pytest.mark.parametrize("work", ["catch_up", "rebuild", "rebuild foo"])
+@pytest.mark.parametrize("work", ["sync_changed", "rebuild", "rebuild foo"])
 def test_rebuilds_everything_without_the_marker(full: Site, work: str) -> None:
     """Pages that were lost together with the marker are all written again, whatever the saved state says."""
     before = full.on_pages()
-    full.places.complete.unlink()
-    for path in full.places.projects.iterdir():
+    full.paths.complete.unlink()
+    for path in full.paths.projects.iterdir():
         path.unlink()
     name, _, project = work.partition(" ")
     assert getattr(full.folder, name)(*[project] if project else []) == []
     assert full.on_pages() == before
-    assert full.places.complete.read_bytes() == b""
-    assert full.places.complete.stat().st_mode & 0o777 == 0o640
+    assert full.paths.complete.read_bytes() == b""
+    assert full.paths.complete.stat().st_mode & 0o777 == 0o640
 
 
 @pytest.mark.parametrize("marked", [True, False])
@@ -265,26 +266,26 @@ def test_marks_the_pages_only_when_all_are_written(full: Site, monkeypatch: pyte
     """Incomplete pages get no marker; pages that were complete keep it, since all others are still served."""
     full.put("new-1.0.tar.gz", sdist("new"))
     if not marked:
-        full.places.complete.unlink()
-    sha256_of = record.sha256_of
+        full.paths.complete.unlink()
+    sha256_of = file_records.sha256_of
 
     def fail(path: Path) -> str:
         if path.name == "new-1.0.tar.gz":
             raise OSError(5, "Input/output error")
         return sha256_of(path)
 
-    monkeypatch.setattr(record, "sha256_of", fail)
+    monkeypatch.setattr(file_records, "sha256_of", fail)
     with pytest.raises(OSError, match="Input/output error"):
-        full.folder.catch_up()
-    assert full.places.complete.exists() is marked
+        full.folder.sync_changed()
+    assert full.paths.complete.exists() is marked
     monkeypatch.undo()
-    assert full.folder.catch_up() == []
-    assert full.places.complete.exists()
+    assert full.folder.sync_changed() == []
+    assert full.paths.complete.exists()
 
 
 def test_writes_the_marker_last(full: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pages are durable before the marker says so: after a crash in between, they are written again."""
-    full.places.complete.unlink()
+    full.paths.complete.unlink()
 
     def crash() -> None:
         raise KeyboardInterrupt
@@ -292,15 +293,15 @@ def test_writes_the_marker_last(full: Site, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(os, "sync", crash)
     with pytest.raises(KeyboardInterrupt):
         full.folder.rebuild()
-    assert not full.places.complete.exists()
+    assert not full.paths.complete.exists()
     assert full.on_pages() == full.on_disk()
 
 
 def test_uploads_do_not_mark_the_pages(site: Site) -> None:
     """One project's pages are not all pages."""
-    site.places.complete.unlink()
+    site.paths.complete.unlink()
     site.upload(WHEEL, wheel())
-    assert not site.places.complete.exists()
+    assert not site.paths.complete.exists()
 
 
 def test_a_packages_directory_that_cannot_be_read(full: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -311,13 +312,13 @@ def test_a_packages_directory_that_cannot_be_read(full: Site, monkeypatch: pytes
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(os, "scandir", fail)
-    for work in (full.folder.catch_up, full.folder.rebuild, full.folder.check):
+    for work in (full.folder.sync_changed, full.folder.rebuild, full.folder.check):
         with pytest.raises(OSError, match="Input/output error"):
             work()
     monkeypatch.undo()
-    full.places.packages.rename(full.places.packages.with_name("elsewhere"))
+    full.paths.packages.rename(full.paths.packages.with_name("elsewhere"))
     with pytest.raises(FileNotFoundError):
-        full.folder.catch_up()
+        full.folder.sync_changed()
     assert full.on_pages() == before
 
 
@@ -336,17 +337,17 @@ LOSSES = [
 ]
 
 
-@pytest.mark.parametrize("again", [False, True], ids=["catch_up", "rebuild"])
+@pytest.mark.parametrize("again", [False, True], ids=["sync_changed", "rebuild"])
 @pytest.mark.parametrize("loss", LOSSES)
 def test_something_is_lost(full: Site, loss: str, again: bool) -> None:
     """Every file among the pages follows from the data, so each comes back by itself."""
     full.upload("old-1.0.tar.gz", sdist())
     full.remove("old-1.0.tar.gz")
-    full.folder.catch_up()
-    path = full.places.pages / loss
+    full.folder.sync_changed()
+    path = full.paths.pages / loss
     before = path.read_bytes()
     path.unlink()
-    full.folder.rebuild() if again else full.folder.catch_up()
+    full.folder.rebuild() if again else full.folder.sync_changed()
     assert json.loads(path.read_bytes())["files"] if loss.endswith(".state") else path.read_bytes() == before
     assert full.on_pages() == full.on_disk()
 
@@ -356,7 +357,7 @@ def test_something_is_lost(full: Site, loss: str, again: bool) -> None:
 )
 def test_something_is_spoilt(full: Site, path: str) -> None:
     """What somebody has written into a page is gone with the next rebuild."""
-    (full.places.pages / path).write_bytes(b"{}")
+    (full.paths.pages / path).write_bytes(b"{}")
     full.folder.rebuild()
     assert full.on_pages() == full.on_disk()
 
@@ -364,9 +365,9 @@ def test_something_is_spoilt(full: Site, path: str) -> None:
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", '{"files": {}, "what": 1}'])
 def test_a_state_that_is_none(full: Site, text: str) -> None:
     """Then everything is looked at, as at the first time."""
-    (full.places.records / ".state").write_text(text)
+    (full.paths.records / ".state").write_text(text)
     full.put("new-1.0.tar.gz", sdist())
-    assert full.folder.catch_up() == []
+    assert full.folder.sync_changed() == []
     assert full.on_pages() == full.on_disk()
 
 
@@ -374,7 +375,7 @@ def test_all_pages_are_lost(full: Site) -> None:
     """The data alone is what a backup must hold: pages come back from it, and so do the names that must stay ours."""
     full.upload("old-1.0.tar.gz", sdist())
     full.remove("old-1.0.tar.gz")
-    for path in full.places.pages.rglob("*"):
+    for path in full.paths.pages.rglob("*"):
         if path.is_file():
             path.unlink()
     assert full.folder.rebuild() == []
@@ -384,36 +385,36 @@ def test_all_pages_are_lost(full: Site) -> None:
 
 def test_a_phantom_on_the_root_list(full: Site) -> None:
     """A project without a file is not listed, whatever the list says."""
-    index = full.places.root / "index.json"
+    index = full.paths.root / "index.json"
     index.write_bytes(index.read_bytes().replace(b'"bar"', b'"bar"},{"name":"phantom"'))
-    full.folder.catch_up()
+    full.folder.sync_changed()
     assert full.projects() == ["bar", "foo"]
 
 
 def test_uploaded_and_taken_away_before_anybody_looked(full: Site) -> None:
     """A file that came by upload and went by hand was never seen by the look that compares, and is gone as well."""
     full.upload("foo-2.0.tar.gz", sdist())
-    (full.places.packages / "foo-2.0.tar.gz").unlink()
-    full.folder.catch_up()
+    (full.paths.packages / "foo-2.0.tar.gz").unlink()
+    full.folder.sync_changed()
     assert full.on_pages() == full.on_disk()
     full.upload("new-1.0.tar.gz", sdist())
-    (full.places.packages / "new-1.0.tar.gz").unlink()
-    full.folder.catch_up()
+    (full.paths.packages / "new-1.0.tar.gz").unlink()
+    full.folder.sync_changed()
     assert full.on_pages() == full.on_disk()
     assert full.gone() == {"new"}
 
 
 def test_metadata_that_was_left_behind(full: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A crash came after the metadata and before the record, and the file was taken away: nothing knows of it."""
-    kept = sorted(path.name for path in full.places.metadata.iterdir())
+    """A crash came after the metadata and before the file_records, and the file was taken away: nothing knows of it."""
+    kept = sorted(path.name for path in full.paths.metadata.iterdir())
     full.put("foo-2.0-py3-none-any.whl", wheel())
-    monkeypatch.setattr(record, "save", None)
+    monkeypatch.setattr(file_records, "save", None)
     with pytest.raises(TypeError):
         full.pages.refresh("foo", ["foo-2.0-py3-none-any.whl"])
     monkeypatch.undo()
-    (full.places.packages / "foo-2.0-py3-none-any.whl").unlink()
-    full.folder.catch_up()
-    assert sorted(path.name for path in full.places.metadata.iterdir()) == kept
+    (full.paths.packages / "foo-2.0-py3-none-any.whl").unlink()
+    full.folder.sync_changed()
+    assert sorted(path.name for path in full.paths.metadata.iterdir()) == kept
 
 
 def test_check_of_what_is_fine(full: Site) -> None:
@@ -440,11 +441,11 @@ def keep_time(path: Path, content: bytes) -> None:
 
 def test_check(full: Site) -> None:
     """Each file that is not as it should be is named once, with what is wrong: all of them in one run."""
-    packages = full.places.packages
+    packages = full.paths.packages
     for filename in ("torn-1.0.tar.gz", "gone-1.0.tar.gz", "rotten-1.0.tar.gz", "short-1.0.tar.gz"):
         full.put(filename, sdist())
     full.put("torn-1.0.tar.gz", sdist()[:-5])
-    full.folder.catch_up()
+    full.folder.sync_changed()
     (packages / "gone-1.0.tar.gz").unlink()
     keep_time(packages / "rotten-1.0.tar.gz", sdist()[:-1] + b"!")
     full.put("short-1.0.tar.gz", b"")
@@ -457,7 +458,7 @@ def test_check(full: Site) -> None:
         "notes.txt: unlisted",
         "rotten-1.0.tar.gz: differs",
         "short-1.0.tar.gz: differs",
-        "torn-1.0.tar.gz: torn",
+        "torn-1.0.tar.gz: corrupt",
     ]
 
 
@@ -471,7 +472,7 @@ def test_check_reads_everything(full: Site, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("loss", ["projects/foo.json", "records/foo.json"])
 def test_check_looks_at_the_page(full: Site, loss: str) -> None:
     """Listed is what is on the page; what is known otherwise helps nobody who wants to install."""
-    (full.places.pages / loss).unlink()
+    (full.paths.pages / loss).unlink()
     lines = full.folder.check()
     unlisted = loss.startswith("projects")
     assert [line.partition(":")[0] for line in lines] == ([WHEEL, SDIST] if unlisted else [])
@@ -480,21 +481,21 @@ def test_check_looks_at_the_page(full: Site, loss: str) -> None:
 
 def test_a_removed_file_on_a_page(full: Site) -> None:
     """A page that was left behind offers what cannot be had, though no record knows of it."""
-    (full.places.packages / OTHER).unlink()
-    (full.places.records / "bar.json").unlink()
-    assert full.folder.check() == [f"{OTHER}: missing: it is listed, and not there"]
+    (full.paths.packages / OTHER).unlink()
+    (full.paths.records / "bar.json").unlink()
+    assert full.folder.check() == [f"{OTHER}: missing: it is listed, and does not exist"]
 
 
 def test_core_metadata_too_large(full: Site) -> None:
     """Nobody's metadata fills the server's memory: such a wheel is left out."""
     size = (MAX_METADATA_SIZE + 1).to_bytes(4, "little")
     full.put("foo-2.0-py3-none-any.whl", with_entry(wheel(), "foo-1.0.dist-info/METADATA", 24, size))
-    (line,) = full.folder.catch_up()
+    (line,) = full.folder.sync_changed()
     assert "its metadata is larger than 1048576 bytes" in line
 
 
 def test_an_sdist_with_reliable_metadata(full: Site) -> None:
     """Copied by hand it is served as one that was uploaded."""
     full.put("foo-2.0.tar.gz", tarred({"foo-2.0/PKG-INFO": "Metadata-Version: 2.2\nName: foo\n"}))
-    full.folder.catch_up()
+    full.folder.sync_changed()
     assert full.read("metadata/foo-2.0.tar.gz.metadata").startswith(b"Metadata-Version: 2.2")

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import short
 from support.archives import METADATA, fitting, tarred, wheel, with_entry, zipped
-from wheelhouse.core_metadata import MAX_HEADER_LINES, MAX_METADATA_SIZE, MAX_REQUIRES_PYTHON
-from wheelhouse.pages import metadata
-from wheelhouse.pages.metadata import Broken, Metadata
+from wheelhouse.distributions import metadata
+from wheelhouse.distributions.core_metadata import MAX_HEADER_LINES, MAX_METADATA_SIZE, MAX_REQUIRES_PYTHON
+from wheelhouse.distributions.metadata import InvalidDistributionError, ServedMetadata
 
 WHEEL = "foo-1.0-py3-none-any.whl"
 INSIDE = "foo-1.0.dist-info/METADATA"
@@ -21,11 +21,11 @@ SDIST = "foo-1.0.tar.gz"
 ZIP = "foo-1.0.zip"
 
 
-def read(directory: Path, filename: str, content: bytes) -> Metadata:
+def read(directory: Path, filename: str, content: bytes) -> ServedMetadata:
     """Read a file of some content."""
     path = directory / filename
     path.write_bytes(content)
-    return metadata.read(path)
+    return metadata.read_metadata(path)
 
 
 def pkg_info(version: str = "2.2", more: str = "") -> str:
@@ -53,7 +53,7 @@ def test_the_wheels_own(tmp_path: Path) -> None:
     members = {"foo/_vendor/bar-2.0.dist-info/METADATA": "Name: bar\n", "METADATA": "Name: no\n"}
     found = read(tmp_path, WHEEL, zipped(members | {"foo-1.0.dist-info/METADATA": "Name: foo\n"}))
     assert found.core == b"Name: foo\n"
-    with pytest.raises(Broken, match="without METADATA"):
+    with pytest.raises(InvalidDistributionError, match="without METADATA"):
         read(tmp_path, WHEEL, zipped(members))
 
 
@@ -98,7 +98,7 @@ def test_sdists_own(tmp_path: Path, member: str) -> None:
 def test_others_in_sdists(tmp_path: Path, member: str) -> None:
     """Other members are somebody else's, or of another kind; such an sdist is old, and not broken."""
     for filename, content in sdists(pkg_info(), member):
-        assert read(tmp_path, filename, content) == Metadata(None, None)
+        assert read(tmp_path, filename, content) == ServedMetadata(None, None)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_requires_python_that_is_not_valid(tmp_path: Path, value: bytes, said: s
         (SDIST, tarred({"foo-1.0/PKG-INFO": raw})),
         (ZIP, zipped({"foo-1.0/PKG-INFO": raw})),
     ):
-        with pytest.raises(Broken) as raised:
+        with pytest.raises(InvalidDistributionError) as raised:
             read(tmp_path, filename, content)
         assert said in str(raised.value)
 
@@ -203,7 +203,7 @@ BROKEN = {
 @pytest.mark.parametrize(("filename", "content"), BROKEN.values(), ids=BROKEN.keys())
 def test_broken(tmp_path: Path, filename: str, content: bytes) -> None:
     """A file that is none of its kind is told from a disk that fails, in words."""
-    with pytest.raises(Broken) as raised:
+    with pytest.raises(InvalidDistributionError) as raised:
         read(tmp_path, filename, content)
     assert str(raised.value)
 
@@ -212,7 +212,7 @@ def test_an_sdists_metadata_too_large(tmp_path: Path) -> None:
     """The sdist is left out with a reason: whoever installs it would have to parse that, too."""
     text = pkg_info() + "x" * MAX_METADATA_SIZE
     for filename, content in sdists(text):
-        with pytest.raises(Broken, match=f"its metadata is larger than {MAX_METADATA_SIZE} bytes"):
+        with pytest.raises(InvalidDistributionError, match=f"its metadata is larger than {MAX_METADATA_SIZE} bytes"):
             read(tmp_path, filename, content)
 
 
@@ -220,7 +220,7 @@ def test_too_many_headers(tmp_path: Path) -> None:
     """The parser would make an object of each line."""
     text = pkg_info(more="Classifier: x\n" * MAX_HEADER_LINES)
     for filename, content in [*sdists(text), (WHEEL, zipped({INSIDE: text}))]:
-        with pytest.raises(Broken, match=f"more than {MAX_HEADER_LINES} header lines"):
+        with pytest.raises(InvalidDistributionError, match=f"more than {MAX_HEADER_LINES} header lines"):
             read(tmp_path, filename, content)
 
 
@@ -244,8 +244,8 @@ def test_bombs(tmp_path: Path) -> None:
         path.write_bytes(content)
         tracemalloc.start()
         try:
-            with pytest.raises(Broken):
-                metadata.read(path)
+            with pytest.raises(InvalidDistributionError):
+                metadata.read_metadata(path)
             _now, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
@@ -255,7 +255,7 @@ def test_bombs(tmp_path: Path) -> None:
 @pytest.mark.parametrize("filename", [WHEEL, SDIST, ZIP])
 @given(st.data())
 def test_any_damage(filename: str, tmp_path: Path, data: st.DataObject) -> None:
-    """Whatever bytes there are: metadata, or Broken."""
+    """Whatever bytes there are: metadata, or InvalidDistributionError."""
     whole = bytes(deflated()) if filename == WHEEL else dict(sdists(pkg_info(more="Dynamic: Version\n")))[filename]
     content = bytearray(whole)
     for _ in range(data.draw(st.integers(0, 4))):
@@ -263,10 +263,10 @@ def test_any_damage(filename: str, tmp_path: Path, data: st.DataObject) -> None:
     content = content[: data.draw(st.sampled_from([len(content), len(content) // 2, len(content) - 1]))]
     try:
         found = read(tmp_path, filename, bytes(content))
-    except Broken as reason:
+    except InvalidDistributionError as reason:
         assert str(reason)
     else:
-        assert isinstance(found, Metadata)
+        assert isinstance(found, ServedMetadata)
         assert (found.requires_python or "").encode() is not None
 
 
@@ -279,7 +279,7 @@ def test_any_metadata(filename: str, tmp_path: Path, raw: bytes) -> None:
     content = tarred({member: text}) if filename == SDIST else zipped({member: text})
     try:
         found = read(tmp_path, filename, content)
-    except Broken as reason:
+    except InvalidDistributionError as reason:
         assert "Requires-Python" in str(reason)
     else:
         assert (found.requires_python or "").encode() is not None

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from packaging.utils import canonicalize_version
 from support.entries import CHANGED, ENTRIES, FILENAMES, TEXTS, YANKED, entry
 from support.pages import URL, sha256
 from wheelhouse.pages import render
@@ -176,7 +177,7 @@ def test_yanked(reason: str, in_json: object) -> None:
 @pytest.mark.parametrize("filename", ["foo-1.0.tar.gz", "foo-1.tar.gz", "foo-1.0.0-py3-none-any.whl"])
 def test_yanked_in_any_spelling(yanked: str, filename: str) -> None:
     """A release is yanked, not a way to write its version (PEP 440): to miss one would offer what is broken."""
-    yanks = {render.same_for_all_spellings(yanked): "broken"}
+    yanks = {canonicalize_version(yanked): "broken"}
     assert as_json(entry(filename), yanked=yanks)["files"][0]["yanked"] == "broken"
     assert "yanked" not in as_json(entry("foo-1.0.1.tar.gz"), yanked=yanks)["files"][0]
 
@@ -195,7 +196,7 @@ def test_nothing_gets_out(entries: list, yanked: dict) -> None:
     for found in entries:
         (attributes,) = [attributes for attributes, text in page.anchors if text == found.filename]
         assert attributes.get("data-requires-python") == found.requires_python
-        assert attributes.get("data-yanked") == yanked.get(render.same_for_all_spellings(found.version))
+        assert attributes.get("data-yanked") == yanked.get(canonicalize_version(found.version))
 
 
 @given(st.from_regex(r"[a-z0-9]{1,5}(-[a-z0-9]{1,5})?", fullmatch=True), TEXTS)

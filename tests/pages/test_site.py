@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from support.archives import sdist, tarred, wheel
 from support.pages import Site, sha256
-from wheelhouse.pages import disk, record
-from wheelhouse.pages import site as site_module
+from wheelhouse.files import atomic
+from wheelhouse.pages import file_records, writer
 
 WHEEL = "foo-1.0-py3-none-any.whl"
 SDIST = "foo-1.0.tar.gz"
@@ -18,8 +18,8 @@ SDIST = "foo-1.0.tar.gz"
 def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list to which each file that is read as a whole adds its name."""
     read: list[str] = []
-    sha256_of = record.sha256_of
-    monkeypatch.setattr(record, "sha256_of", lambda path: read.append(path.name) or sha256_of(path))
+    sha256_of = file_records.sha256_of
+    monkeypatch.setattr(file_records, "sha256_of", lambda path: read.append(path.name) or sha256_of(path))
     return read
 
 
@@ -41,7 +41,7 @@ def test_first_upload(site: Site) -> None:
     assert site.on_pages() == {WHEEL: sha256(wheel())}
     assert site.projects() == ["foo"]
     assert b"Name: foo" in site.read(f"metadata/{WHEEL}.metadata")
-    assert site.places.names.read_text() == "foo\n"
+    assert site.paths.used_names.read_text() == "foo\n"
     assert site.leftovers() == []
 
 
@@ -57,23 +57,23 @@ def test_no_metadata(site: Site) -> None:
     site.upload(SDIST, sdist())
     (file,) = json.loads(site.read("projects/foo.json"))["files"]
     assert "core-metadata" not in file
-    assert list((site.places.pages / "metadata").iterdir()) == []
+    assert list((site.paths.pages / "metadata").iterdir()) == []
 
 
 def test_metadata_goes_with_its_file(site: Site) -> None:
     """Who asks for the metadata of what is gone must not be told of a file that cannot be had."""
     site.upload(WHEEL, wheel())
     site.remove(WHEEL)
-    assert list((site.places.pages / "metadata").iterdir()) == []
+    assert list((site.paths.pages / "metadata").iterdir()) == []
 
 
 def test_metadata_that_is_reliable_no_more(site: Site) -> None:
     """A file that takes another's place takes its metadata with it."""
     reliable = tarred({"foo-1.0/PKG-INFO": "Metadata-Version: 2.2\nName: foo\n"})
     site.upload(SDIST, reliable)
-    assert [path.name for path in (site.places.pages / "metadata").iterdir()] == [f"{SDIST}.metadata"]
+    assert [path.name for path in (site.paths.pages / "metadata").iterdir()] == [f"{SDIST}.metadata"]
     site.upload(SDIST, sdist())
-    assert list((site.places.pages / "metadata").iterdir()) == []
+    assert list((site.paths.pages / "metadata").iterdir()) == []
 
 
 def test_removal(site: Site) -> None:
@@ -86,7 +86,7 @@ def test_removal(site: Site) -> None:
     site.remove(SDIST)
     assert site.on_pages() == {}
     assert site.gone() == {"foo"}
-    assert list((site.places.pages / "records").iterdir()) == []
+    assert list((site.paths.pages / "records").iterdir()) == []
 
 
 def test_back_again(site: Site) -> None:
@@ -96,22 +96,22 @@ def test_back_again(site: Site) -> None:
         assert site.gone() == set()
         site.remove(WHEEL)
         assert site.gone() == {"foo"}
-    assert site.places.names.read_text() == "foo\n"
+    assert site.paths.used_names.read_text() == "foo\n"
 
 
 def test_a_mark_is_there_before_the_page_goes(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a moment without page and mark, the name would be looked for elsewhere, and might be found."""
     site.upload(WHEEL, wheel())
     seen = []
-    remove = disk.remove
-    page = site.places.projects / "foo.json"
+    remove = atomic.delete_if_exists
+    page = site.paths.projects / "foo.json"
 
     def watch(path: Path) -> None:
         remove(path)
         if not page.exists():
             seen.append(site.gone())
 
-    monkeypatch.setattr(site_module, "remove", watch)
+    monkeypatch.setattr(writer, "delete_if_exists", watch)
     site.remove(WHEEL)
     assert seen
     assert [marks for marks in seen if marks != {"foo"}] == []
@@ -122,8 +122,8 @@ def test_a_page_is_there_before_the_mark_goes(site: Site, monkeypatch: pytest.Mo
     site.upload(WHEEL, wheel())
     site.remove(WHEEL)
     seen = []
-    remove = disk.remove
-    monkeypatch.setattr(site_module, "remove", lambda path: seen.append(site.files("foo")) or remove(path))
+    remove = atomic.delete_if_exists
+    monkeypatch.setattr(writer, "delete_if_exists", lambda path: seen.append(site.files("foo")) or remove(path))
     site.upload(WHEEL, wheel())
     assert seen == [{WHEEL: sha256(wheel())}]
 
@@ -133,13 +133,13 @@ def test_a_name_never_here(site: Site) -> None:
     site.upload(WHEEL, b"torn")
     assert site.on_pages() == {}
     assert site.gone() == set()
-    assert not site.places.names.exists()
+    assert not site.paths.used_names.exists()
 
 
 def test_lost_names(site: Site) -> None:
     """The list of names may be older than the pages, after a restore: what has a page was here."""
     site.upload(WHEEL, wheel())
-    site.places.names.unlink()
+    site.paths.used_names.unlink()
     site.remove(WHEEL)
     assert site.gone() == {"foo"}
 
@@ -160,7 +160,7 @@ def test_others_are_left_alone(site: Site, monkeypatch: pytest.MonkeyPatch) -> N
     site.upload(WHEEL, wheel())
     assert touched
     assert [path for path in touched if "other" in path.name] == []
-    assert site.places.names not in touched
+    assert site.paths.used_names not in touched
 
 
 def test_known_files_are_not_read_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +178,7 @@ def test_known_files_are_not_read_again(site: Site, monkeypatch: pytest.MonkeyPa
 def test_an_unchanged_page_keeps_its_time(site: Site) -> None:
     """Apache's ETag is made of time and size: a page that is the same is not sent again."""
     site.upload(WHEEL, wheel())
-    names = [path for path in site.places.pages.rglob("*") if path.is_file() and "locks" not in path.parts]
+    names = [path for path in site.paths.pages.rglob("*") if path.is_file() and "locks" not in path.parts]
     for path in names:
         os.utime(path, (1, 1))
     before = {path: (path.stat().st_mtime, path.stat().st_ino) for path in names}
@@ -188,10 +188,10 @@ def test_an_unchanged_page_keeps_its_time(site: Site) -> None:
 
 
 def test_compressed_pages_are_the_same_bytes_each_time(site: Site) -> None:
-    """gzip would put the time into them."""
+    """By default, the gzip header has the time."""
     site.upload(WHEEL, wheel())
     before = site.read("projects/foo.json.gz")
-    (site.places.projects / "foo.json.gz").unlink()
+    (site.paths.projects / "foo.json.gz").unlink()
     site.pages.refresh("foo")
     assert site.read("projects/foo.json.gz") == before
     assert before[4:8] == b"\0\0\0\0"  # the time (RFC 1952, section 2.3)
@@ -200,7 +200,7 @@ def test_compressed_pages_are_the_same_bytes_each_time(site: Site) -> None:
 def test_readers(site: Site) -> None:
     """Apache's group reads pages, and the world does not."""
     site.upload(WHEEL, wheel())
-    modes = {path.name: path.stat().st_mode & 0o777 for path in site.places.projects.iterdir()}
+    modes = {path.name: path.stat().st_mode & 0o777 for path in site.paths.projects.iterdir()}
     assert set(modes.values()) == {0o640}
 
 
@@ -208,7 +208,7 @@ def test_readers(site: Site) -> None:
 def test_a_record_that_is_none(site: Site, damage: str) -> None:
     """It can all be found out again; and the page still tells which files there were."""
     site.upload(WHEEL, wheel())
-    (site.places.records / "foo.json").write_text(damage)
+    (site.paths.records / "foo.json").write_text(damage)
     site.upload(SDIST, sdist())
     assert site.on_pages() == site.on_disk()
 
@@ -216,7 +216,7 @@ def test_a_record_that_is_none(site: Site, damage: str) -> None:
 def test_a_lost_record(site: Site) -> None:
     """An upload to a project whose record is gone must not empty the rest of its page."""
     site.upload(WHEEL, wheel())
-    (site.places.records / "foo.json").unlink()
+    (site.paths.records / "foo.json").unlink()
     site.upload(SDIST, sdist())
     assert site.on_pages() == site.on_disk()
 
@@ -226,7 +226,7 @@ def test_a_lost_root_list(site: Site, damage: str | None) -> None:
     """The next upload must not make a list of one project of it."""
     site.upload("bar-1.0.tar.gz", sdist())
     site.upload(WHEEL, wheel())
-    path = site.places.root / "index.json"
+    path = site.paths.root / "index.json"
     path.unlink() if damage is None else path.write_text(damage)
     site.upload("new-1.0.tar.gz", sdist())
     assert site.projects() == ["bar", "foo", "new"]
@@ -257,7 +257,7 @@ def test_a_disk_that_fails(site: Site, monkeypatch: pytest.MonkeyPatch, path: st
 def test_a_file_that_cannot_be_read(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """A failing disk is no reason to call a file torn, and to remember it as that."""
     site.upload(WHEEL, wheel())
-    monkeypatch.setattr(record, "sha256_of", failing(EIO))
+    monkeypatch.setattr(file_records, "sha256_of", failing(EIO))
     with pytest.raises(OSError, match="Input/output error"):
         site.upload(SDIST, sdist())
     monkeypatch.undo()
@@ -269,7 +269,7 @@ def test_a_file_that_cannot_be_read(site: Site, monkeypatch: pytest.MonkeyPatch)
 def test_a_file_that_may_not_be_read(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Copied by root and closed to others: it is left out with a reason, and taken up once it may be read."""
     site.upload(WHEEL, wheel())
-    monkeypatch.setattr(record, "sha256_of", failing(PermissionError(13, "Permission denied")))
+    monkeypatch.setattr(file_records, "sha256_of", failing(PermissionError(13, "Permission denied")))
     site.put(SDIST, sdist())
     entries = site.pages.refresh("foo", [SDIST])
     assert [entry.broken is None for entry in entries] == [True, False]
@@ -295,8 +295,8 @@ def test_no_directories_are_made(site: Site) -> None:
 @pytest.mark.parametrize("name", ["projects", "root", "records", "metadata", "locks"])
 def test_a_directory_that_is_missing(site: Site, name: str) -> None:
     """It is for the role to make; here it is an error that names it."""
-    site.places.complete.unlink()
-    (site.places.pages / name).rmdir()
+    site.paths.complete.unlink()
+    (site.paths.pages / name).rmdir()
     with pytest.raises(FileNotFoundError, match=name):
         site.upload(WHEEL, wheel())
 
@@ -307,7 +307,7 @@ def test_durable(site: Site, quick_disk: list[str]) -> None:
     assert quick_disk.count("fsync") >= 7
     quick_disk.clear()
     site.put("bar-1.0-py3-none-any.whl", wheel())
-    site.folder.catch_up()
+    site.folder.sync_changed()
     assert "sync" in quick_disk
     assert quick_disk.count("fsync") <= 4
 
@@ -330,7 +330,7 @@ def test_a_root_list_that_lacks_a_project(site: Site, others: list[str]) -> None
     for project in ["foo", *others]:
         site.upload(f"{project.replace('-', '_')}-1.0.tar.gz", sdist(project))
     for name in ("index.json", "index.html"):
-        path = site.places.root / name
+        path = site.paths.root / name
         path.write_bytes(re.sub(rb'(?m),?\{"name":"foo"\}|^<li><a href="foo/">foo</a></li>\n', b"", path.read_bytes()))
     assert "foo" not in site.projects()
     site.upload("foo-1.1.tar.gz", sdist("foo", "1.1"))
@@ -340,6 +340,6 @@ def test_a_root_list_that_lacks_a_project(site: Site, others: list[str]) -> None
 def test_an_upload_leaves_the_root_list_alone(site: Site) -> None:
     """Where the project is on it: else each upload would cost what the index is large."""
     site.upload(SDIST, sdist())
-    (site.places.root / "index.html").unlink()
+    (site.paths.root / "index.html").unlink()
     site.upload("foo-1.1.tar.gz", sdist("foo", "1.1"))
-    assert not (site.places.root / "index.html").exists()
+    assert not (site.paths.root / "index.html").exists()

@@ -9,10 +9,10 @@ import pytest
 from support.archives import sdist, wheel
 from support.pages import Site, sha256
 from support.web import Index
-from wheelhouse.pages import record, upload_times
-from wheelhouse.pages.folder import Folder
-from wheelhouse.pages.upload_times import Recorded, UploadTimes, time_of
-from wheelhouse.settings import Settings
+from wheelhouse.cli.pages import reconciler_of
+from wheelhouse.config import Settings
+from wheelhouse.pages import file_records, upload_times
+from wheelhouse.pages.upload_times import UploadTime, UploadTimes, format_time
 
 WHEEL = "foo-1.0-py3-none-any.whl"
 SDIST = "foo-1.0.tar.gz"
@@ -22,18 +22,18 @@ OTHER = "2020-01-02T03:04:05.000000Z"
 
 @pytest.fixture
 def times(tmp_path: Path) -> UploadTimes:
-    """An empty table."""
+    """Return an empty table."""
     return UploadTimes(tmp_path / "uploaded.txt", tmp_path / "lock")
 
 
-def recorded(content: bytes = b"", time: str = TIME) -> Recorded:
+def recorded(content: bytes = b"", time: str = TIME) -> UploadTime:
     """Return a record of a file."""
-    return Recorded(time, sha256(content))
+    return UploadTime(time, sha256(content))
 
 
 def lines(site: Site) -> list[list[str]]:
     """Return the table of a site: time, SHA-256 and file name of each line."""
-    return [line.split(" ") for line in site.places.uploaded.read_text().splitlines()]
+    return [line.split(" ") for line in site.paths.upload_times.read_text().splitlines()]
 
 
 def shown(site: Site, project: str = "foo") -> dict[str, str]:
@@ -47,19 +47,19 @@ def shown(site: Site, project: str = "foo") -> dict[str, str]:
 
 def own_time(path: Path) -> str:
     """Return a file's own time."""
-    return time_of(path.stat().st_mtime_ns)
+    return format_time(path.stat().st_mtime_ns)
 
 
 def forget_pages(site: Site) -> None:
     """Remove all that follows from the data, as on a new server."""
     for directory in ("projects", "root", "metadata", "records"):
-        for path in (site.places.pages / directory).iterdir():
+        for path in (site.paths.pages / directory).iterdir():
             path.unlink()
 
 
 def copy_data(site: Site) -> None:
     """Have the data copied as `cp -r` does: all files' times are those of the copy."""
-    for path in site.places.packages.iterdir():
+    for path in site.paths.packages.iterdir():
         os.utime(path, (1_800_000_000, 1_800_000_000))
 
 
@@ -159,13 +159,13 @@ def test_uploads_are_recorded(index: Index) -> None:
 def test_recorded_before_the_page(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """A crash after the page would leave a time that follows from the file's own alone."""
     seen = []
-    save = record.save
+    save = file_records.save
 
     def watch(*arguments: object) -> None:
         seen.append((index.data / "state/uploaded.txt").read_text().count("\n"))
         save(*arguments)
 
-    monkeypatch.setattr("wheelhouse.pages.site.record.save", watch)
+    monkeypatch.setattr("wheelhouse.pages.file_records.save", watch)
     assert index.upload(WHEEL, wheel()).code == 200
     assert seen == [1]
 
@@ -182,12 +182,12 @@ def test_an_upload_reads_no_table(index: Index, monkeypatch: pytest.MonkeyPatch)
 def test_copied_by_hand(site: Site) -> None:
     """What the pages job sees for the first time has the time of the file, and keeps it."""
     path = site.put(SDIST, sdist())
-    site.folder.catch_up()
+    site.folder.sync_changed()
     assert lines(site) == [[own_time(path), sha256(sdist()), SDIST]]
     before = shown(site)
     assert before == {SDIST: own_time(path)}
     os.utime(path, (1_800_000_000, 1_800_000_000))
-    for work in (site.folder.catch_up, site.folder.rebuild, site.folder.catch_up):
+    for work in (site.folder.sync_changed, site.folder.rebuild, site.folder.sync_changed):
         assert work() == []
         assert shown(site) == before
         assert len(lines(site)) == 1
@@ -196,9 +196,9 @@ def test_copied_by_hand(site: Site) -> None:
 def test_other_bytes_are_another_file(site: Site) -> None:
     """What takes a file's place by hand has been uploaded when it came."""
     site.put(SDIST, sdist())
-    site.folder.catch_up()
+    site.folder.sync_changed()
     path = site.put(SDIST, sdist("foo", "2.0"))
-    site.folder.catch_up()
+    site.folder.sync_changed()
     assert shown(site) == {SDIST: own_time(path)}
     assert [line[1] for line in lines(site)] == [sha256(sdist()), sha256(sdist("foo", "2.0"))]
 
@@ -206,32 +206,32 @@ def test_other_bytes_are_another_file(site: Site) -> None:
 def test_a_torn_file_is_not_recorded(site: Site) -> None:
     """It is on no page. When it is whole, its time is recorded."""
     site.put(WHEEL, b"torn")
-    site.folder.catch_up()
-    assert not site.places.uploaded.exists()
+    site.folder.sync_changed()
+    assert not site.paths.upload_times.exists()
     path = site.put(WHEEL, wheel())
-    site.folder.catch_up()
+    site.folder.sync_changed()
     assert lines(site) == [[own_time(path), sha256(wheel()), WHEEL]]
 
 
-@pytest.mark.parametrize("work", ["rebuild", "catch_up"])
+@pytest.mark.parametrize("work", ["rebuild", "sync_changed"])
 def test_existing_data(site: Site, work: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Data from before there was a table: the first rebuild takes the files' times. No file is read for that."""
     for number in range(5):
         site.upload(f"foo-1.{number}.tar.gz", sdist())
         site.upload(f"bar{number}-1.0.tar.gz", sdist())
-    site.folder.catch_up()
-    site.places.uploaded.unlink()
-    for path in site.places.records.glob("*.json"):
+    site.folder.sync_changed()
+    site.paths.upload_times.unlink()
+    for path in site.paths.records.glob("*.json"):
         found = json.loads(path.read_text())
         path.write_text(json.dumps([{key: one[key] for key in one if key != "uploaded"} for one in found]))
-    monkeypatch.setattr(record, "sha256_of", None)
+    monkeypatch.setattr(file_records, "sha256_of", None)
     getattr(site.folder, work)()
-    times = {name: own_time(site.places.packages / name) for name in site.on_disk()}
+    times = {name: own_time(site.paths.packages / name) for name in site.on_disk()}
     assert {line[2]: line[0] for line in lines(site)} == times
     assert shown(site) == {name: time for name, time in times.items() if name.startswith("foo")}
 
 
-@pytest.mark.parametrize("work", ["rebuild", "catch_up"])
+@pytest.mark.parametrize("work", ["rebuild", "sync_changed"])
 def test_a_copy_of_the_data(site: Site, work: str) -> None:
     """`cp -r` on a new server: pages are made anew, and the times are those of the uploads."""
     for number in range(5):
@@ -256,15 +256,15 @@ def test_one_table_is_read_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> 
     assert len(looks) <= 3
 
 
-@pytest.mark.parametrize("work", ["rebuild", "catch_up"])
+@pytest.mark.parametrize("work", ["rebuild", "sync_changed"])
 def test_a_lost_table(site: Site, work: str) -> None:
     """It is written anew from what is known of the files, as long as that is there; uploads and pages go on."""
     for number in range(3):
         site.upload(f"foo-1.{number}.tar.gz", sdist())
     copy_data(site)
-    site.folder.catch_up()
+    site.folder.sync_changed()
     before, table = shown(site), sorted(lines(site))
-    site.places.uploaded.unlink()
+    site.paths.upload_times.unlink()
     site.upload("foo-1.3.tar.gz", sdist())
     assert len(lines(site)) == 1
     getattr(site.folder, work)()
@@ -277,14 +277,14 @@ def test_a_lost_table(site: Site, work: str) -> None:
 def test_a_torn_line_is_dropped(site: Site, capsys: pytest.CaptureFixture) -> None:
     """After a crash nobody has to do anything."""
     site.upload(SDIST, sdist())
-    site.folder.catch_up()
-    with site.places.uploaded.open("a") as file:
+    site.folder.sync_changed()
+    with site.paths.upload_times.open("a") as file:
         file.write("2024-05-06T")
     assert len(site.folder.check()) == 1
-    site.folder.catch_up()
+    site.folder.sync_changed()
     assert site.folder.check() == []
     assert len(lines(site)) == 1
-    assert "lines that could not be read were dropped: 1" in capsys.readouterr().err
+    assert "invalid lines were dropped: 1" in capsys.readouterr().err
 
 
 HARM = {
@@ -306,7 +306,7 @@ def test_a_damaged_table_stops_nothing(index: Index, harm: object, capsys: pytes
     if table.is_dir():
         assert "table of upload times" in capsys.readouterr().err
         table.rmdir()
-    assert Folder(Settings.load(index.settings).places).rebuild() == []
+    assert reconciler_of(Settings.load(index.settings)).rebuild() == []
     found, unreadable = UploadTimes(table, index.pages / "locks/x").read()
     assert unreadable == 0
     assert {name: one.time for name, one in found.items()} == {
@@ -329,9 +329,9 @@ def test_a_table_that_cannot_be_read(
     with monkeypatch.context() as patch:
         patch.setattr(UploadTimes, "read", fail)
         assert site.folder.rebuild() == []
-        assert shown(site) == {SDIST: own_time(site.places.packages / SDIST)}
+        assert shown(site) == {SDIST: own_time(site.paths.packages / SDIST)}
         assert "state/uploaded.txt: Permission denied" in capsys.readouterr().err
-    site.folder.catch_up()
+    site.folder.sync_changed()
     assert shown(site) == before
 
 
@@ -342,16 +342,16 @@ class TestCheck:
         """Nothing to say, by hand or by upload."""
         site.upload(WHEEL, wheel())
         site.put(SDIST, sdist())
-        site.folder.catch_up()
+        site.folder.sync_changed()
         assert site.folder.check() == []
 
     @pytest.mark.parametrize(
         "time", [1_800_000_000_000_000_000, 1_700_000_001_000_001_000], ids=["copied", "a microsecond"]
     )
     def test_another_time(self, site: Site, time: int) -> None:
-        """Each file whose own time is not the recorded one is named, with both, and with the cure."""
+        """Each file whose own time is not the recorded one is named, with both, and with the command."""
         site.upload(SDIST, sdist())
-        path = site.places.packages / SDIST
+        path = site.paths.packages / SDIST
         was = own_time(path)
         os.utime(path, ns=(time, time))
         said = (
@@ -359,13 +359,13 @@ class TestCheck:
         )
         for _ in range(2):
             assert site.folder.check() == [f"{said} Run: wheelhouse restore-times"]
-            site.folder.catch_up()
+            site.folder.sync_changed()
 
     def test_truncated_by_tar(self, site: Site) -> None:
         """Archives keep whole seconds."""
         path = site.put(SDIST, sdist())
         os.utime(path, ns=(1_700_000_000_123_456_789, 1_700_000_000_123_456_789))
-        site.folder.catch_up()
+        site.folder.sync_changed()
         assert site.folder.check() == []
         os.utime(path, (1_700_000_000, 1_700_000_000))
         assert "time: it was uploaded at 2023-11-14T22:13:20.123456Z" in site.folder.check()[0]
@@ -374,7 +374,7 @@ class TestCheck:
         """A file whose time is in no backup is named."""
         site.upload(SDIST, sdist())
         site.upload(WHEEL, wheel())
-        site.places.uploaded.write_text("".join(f"{' '.join(line)}\n" for line in lines(site) if line[2] == WHEEL))
+        site.paths.upload_times.write_text("".join(f"{' '.join(line)}\n" for line in lines(site) if line[2] == WHEEL))
         assert site.folder.check() == [f"{SDIST}: time: it is not recorded. Run: wheelhouse rebuild"]
         site.folder.rebuild()
         assert site.folder.check() == []
@@ -389,13 +389,13 @@ class TestCheck:
     def test_unreadable(self, site: Site) -> None:
         """A damaged table is named, and what cures it."""
         site.upload(SDIST, sdist())
-        with site.places.uploaded.open("a") as file:
+        with site.paths.upload_times.open("a") as file:
             file.write("nonsense\nmore\n")
         assert site.folder.check() == ["state/uploaded.txt: 2 lines cannot be read. Run: wheelhouse rebuild"]
         site.folder.rebuild()
         assert site.folder.check() == []
-        site.places.uploaded.unlink()
-        site.places.uploaded.mkdir()
+        site.paths.upload_times.unlink()
+        site.paths.upload_times.mkdir()
         assert site.folder.check() == ["state/uploaded.txt: it cannot be read: Is a directory"]
 
     def test_other_bytes_come_first(self, site: Site) -> None:
@@ -413,14 +413,14 @@ class TestRestoreTimes:
         """All files get their times back, and nothing else changes."""
         for number in range(3):
             site.upload(f"foo-1.{number}.tar.gz", sdist("foo", str(number)))
-        before = {path.name: own_time(path) for path in site.places.packages.iterdir()}
+        before = {path.name: own_time(path) for path in site.paths.packages.iterdir()}
         pages = shown(site)
         copy_data(site)
         assert len(site.folder.check()) == 3
         assert site.folder.restore_times() == []
-        assert {path.name: own_time(path) for path in site.places.packages.iterdir()} == before
+        assert {path.name: own_time(path) for path in site.paths.packages.iterdir()} == before
         assert site.folder.check() == []
-        site.folder.catch_up()
+        site.folder.sync_changed()
         assert shown(site) == pages
 
     def test_other_bytes(self, site: Site) -> None:
@@ -428,7 +428,8 @@ class TestRestoreTimes:
         site.upload(SDIST, sdist())
         path = site.put(SDIST, sdist("foo", "2.0"))
         was = own_time(path)
-        assert site.folder.restore_times() == [f"{SDIST}: its time was left: it is not the file that was uploaded"]
+        (line,) = site.folder.restore_times()
+        assert line == f"{SDIST}: its time was not changed: it is not the file that was uploaded"
         assert own_time(path) == was
 
     def test_not_permitted(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -439,17 +440,17 @@ class TestRestoreTimes:
         def fail(*_arguments: object, **_options: object) -> None:
             raise PermissionError(1, "Operation not permitted")
 
-        monkeypatch.setattr("wheelhouse.pages.folder.os.utime", fail)
+        monkeypatch.setattr("wheelhouse.pages.sync.os.utime", fail)
         (line,) = site.folder.restore_times()
-        assert line.startswith(f"{SDIST}: its time was left: it is another user's. Run as root: chown -h ")
-        assert line.endswith(f" {site.places.packages / SDIST}")
+        assert line.startswith(f"{SDIST}: its time was not changed: it belongs to another user. Run as root: chown -h ")
+        assert line.endswith(f" {site.paths.packages / SDIST}")
 
 
 def test_the_data_alone_is_enough(site: Site, tmp_path: Path) -> None:
     """A backup of the data directory has the times."""
     site.upload(SDIST, sdist())
     before = shown(site)
-    assert site.places.uploaded.is_relative_to(site.home / "data/state")
+    assert site.paths.upload_times.is_relative_to(site.home / "data/state")
     copy = Site(tmp_path / "copy")
     shutil.rmtree(copy.home / "data")
     shutil.copytree(site.home / "data", copy.home / "data", copy_function=shutil.copyfile)

@@ -10,12 +10,12 @@ from wheelhouse.pages import yanks
 
 def test_nothing(site: Site) -> None:
     """Without files, nothing is yanked."""
-    assert yanks.load(site.places.yanked, site.places.yanked_settings) == {}
+    assert yanks.load(site.paths.yanked, site.paths.configured_yanks) == {}
 
 
 def test_there_and_back(site: Site) -> None:
     """A yank is taken back whole: nothing of it stays in the file."""
-    path, locks = site.places.yanked, site.places.locks
+    path, locks = site.paths.yanked, site.paths.locks
     yanks.change(path, locks, "foo", "1.0", "broken")
     yanks.change(path, locks, "foo", "1.1", "")
     yanks.change(path, locks, "bar", "1.0", "other")
@@ -32,7 +32,7 @@ def test_there_and_back(site: Site) -> None:
 @pytest.mark.parametrize("project", ["foo-bar", "Foo.Bar", "foo__bar"])
 def test_spellings(site: Site, project: str, version: str) -> None:
     """One release is yanked once, however it is written, and found again under every other spelling."""
-    path, locks = site.places.yanked, site.places.locks
+    path, locks = site.paths.yanked, site.paths.locks
     yanks.change(path, locks, project, version, "one")
     yanks.change(path, locks, "foo-bar", "1.0", "two")
     assert yanks.load(path) == {"foo-bar": {"1": "two"}}
@@ -42,10 +42,10 @@ def test_spellings(site: Site, project: str, version: str) -> None:
 
 def test_the_settings_count_before_the_command(site: Site) -> None:
     """What was reviewed stands; what was typed adds to it."""
-    yanks.change(site.places.yanked, site.places.locks, "foo", "1.0", "typed")
-    yanks.change(site.places.yanked, site.places.locks, "foo", "1.1", "typed")
-    site.places.yanked_settings.write_text('{"Foo": {"1.0.0": "reviewed"}}')
-    found = yanks.load(site.places.yanked, site.places.yanked_settings)
+    yanks.change(site.paths.yanked, site.paths.locks, "foo", "1.0", "typed")
+    yanks.change(site.paths.yanked, site.paths.locks, "foo", "1.1", "typed")
+    site.paths.configured_yanks.write_text('{"Foo": {"1.0.0": "reviewed"}}')
+    found = yanks.load(site.paths.yanked, site.paths.configured_yanks)
     assert found == {"foo": {"1": "reviewed", "1.1": "typed"}}
 
 

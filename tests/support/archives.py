@@ -10,7 +10,8 @@ import tarfile
 import zipfile
 from collections.abc import Mapping
 
-from wheelhouse.distributions import Refused, release_of
+from wheelhouse.distributions.filenames import parse_filename
+from wheelhouse.errors import RequestError
 
 METADATA = "Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
 WHEEL = "Wheel-Version: 1.0\nGenerator: by hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
@@ -49,7 +50,7 @@ def with_entry(archive: bytes, member: str, offset: int, value: bytes) -> bytes:
 
 
 def escaped(name: str) -> str:
-    """A project's name as file names have it (PEP 427)."""
+    """Return a project's name as in filenames (PEP 427)."""
     return re.sub(r"[-_.]+", "_", name)
 
 
@@ -104,8 +105,8 @@ def sdist(name: str = "foo", version: str = "1.0", more: str = "") -> bytes:
 def fitting(filename: str, more: str = "") -> bytes:
     """Make an archive of the kind and the release that a file name promises; foo's wheel if it promises none."""
     try:
-        name, version = release_of(filename)
-    except Refused:
+        name, version = parse_filename(filename)
+    except RequestError:
         name, version = "foo", "1.0"
     if filename.endswith(".tar.gz"):
         return sdist(name, str(version), more)

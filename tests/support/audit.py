@@ -5,8 +5,9 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from wheelhouse.audit import Audit, files
-from wheelhouse.audit.line import Line
+from wheelhouse.audit import rotation
+from wheelhouse.audit.entry import AuditEntry
+from wheelhouse.audit.log import AuditLog
 from wheelhouse.audit.verify import Verification
 
 
@@ -17,7 +18,7 @@ class Log:
         self.path, self.head = home / "log/audit/audit.log", home / "state/audit-head.json"
         for directory in (self.path.parent, self.head.parent):
             directory.mkdir(parents=True)
-        self.audit = Audit(self.path, self.head)
+        self.audit = AuditLog(self.path, self.head)
         self.written = 0
 
     def write(self, count: int = 1) -> None:
@@ -42,11 +43,11 @@ class Log:
     def all(self) -> list[dict]:
         """Return what all lines of all files say, oldest first, but for those that say nothing."""
         found = []
-        for path in [*files.rotated(self.path), *([self.path] if self.path.exists() else [])]:
-            content = gzip.decompress(path.read_bytes()) if files.is_compressed(path) else path.read_bytes()
+        for path in [*rotation.rotated_files(self.path), *([self.path] if self.path.exists() else [])]:
+            content = gzip.decompress(path.read_bytes()) if rotation.is_compressed(path) else path.read_bytes()
             for line in content.splitlines():
                 with suppress(ValueError):
-                    found.append(Line.parse(line).facts)
+                    found.append(AuditEntry.parse(line).facts)
         return found
 
     def told(self) -> list[str]:
@@ -65,11 +66,11 @@ class Log:
         """Do what logrotate does with compress, delaycompress, notifempty and create."""
         if not self.path.exists() or not self.path.stat().st_size:
             return
-        for path in files.rotated(self.path):
+        for path in rotation.rotated_files(self.path):
             number = int(path.name.split(".")[2])
             if number >= keep:
                 path.unlink()
-            elif files.is_compressed(path):
+            elif rotation.is_compressed(path):
                 path.rename(self.path.with_name(f"audit.log.{number + 1}.gz"))
             else:
                 path.with_name(f"audit.log.{number + 1}.gz").write_bytes(gzip.compress(path.read_bytes()))

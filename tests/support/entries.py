@@ -1,7 +1,8 @@
 """Entries of files that are nowhere, for the pages' text alone."""
 
 from hypothesis import strategies as st
-from wheelhouse.pages.record import Entry, version_of
+from wheelhouse.distributions.filenames import parse_filename
+from wheelhouse.pages.file_records import FileRecord
 
 from support.pages import sha256
 
@@ -9,18 +10,18 @@ from support.pages import sha256
 CHANGED = 1_714_979_289_012_345_678
 
 
-def entry(filename: str = "foo-1.0-py3-none-any.whl", **changed: object) -> Entry:
+def entry(filename: str = "foo-1.0-py3-none-any.whl", **changed: object) -> FileRecord:
     """Return an entry of a sound file."""
     facts = {
         "filename": filename,
-        "version": version_of(filename),
+        "version": str(parse_filename(filename)[1]),
         "size": 1234,
         "changed": CHANGED,
         "sha256": sha256(filename.encode()),
         "requires_python": None,
         "metadata_sha256": None,
     }
-    return Entry(**facts | changed)
+    return FileRecord(**facts | changed)
 
 
 FILENAMES = [

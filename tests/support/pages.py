@@ -8,10 +8,11 @@ import re
 from html import unescape
 from pathlib import Path
 
-from wheelhouse.distributions import project_of
-from wheelhouse.pages.disk import write_atomically
-from wheelhouse.pages.folder import Folder
-from wheelhouse.pages.site import Pages, Places
+from wheelhouse.config import Paths
+from wheelhouse.distributions.filenames import parse_project
+from wheelhouse.files.atomic import write_atomically
+from wheelhouse.pages.sync import Reconciler
+from wheelhouse.pages.writer import PageWriter
 
 URL = "https://pypi.example.com/"
 PAGES = ("projects", "root", "metadata", "records", "locks")
@@ -72,28 +73,27 @@ class Site:
         data, pages = home / "data", home / "pages"
         make_directories(data, pages)
         self.home = home
-        self.places = Places(
+        self.paths = Paths(
             packages=data / "packages",
             pages=pages,
-            names=data / "state/names.txt",
-            uploaded=data / "state/uploaded.txt",
+            used_names=data / "state/names.txt",
+            upload_times=data / "state/uploaded.txt",
             yanked=data / "state/yanked.json",
-            yanked_settings=home / "yanked.json",
-            url=URL,
+            configured_yanks=home / "yanked.json",
         )
         self._clock = 1_700_000_000
 
     @property
-    def pages(self) -> Pages:
-        return Pages(self.places)
+    def pages(self) -> PageWriter:
+        return PageWriter(self.paths)
 
     @property
-    def folder(self) -> Folder:
-        return Folder(self.places)
+    def folder(self) -> Reconciler:
+        return Reconciler(self.paths, URL)
 
     def put(self, filename: str, content: bytes) -> Path:
         """Copy a file there by hand. Each has a time of its own: two changes within a tick of the clock are none."""
-        path = self.places.packages / filename
+        path = self.paths.packages / filename
         path.write_bytes(content)
         self._clock += 1
         os.utime(path, (self._clock, self._clock))
@@ -102,16 +102,16 @@ class Site:
     def upload(self, filename: str, content: bytes) -> None:
         """Put a file there, and on its page, as the application does."""
         self.put(filename, content)
-        self.pages.refresh(project_of(filename), [filename])
+        self.pages.refresh(parse_project(filename), [filename])
 
     def remove(self, filename: str) -> None:
         """Take a file away, and off its page, as the application does."""
-        (self.places.packages / filename).unlink()
-        self.pages.refresh(project_of(filename), [filename])
+        (self.paths.packages / filename).unlink()
+        self.pages.refresh(parse_project(filename), [filename])
 
     def read(self, name: str) -> bytes:
         """Return one of the pages' files."""
-        return (self.places.pages / name).read_bytes()
+        return (self.paths.pages / name).read_bytes()
 
     def projects(self) -> list[str]:
         """Return the root list, all of whose forms say the same."""
@@ -133,9 +133,9 @@ class Site:
         return files
 
     def on_pages(self) -> dict[str, str]:
-        """Return the SHA-256 by name of all files on all pages. Pages and root list go together."""
-        pages = sorted(path.stem for path in (self.places.pages / "projects").glob("*.json"))
-        if (self.places.pages / "root/index.json").exists():
+        """Return the SHA-256 by name of all files on all pages. PageWriter and root list go together."""
+        pages = sorted(path.stem for path in (self.paths.pages / "projects").glob("*.json"))
+        if (self.paths.pages / "root/index.json").exists():
             assert self.projects() == pages
         else:
             assert pages == []
@@ -143,13 +143,13 @@ class Site:
 
     def on_disk(self, broken: set[str] | None = None) -> dict[str, str]:
         """Return the SHA-256 by name of all files there, but for those that are broken."""
-        found = {path.name: sha256(path.read_bytes()) for path in self.places.packages.iterdir()}
+        found = {path.name: sha256(path.read_bytes()) for path in self.paths.packages.iterdir()}
         return {name: digest for name, digest in found.items() if name not in (broken or set())}
 
     def gone(self) -> set[str]:
         """Return the names that are marked as gone."""
-        return {path.stem for path in (self.places.pages / "projects").glob("*.gone")}
+        return {path.stem for path in (self.paths.pages / "projects").glob("*.gone")}
 
     def leftovers(self) -> list[str]:
         """Return the temporary files that lie about."""
-        return [path.name for path in self.places.pages.rglob(".*") if path.name not in (".state", ".complete")]
+        return [path.name for path in self.paths.pages.rglob(".*") if path.name not in (".state", ".complete")]

@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wheelhouse.application import create
-from wheelhouse.settings import Settings
+from wheelhouse.config import Settings
+from wheelhouse.web.app import create_app
 
 from support.archives import fitting
 from support.pages import make_directories, write_settings
@@ -89,7 +89,7 @@ class Index:
             group = next((settings[key] for key in ("limits", "admission") if name in settings[key]), settings)
             group[name] = value
         self.settings.write_text(json.dumps(settings))
-        self.application = create(Settings.load(self.settings))
+        self.application = create_app(Settings.load(self.settings))
 
     @property
     def data(self) -> Path:

@@ -12,8 +12,8 @@ from pathlib import Path
 import bcrypt
 import pytest
 from support import ROOT, kit, named
+from wheelhouse.config import AdmissionLimits, Settings
 from wheelhouse.pages import yanks
-from wheelhouse.settings import AdmissionLimits, Settings
 
 USERS = [
     {"name": "bob", "groups": ["publishers"], "password": "canary"},
@@ -236,7 +236,7 @@ def test_settings_are_read_as_they_are_written(tmp_path: Path) -> None:
     path = tmp_path / "settings.json"
     path.write_text(kit.render("templates/etc/pypi/settings.json.j2", pypi_data_dir="/a", pypi_pages_dir="/c"))
     settings = Settings.load(path)
-    places = settings.places
+    places = settings.paths
     assert (settings.audit, settings.audit_head) == (
         Path("/var/log/pypi/audit/audit.log"),
         Path("/a/state/audit-head.json"),

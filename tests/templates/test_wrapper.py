@@ -287,7 +287,7 @@ def test_the_real_program(home: Path, tmp_path: Path) -> None:
     application.mkdir(parents=True)
     (application / "__init__.py").touch()
     (application / "__main__.py").write_text("import wheelhouse; print(wheelhouse.__file__)")
-    (tmp_path / "wheelhouse.py").write_text("print('the wrong one')")
+    (tmp_path / "wheelhouse..py").write_text("print('the wrong one')")
     (home / "opt/current").symlink_to("abc")
     python = home / "opt/current/bin/python"
     done = run([python, "-I", "-m", "wheelhouse"], cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)})

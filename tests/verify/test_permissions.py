@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from support import ROOT, kit, load
-from wheelhouse.reserved import RESERVED
+from wheelhouse.distributions.reserved import RESERVED
 
 problems = load("roles/verify/filter_plugins/permissions.py").permission_problems
 

@@ -38,7 +38,7 @@ class Attack:
     line: str = "POST / HTTP/1.1"
     content: bytes | None = None
     status: int = 403
-    says: str = "bob may not upload other-"
+    says: str = "bob is not allowed to upload other-"
     event: str | None = "denied"
 
     @property
@@ -76,9 +76,9 @@ ATTACKS = [
     # Somebody else's project.
     Attack("a project of others"),
     Attack("a name in the form", fields={"name": "acme-*"}),
-    Attack("a name that begins alike", "acmeother_*-1.0.tar.gz", says="bob may not upload acmeother-"),
-    Attack("the beginning alone", "acme-1.0+*.tar.gz", says="bob may not upload acme"),
-    Attack("a name that contains it", "my_acme_*-1.0.tar.gz", says="bob may not upload my-acme-"),
+    Attack("a name that begins alike", "acmeother_*-1.0.tar.gz", says="bob is not allowed to upload acmeother-"),
+    Attack("the beginning alone", "acme-1.0+*.tar.gz", says="bob is not allowed to upload acme"),
+    Attack("a name that contains it", "my_acme_*-1.0.tar.gz", says="bob is not allowed to upload my-acme-"),
     Attack("in capitals", "OTHER_*-1.0.tar.gz"),
     Attack("with dots", "other.*-1.0.tar.gz"),
     Attack("a query that says another", line="POST /?name=acme-x&:action=remove_pkg HTTP/1.1"),
@@ -90,8 +90,8 @@ ATTACKS = [
     unnamed("a path of Windows'", "..\\other_*-1.0.tar.gz"),
     unnamed("an encoded path", "..%2fother_*-1.0.tar.gz"),
     unnamed("an encoded name", "acme%5f*-1.0.tar.gz"),
-    unnamed("a dot file", ".other_*-1.0.tar.gz", "names no project"),
-    unnamed("Apache's own file", ".htaccess_*-1.0.zip", "names no project"),
+    unnamed("a dot file", ".other_*-1.0.tar.gz", "has no valid project name"),
+    unnamed("Apache's own file", ".htaccess_*-1.0.zip", "has no valid project name"),
     unnamed("one on its way in", ".upload-*", NO_NAME),
     unnamed("a page", "other_*-1.0-py3.9-x.html", NO_NAME),
     unnamed("a program of PHP's", "other_*-1.0-py3.9-x.php", NO_NAME),
@@ -111,17 +111,17 @@ ATTACKS = [
     unnamed("a name that is too long", f"other_*_{'x' * 240}-1.0.tar.gz", "more than 240 characters"),
     # A file that is another's.
     faulty("other metadata", "acme_*-1.0.tar.gz", 400, "names other", content=sdist("other")),
-    faulty("other bytes", "acme_kept_*-1.0.tar.gz", 409, "here already, with other bytes"),
-    faulty("another spelling", "Acme.Kept_*-1.0.tar.gz", 409, "is here already, spelt acme_kept_"),
-    faulty("another version's spelling", "acme_kept_*-1.0.0.tar.gz", 409, "spelt acme_kept_"),
+    faulty("other bytes", "acme_kept_*-1.0.tar.gz", 409, "File already exists with different content"),
+    faulty("another spelling", "Acme.Kept_*-1.0.tar.gz", 409, "File already exists as acme_kept_"),
+    faulty("another version's spelling", "acme_kept_*-1.0.0.tar.gz", 409, "File already exists as acme_kept_"),
     faulty("a removed name", "acme_gone_*-1.0.tar.gz", 409, "was removed on"),
     faulty("a removed name, spelt otherwise", "ACME-gone-*-1.0.tar.gz", 409, "was removed on"),
     faulty("a removed name, by an admin", "acme_gone_*-1.0.tar.gz", 409, "was removed on", who="alice"),
     # Removing.
-    Attack("a release of one's own, without the right", removes="acme-kept-*", says="bob may not remove acme-kept-"),
-    Attack("in another spelling", removes="Acme.KEPT_*", says="bob may not remove acme-kept-"),
-    Attack("of another", removes="other-*", says="bob may not remove other-"),
-    Attack("everything", removes="*-*", fields={"version": "*"}, says="bob may not remove"),
+    Attack("a release of one's own, without the right", removes="acme-kept-*", says="bob is not allowed to remove acme-kept-"),
+    Attack("in another spelling", removes="Acme.KEPT_*", says="bob is not allowed to remove acme-kept-"),
+    Attack("of another", removes="other-*", says="bob is not allowed to remove other-"),
+    Attack("everything", removes="*-*", fields={"version": "*"}, says="bob is not allowed to remove"),
     faulty("with a file", "acme_*-1.0.tar.gz", 400, "has no file", fields={":action": "remove_pkg"}),
     outside("by a stranger", 401, removes="acme-kept-*"),
     outside("by its address", 405, line="DELETE /packages/acme_kept_*-1.0.tar.gz HTTP/1.1"),

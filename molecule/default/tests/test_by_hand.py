@@ -51,7 +51,7 @@ def test_broken(host, ask, project, put):
         assert "-1.1-py3" not in page
         checked = host.run("wheelhouse check")
         assert checked.rc == 1
-        assert f"{torn.rpartition('/')[2]}: torn" in checked.stdout
+        assert f"{torn.rpartition('/')[2]}: corrupt" in checked.stdout
     finally:
         host.check_output(f"rm {torn}")
 

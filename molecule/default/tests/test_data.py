@@ -18,7 +18,7 @@ def test_health_tells(ask):
     """A monitor or a balancer sees that this server cannot do its work."""
     answer = ask("/-/health")
     assert answer.status == 503
-    assert "its mark cannot be read" in answer.body
+    assert "its marker, .wheelhouse, cannot be read" in answer.body
 
 
 @pytest.mark.usefixtures("_without_mark")

@@ -82,8 +82,8 @@ ODDITIES = [
     ),
     Oddity("cut before the form's end", WHOLE[:-4], how={"length": 5000}, end="cut", status=None),
     Oddity("closed half-way", OPEN, how={"length": 5000}, end="half"),
-    Oddity("Content-Length too short", WHOLE, how={"length": 250}, says="torn"),
-    Oddity("Content-Length short of the end", WHOLE, how={"length": "short"}, says="torn"),
+    Oddity("Content-Length too short", WHOLE, how={"length": 250}, says="Upload incomplete"),
+    Oddity("Content-Length short of the end", WHOLE, how={"length": "short"}, says="Upload incomplete"),
     Oddity("Content-Length 0", WHOLE, how={"length": 0}),
     Oddity("no Content-Length", WHOLE, how={"length": None}),
     Oddity("Content-Length below 0", WHOLE, how={"length": -5}),
@@ -114,7 +114,7 @@ ODDITIES = [
     Oddity("no part", END, says="the action None"),
     Oddity("no action", CONTENT + END, says="the action None"),
     Oddity("no file", ACTION + END, says="and this has 0"),
-    Oddity("a field in the file's place", ACTION + labelled("content", b"<content>") + END, says="it has no file name"),
+    Oddity("a field in the file's place", ACTION + labelled("content", b"<content>") + END, says="The 'content' part has no filename"),
     Oddity("two files", ACTION + CONTENT + CONTENT.replace(b"odd", b"oddest") + END, says="and this has 2"),
     Oddity("the same file twice", ACTION + CONTENT + CONTENT + END, says="and this has 2"),
     Oddity("a file of another name", ACTION + CONTENT + labelled("x", b"", '; filename="x"') + END, says="and no 'x'"),
@@ -126,8 +126,8 @@ ODDITIES = [
     Oddity("a part without a header", ACTION + part("X: y", b"x") + CONTENT + END, says="cannot be read"),
     Oddity("a part that says its length", WHOLE.replace(b"\r\n\r\n<", b"\r\nContent-Length: 3\r\n\r\n<")),
     Oddity("lines that end as in Unix", WHOLE.replace(b"\r\n", b"\n"), says="cannot be read"),
-    Oddity("no last boundary", WHOLE[: -len(END)], says="torn"),
-    Oddity("a last boundary that is torn", WHOLE[:-4], says="torn"),
+    Oddity("no last boundary", WHOLE[: -len(END)], says="Upload incomplete"),
+    Oddity("a last boundary that is torn", WHOLE[:-4], says="Upload incomplete"),
     Oddity("10,000 fields", b"".join(labelled("x") for _ in range(10_000)) + WHOLE, says="larger than any upload's"),
     Oddity("a field of 11 MB", labelled("x", b"x" * (11 << 20)) + WHOLE, says="is longer than"),
     Oddity("an action of 5 KB", labelled(":action", b"x" * 5000) + CONTENT + END, says="is longer than 4096"),
@@ -224,7 +224,7 @@ def test_one_name_many_senders(talk, login, on_disk, ask, records):
     talks = [together(request(form(name, archive), login=login("bob"))) for archive in archives]
     answers = [answer for (answer,) in talk(*talks, together=True)]
     assert sorted(answer.status for answer in answers) == [200] + [409] * 11
-    assert all("here already" in answer.body for answer in answers if answer.status == 409)
+    assert all("File already exists" in answer.body for answer in answers if answer.status == 409)
     winner = hashlib.sha256(archives[[answer.status for answer in answers].index(200)]).hexdigest()
     assert on_disk(project) == [name]
     assert f"#sha256={winner}" in ask(f"/simple/{project.replace('_', '-')}/", user="verify").body

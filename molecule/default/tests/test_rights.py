@@ -88,7 +88,7 @@ def test_forged_user(upload, on_disk, header):
     name = file_name("other_*")
     answer = upload(name, fitting(name), "--header", header, user="bob")
     assert answer.status == 403
-    assert "bob may not upload" in answer.body
+    assert "bob is not allowed to upload" in answer.body
     assert on_disk(name) == []
 
 

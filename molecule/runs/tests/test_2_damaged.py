@@ -8,7 +8,7 @@ from shared.deployment import PROJECT, ansible_playbook
 # What happens to a server, as shell commands.
 DAMAGE = [
     "rm -r $(readlink -f /opt/pypi/current)/lib",
-    "echo 'raise RuntimeError' >>/opt/pypi/current/application/wheelhouse/application.py",
+    "echo 'raise RuntimeError' >>/opt/pypi/current/application/wheelhouse/web/app.py",
     "rm -r /var/lib/pypi/pages",
     "sed -i 's/Require valid-user/Require all granted/' /etc/apache2/sites-available/pypi.conf",
     "systemctl reload apache2",
@@ -52,7 +52,7 @@ def broken_release(deployed, inventory, servers, tmp_path_factory):
     kit = tmp_path_factory.mktemp("kit")
     for name in ("roles", "templates", "site.yml"):
         (shutil.copytree if (PROJECT / name).is_dir() else shutil.copy)(PROJECT / name, kit / name)
-    with (kit / "roles/pypiserver/files/wheelhouse/application.py").open("a", encoding="utf-8") as file:
+    with (kit / "roles/pypiserver/files/wheelhouse/web/app.py").open("a", encoding="utf-8") as file:
         file.write("\nraise RuntimeError('this release is broken')\n")
     before = {server: host.check_output("readlink /opt/pypi/current") for server, host in servers.items()}
     run = ansible_playbook(inventory, str(kit / "site.yml"))

@@ -47,7 +47,7 @@ def test_the_first_owns_it(publish, project):
     assert publish(project, "1.0", "paul").status == 200
     refused = publish(project, "1.1", HANA)
     assert refused.status == 403
-    assert f"hana may not upload {project.replace('_', '-')}, which is paul's" in refused.body
+    assert f"hana is not allowed to upload {project.replace('_', '-')}, which belongs to paul" in refused.body
     assert publish(project, "1.1", "paul").status == 200
 
 
@@ -73,7 +73,7 @@ def test_a_wrong_owner(project, servers):
     """A misspelt user would lock everybody out."""
     refused = servers[SERVER].run("wheelhouse claim %s poul", project)
     assert refused.rc == 1
-    assert "Is the name right?" in refused.stdout
+    assert "Check the spelling of the user" in refused.stdout
 
 
 def test_it_is_logged(publish, project, lines, servers):

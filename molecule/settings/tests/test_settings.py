@@ -135,7 +135,7 @@ class TestLargestUpload:
         options = ["--header", TYPE, "--data-binary", f"@{body(190)}"]
         answer = request_from("inside", "group.test", "", *options, who="paul")
         assert answer.status == 400
-        assert "is not the archive that its name promises" in answer.body
+        assert "Invalid or corrupt archive" in answer.body
 
     # twine shows the status, uv the answer's text.
     @pytest.mark.parametrize(

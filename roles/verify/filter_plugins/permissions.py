@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 
-# As wheelhouse/reserved.py has it; and examples of what the role publishes, or tries to.
+# As wheelhouse/distributions/reserved.py has it; and examples of what the role publishes, or tries to.
 RESERVED = "wheelhouse-verify-*"
 EXAMPLE = "wheelhouse-verify-abcdefghij"
 OTHER_EXAMPLE = f"not-{EXAMPLE}"

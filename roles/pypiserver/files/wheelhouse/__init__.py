@@ -1,1 +1,5 @@
-"""What runs on the server around pypiserver: one small module for each reason."""
+"""The WSGI application and the command line of a private Python package index.
+
+Packages, in the order in which they may import each other: config, errors and files (no imports of others);
+distributions, audit; access, pages; storage; web and cli.
+"""

@@ -1,4 +1,4 @@
-"""The command line. What it can do is in wheelhouse.commands."""
+"""The entry point of the command line (python -m wheelhouse). The commands are in wheelhouse.cli."""
 
 import argparse
 import os
@@ -6,50 +6,50 @@ import signal
 import sys
 import traceback
 
-from wheelhouse.commands import audit, names, pages
-from wheelhouse.held import Absent, Held
-from wheelhouse.settings import Settings
+from wheelhouse.cli import audit, pages, projects
+from wheelhouse.config import Settings
+from wheelhouse.storage.data_directory import DataDirectory, DataDirectoryError
 
-SUBJECTS = (pages, names, audit)
+SUBJECTS = (pages, projects, audit)
 
-# The exit status of programs that end by SIGPIPE, as the shell tells it.
+# The exit status that a shell reports for programs that SIGPIPE has ended.
 OUTPUT_CLOSED = 128 + signal.SIGPIPE
 
 
 def main(words: list[str] | None = None) -> int:
-    """Do what the command line says. Returns the exit status.
+    """Run a command. words: its arguments, sys.argv by default. Returns the exit status.
 
-    0: all is well; 1: something was found; 2: a wrong call, or it could not be done.
+    0: nothing was found; 1: something was found; 2: invalid arguments, or the command failed.
     """
-    parser = argparse.ArgumentParser(prog="wheelhouse", description="Look after a private Python package index.")
+    parser = argparse.ArgumentParser(prog="wheelhouse", description="Manage a private Python package index.")
     parser.add_argument("--settings", required=True, help=argparse.SUPPRESS)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for subject in SUBJECTS:
-        subject.add_to(commands)
+        subject.add_commands(commands)
     arguments = parser.parse_args(words)
-    # Python itself would end with 1, and whoever asked would take it for done.
+    # An uncaught exception would end Python with status 1, which means that the command has succeeded.
     try:
-        with Held(Settings.load(arguments.settings)).at_work() as settings:
-            return arguments.do(settings, arguments)
+        with DataDirectory(Settings.load(arguments.settings)).opened() as settings:
+            return int(arguments.run(settings, arguments))
     except BrokenPipeError:
         raise
-    except Absent as reason:
-        print(f"wheelhouse: nothing was done. {reason}", file=sys.stderr)
+    except DataDirectoryError as error:
+        print(f"wheelhouse: nothing was done. {error}", file=sys.stderr)
         return 2
-    except Exception as error:  # noqa: BLE001  (it is shown whole, and ends the program)
+    except Exception as error:  # noqa: BLE001  (it is printed with its traceback, and ends the program)
         traceback.print_exc()
-        hint = ". To see whose files are: wheelhouse check" if isinstance(error, PermissionError) else ""
-        print(f"wheelhouse: this could not be done: {error}{hint}", file=sys.stderr)
+        hint = ". To check owners and modes: wheelhouse check" if isinstance(error, PermissionError) else ""
+        print(f"wheelhouse: the command failed: {error}{hint}", file=sys.stderr)
         return 2
 
 
 def run() -> int:
-    """Do what the command line says, and end quietly if nobody reads the output any more, as `| head` does."""
+    """Run the command of sys.argv. Returns the exit status, also if the reader closes the pipe (head)."""
     try:
         status = main()
         sys.stdout.flush()
     except BrokenPipeError:
-        # What is still to be written would raise it again when Python ends.
+        # Python flushes stdout when it ends, which would raise the error again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OUTPUT_CLOSED
     return status

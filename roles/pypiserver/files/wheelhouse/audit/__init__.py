@@ -1,14 +1,9 @@
-"""The audit log: what was done to the index, by whom and from where, so that nobody can change it unseen.
+"""The audit log: who did what to the index, when, and from where, protected by a hash chain.
 
-Modules: line (the form of one), files (where they are, the rotated ones among them), log (writing), limit (of
-refusals), reserve (for a full disk), verify (finding what was changed), continuity (whether the data fit the log), and
-people ask for it on the command line
-(wheelhouse.commands.audit).
+Modules: entry (format of an entry), rotation (the current and the rotated files), log (writing), rate_limit (of
+rejections), reserve (for a full disk), request (the entries of one request), verify (finds modified entries),
+continuity (whether data and log belong together). The command line is in wheelhouse.cli.audit.
 
-A chain says whether the log is as it was written, to everybody who cannot write it. User pypi and root could write
-log and head anew, both: keep a copy elsewhere if that is to be seen, too.
+The hash chain shows modifications by everybody who cannot write the log. User pypi and root could rewrite both log and
+head: keep a copy on another host if that must be detected, too.
 """
-
-from wheelhouse.audit.log import Audit
-
-__all__ = ["Audit"]

@@ -1,53 +1,59 @@
-"""Writing the audit log: a line is on the disk before what it tells of is answered, and carries the one before it.
+"""Write-ahead audit log with a hash chain: an entry is durable before its action, and has the previous one's hash.
 
-The head is a file on the data's disk with the newest line. It is written before the log is, so that a line which a
-crash has kept from the log gets there later, and one that somebody has taken out of it is missed.
+The head is a file with a copy of the newest entry, on the data's file system. It is written before the log. So an entry
+that a crash has kept from the log is added later, and an entry that somebody has deleted is detected.
 
-Refusals are limited, and what the disks have in reserve is not for them: see wheelhouse.audit.limit and reserve. So
-whoever is refused, again and again, neither fills the log nor keeps others from their work.
+Rejections are limited (rate_limit.py), and reserved disk space is not used for them (reserve.py): a client whose
+requests are rejected can neither fill the log nor prevent the entries of others.
 """
 
 import errno
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from wheelhouse.audit import files
-from wheelhouse.audit.files import Part
-from wheelhouse.audit.limit import REFUSALS, RefusalLimit
-from wheelhouse.audit.line import BROKEN, EVENTS, NOTHING, OPENED, Line, digest_of
-from wheelhouse.audit.reserve import Reserve
-from wheelhouse.pages.disk import FULL, only_writer, remove, sync_directory, write_atomically
+from wheelhouse.audit import rotation
+from wheelhouse.audit.entry import BROKEN, EVENTS, NO_PREVIOUS, OPENED, AuditEntry, digest_of
+from wheelhouse.audit.rate_limit import REJECTION_EVENTS, RejectionLimit
+from wheelhouse.audit.reserve import DiskReserve
+from wheelhouse.audit.rotation import LogFile
+from wheelhouse.files.atomic import (
+    DISK_FULL_ERRNOS,
+    check_writable,
+    delete_if_exists,
+    sync_directory,
+    write_atomically,
+)
+from wheelhouse.files.locks import exclusive_lock
 
-# Bytes in reserve beside the log, for about 2,000 lines; and beside the head, which each line replaces by way of a
-# temporary file: that one's block and inode are all that it needs.
+# Bytes reserved with the log, for about 2,000 entries; and with the head, which each entry replaces by renaming a
+# temporary file: only the block and the inode of that file are needed.
 LOG_RESERVE = 1 << 20
 HEAD_RESERVE = 1 << 16
 
-# So many counts are written with a line at the most: whoever has sent that one waits for them.
-COUNTS_AT_ONCE = 20
+# Counts of rejections that are written with one entry: the request that writes it waits for them.
+MAX_COUNTS_PER_ENTRY = 20
 
 
-class Audit:
-    """The audit log of an index. Any number of threads and processes may write it at once."""
+class AuditLog:
+    """The audit log of an index, for any number of threads and processes."""
 
-    def __init__(self, log: Path, head: Path):
-        """Name its files, whose directories must be there.
+    def __init__(self, log: Path, head: Path) -> None:
+        """Name the files, whose directories must exist.
 
-        log: opened anew for each line, so that it may be rotated at any time; head: has the newest line, and beside
-        it lies the writers' lock.
+        log: reopened for each entry, so that it may be rotated at any time; head: the copy of the newest entry. The
+        lock file of writers is in the directory of the head.
         """
         self._log = log
         self._head = head
         self._lock = head.with_suffix(".lock")
-        self._limit = RefusalLimit()
+        self._limit = RejectionLimit()
         self._reserves = [
-            Reserve(log.with_suffix(".reserve"), LOG_RESERVE),
-            Reserve(head.with_suffix(".reserve"), HEAD_RESERVE),
+            DiskReserve(log.with_suffix(".reserve"), LOG_RESERVE),
+            DiskReserve(head.with_suffix(".reserve"), HEAD_RESERVE),
         ]
 
     def write(
@@ -63,13 +69,13 @@ class Audit:
         sha256: str | None = None,
         reason: str | None = None,
     ) -> None:
-        """Write a line. It is on the disk when this returns, unless it is a refusal that is only counted.
+        """Write an entry, durably, except for rejections that are only counted.
 
-        event: one of EVENTS; address: the client's IP, or "local"; project: its normalised name; size: bytes.
-        Raises OSError or ValueError if it cannot be written; what it tells of must not be done then.
+        event: one of EVENTS; address: the client's IP, or "local"; project: normalized name; size: bytes; sha256:
+        hexadecimal. Raises OSError or ValueError if the entry cannot be written: the action must not be performed.
         """
         if event not in EVENTS:
-            raise ValueError(f"the audit log knows no event {event!r}")
+            raise ValueError(f"{event!r} is not an event of the audit log")
         facts = {
             "event": event,
             "user": user,
@@ -81,203 +87,200 @@ class Audit:
             "sha256": sha256,
             "reason": reason,
         }
-        if event not in REFUSALS:
-            with only_writer(self._lock):
-                self._write_counts(facts)
+        if event not in REJECTION_EVENTS:
+            with exclusive_lock(self._lock):
+                self._write_due_counts(facts)
                 try:
                     self._write(facts)
-                    self._keep_reserves()
+                    self._ensure_reserves()
                     return
                 except OSError as error:
-                    if error.errno not in FULL or not self._give_up_reserves():
+                    if error.errno not in DISK_FULL_ERRNOS or not self._release_reserves():
                         raise
                 self._write(facts)
-        elif self._limit.admits(facts):
+        elif self._limit.allows(facts):
             try:
-                with only_writer(self._lock):
-                    self._write_counts(facts)
-                    self._write_refusal(facts)
+                with exclusive_lock(self._lock):
+                    self._write_due_counts(facts)
+                    self._write_rejection(facts)
             except OSError:
-                self._limit.failed(facts)
+                self._limit.count_unwritten(facts)
                 raise
 
-    def _write_counts(self, facts: Mapping[str, Any]) -> None:
-        """Write the counts that belong before a line. Those that cannot be written come later."""
-        counts = self._limit.due(facts)
+    def _write_due_counts(self, facts: Mapping[str, Any]) -> None:
+        """Write the counts that are due before an entry. Counts that cannot be written are kept for later."""
+        counts = self._limit.take_due(facts)
         try:
-            for _ in range(min(len(counts), COUNTS_AT_ONCE)):
-                self._write_refusal(counts[0].facts())
+            for _ in range(min(len(counts), MAX_COUNTS_PER_ENTRY)):
+                self._write_rejection(counts[0].facts())
                 del counts[0]
         except OSError:
-            pass  # who writes the line itself learns what is wrong, or has a reserve
+            pass  # writing the entry itself raises the same error, or uses the reserves
         finally:
             self._limit.put_back(counts)
 
-    def _write_refusal(self, facts: Mapping[str, Any]) -> None:
-        """Write a line as long as nothing of the reserves is used. Raises OSError."""
-        if not self._keep_reserves():
+    def _write_rejection(self, facts: Mapping[str, Any]) -> None:
+        """Write an entry only if all space is reserved. Raises OSError."""
+        if not self._ensure_reserves():
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._write(facts)
 
-    def _keep_reserves(self) -> bool:
-        """Make the reserves that are missing. Return whether all are there."""
-        kept = [reserve.keep() for reserve in self._reserves]
-        return all(kept)
+    def _ensure_reserves(self) -> bool:
+        """Reserve missing space. Return whether all of it is reserved."""
+        reserved = [reserve.ensure() for reserve in self._reserves]
+        return all(reserved)
 
-    def _give_up_reserves(self) -> bool:
-        """Free the reserves: which of the disks is full, nobody knows. Return whether there were any."""
-        freed = [reserve.give_up() for reserve in self._reserves]
-        return any(freed)
+    def _release_reserves(self) -> bool:
+        """Release all reserves, as it is not known which disk is full. Return whether there were any."""
+        released = [reserve.release() for reserve in self._reserves]
+        return any(released)
 
     def _write(self, facts: Mapping[str, Any]) -> None:
-        """Write a line to head and log, after what the log has to say of itself. Raises OSError."""
+        """Write an entry to head and log, after an entry of the log itself if one is needed. Raises OSError."""
         with self._opened() as log:
-            before, broken = self._settle(log)
-            if broken:
-                before = self._add(log, before, _of_the_log(BROKEN, broken))
-            elif before and not os.fstat(log).st_size:
-                before = self._add(log, before, _of_the_log(OPENED))
-            self._add(log, before, facts)
+            previous, inconsistency = self._recover(log)
+            if inconsistency:
+                previous = self._add(log, previous, _own_facts(BROKEN, inconsistency))
+            elif previous and not os.fstat(log).st_size:
+                previous = self._add(log, previous, _own_facts(OPENED))
+            self._add(log, previous, facts)
 
     def check(self) -> None:
-        """Raise OSError if a line could not be written just now, not even with the reserve."""
+        """Raise OSError if no entry can be written now, even by releasing the reserves."""
         for directory, reserve in zip((self._log.parent, self._head.parent), self._reserves, strict=True):
             try:
-                # Without a name, so that nothing is left behind whatever happens.
-                with tempfile.TemporaryFile(dir=directory) as file:
-                    file.write(b"\0")
+                check_writable(directory)
             except OSError as error:
-                if error.errno not in FULL or not reserve.is_there():
+                if error.errno not in DISK_FULL_ERRNOS or not reserve.exists():
                     raise
         if self._log.exists():
             os.close(os.open(self._log, os.O_WRONLY | os.O_APPEND))
 
     def mismatch(self) -> str | None:
-        """Return why the data directory is not the one that was served last, by head and log; None if it may be.
+        """Return why head and log do not match, so that the data directory is not the one that was served last.
 
-        What a crash had cut short is finished. Where there is no log at all, it is the log that was lost. Raises
-        OSError.
+        None if they match, or if there is no log at all: then the log was lost, not the data. Recovers from a crash.
+        Raises OSError.
         """
-        with only_writer(self._lock):
-            if not self._log.exists() and not files.rotated(self._log):
+        with exclusive_lock(self._lock):
+            if not self._log.exists() and not rotation.rotated_files(self._log):
                 return None
             with self._opened() as log:
-                if not os.fstat(log).st_size and not files.rotated(self._log):
+                if not os.fstat(log).st_size and not rotation.rotated_files(self._log):
                     return None
-                _line, broken = self._settle(log)
-        return broken
+                _entry, inconsistency = self._recover(log)
+        return inconsistency
 
-    def newest(self) -> Line | None:
-        """Return the newest line, as the data directory knows it. Raises OSError."""
-        return self._newest()
+    def newest(self) -> AuditEntry | None:
+        """Return the newest entry according to the head; None if the head is missing or corrupt. Raises OSError."""
+        try:
+            return AuditEntry.parse(self._head.read_bytes().removesuffix(b"\n"))
+        except (FileNotFoundError, ValueError):
+            return None
 
     @contextmanager
-    def reading(self) -> Iterator[tuple[Line | None, list[Part]]]:
-        """The newest line as the head has it, and all files, oldest first.
+    def reading(self) -> Iterator[tuple[AuditEntry | None, list[LogFile]]]:
+        """Yield the newest entry according to the head, and all files, oldest first, opened.
 
-        All are of one moment, whoever writes meanwhile, and what a crash had cut short is finished. Raises OSError.
+        They are a consistent snapshot, even if other threads write meanwhile. Recovers from a crash. Raises OSError.
         """
         with ExitStack() as opened:
-            with only_writer(self._lock), self._opened() as log:
-                self._settle(log)
-                head = self._newest()
-                newest = replace(Part.open(self._log), size=os.fstat(log).st_size)
+            with exclusive_lock(self._lock), self._opened() as log:
+                self._recover(log)
+                head = self.newest()
+                newest = replace(LogFile.open(self._log), size=os.fstat(log).st_size)
                 opened.callback(newest.file.close)
-                parts = [Part.open(path) for path in files.rotated(self._log)]
-                for part in parts:
-                    opened.callback(part.file.close)
-            yield head, [*parts, newest]
+                files = [LogFile.open(path) for path in rotation.rotated_files(self._log)]
+                for file in files:
+                    opened.callback(file.file.close)
+            yield head, [*files, newest]
 
     @contextmanager
     def _opened(self) -> Iterator[int]:
-        """The log, to be added to; it is made if there is none."""
+        """Open the log to append to it. It is created if it is missing."""
         log = os.open(self._log, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o640)
         try:
             yield log
         finally:
             os.close(log)
 
-    def _newest(self) -> Line | None:
-        """What the head says; None if there is none, or it says something else."""
-        try:
-            return Line.parse(self._head.read_bytes().removesuffix(b"\n"))
-        except (FileNotFoundError, ValueError):
-            return None
-
-    def _settle(self, log: int) -> tuple[Line | None, str | None]:
-        """Finish what was cut short. Returns the line to go on from, and what cannot be mended, if anything."""
-        head = self._newest()
-        last, file = _mended(log, head), log
+    def _recover(self, log: int) -> tuple[AuditEntry | None, str | None]:
+        """Recover from a crash. Returns the last valid entry, and an unrecoverable inconsistency, or None."""
+        head = self.newest()
+        last, file = _repair_end(log, head), log
         with ExitStack() as opened:
-            # Just rotated: the newest line is in a file before, and the one right before may have had half a line only.
-            for path in reversed(files.rotated(self._log)) if last is None else ():
-                if files.is_compressed(path):
-                    last = files.last_line(path)
+            # Just rotated: the newest entry is in an earlier file. The one right before may have only a partial line.
+            for path in reversed(rotation.rotated_files(self._log)) if last is None else ():
+                if rotation.is_compressed(path):
+                    last = rotation.last_line(path)
                 else:
                     file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW)
                     opened.callback(os.close, file)
-                    last = _mended(file, head)
+                    last = _repair_end(file, head)
                 if last is not None:
                     break
             return self._compare(head, last, file)
 
-    def _compare(self, head: Line | None, last: bytes | None, file: int) -> tuple[Line | None, str | None]:
-        """Compare the head with the log's last line, and see what _settle says."""
+    def _compare(self, head: AuditEntry | None, last: bytes | None, file: int) -> tuple[AuditEntry | None, str | None]:
+        """Compare the head with the last line of the log, which is in a file. Returns what _recover returns."""
         if head is None:
-            return (None, None) if last is None else (_parsed(last), f"{self._head.name} was missing, or damaged")
+            return (None, None) if last is None else (_parse(last), f"{self._head.name} was missing or corrupt")
         if last == head.raw:
             return head, None
-        if head.previous == (NOTHING if last is None else digest_of(last)):
+        if head.previous == (NO_PREVIOUS if last is None else digest_of(last)):
             _append(file, head.raw + b"\n")
             return head, None
-        return head, _misfit(head, _parsed(last) if last else None)
+        return head, _explain_mismatch(head, _parse(last) if last else None)
 
-    def _add(self, log: int, before: Line | None, facts: Mapping[str, Any]) -> Line:
-        """Write a line to head and log, or to none of them. Raises OSError."""
-        line = Line.after(before, facts)
+    def _add(self, log: int, previous: AuditEntry | None, facts: Mapping[str, Any]) -> AuditEntry:
+        """Write an entry to head and log, or to neither. Raises OSError."""
+        entry = AuditEntry.following(previous, facts)
         size = os.fstat(log).st_size
-        self._put_head(line)
+        self._write_head(entry)
         try:
-            _append(log, line.raw + b"\n")
+            _append(log, entry.raw + b"\n")
             if not size:
                 sync_directory(self._log.parent)
         except OSError:
-            # If some of it had to stay, the head must stay, too: the line counts then.
+            # If a part of the line could not be removed, the head must stay, too: _recover completes the entry.
             if os.fstat(log).st_size == size:
-                self._put_head(before)
+                self._write_head(previous)
             raise
-        return line
+        return entry
 
-    def _put_head(self, line: Line | None) -> None:
-        if line:
-            write_atomically(self._head, line.raw + b"\n")
+    def _write_head(self, entry: AuditEntry | None) -> None:
+        if entry:
+            write_atomically(self._head, entry.raw + b"\n")
         else:
-            remove(self._head)
+            delete_if_exists(self._head)
         sync_directory(self._head.parent)
 
 
-def _of_the_log(event: str, reason: str | None = None) -> dict[str, Any]:
-    """What the log says of itself."""
+def _own_facts(event: str, reason: str | None = None) -> dict[str, Any]:
+    """Return the facts of an entry that the log writes about itself."""
     return {"event": event, "user": "wheelhouse", "address": "local", "reason": reason}
 
 
-def _misfit(head: Line, last: Line | None) -> str:
-    """Say how the log's last line does not fit the head."""
+def _explain_mismatch(head: AuditEntry, last: AuditEntry | None) -> str:
+    """Return why the last entry of the log does not match the head."""
     if last is None or last.number <= head.number:
-        return f"its last line was not number {head.number}, which was written last"
+        return f"its last entry is not number {head.number}, which was written last"
     return (
-        "the data directory is older than the log: the newest line that it knows is number "
+        "the data directory is older than the log: the newest entry in its head is number "
         f"{head.number} of {head.time}, and the log's is number {last.number} of {last.time}. "
-        "It is a stale copy, or lines were added to the log"
+        "It is a stale copy, or entries were added to the log"
     )
 
 
-def _mended(file: int, head: Line | None) -> bytes | None:
-    """The last line of a file, after half a line at its end is gone, if it is of the head's, or made a line if not."""
-    last, rest = files.tail(file)
+def _repair_end(file: int, head: AuditEntry | None) -> bytes | None:
+    """Return the last line of a file, after a partial line at its end is repaired.
+
+    It is removed if it is the beginning of the head, else it gets a line end.
+    """
+    last, rest = rotation.read_tail(file)
     if not rest:
         return last
-    # A power cut may leave zeros where the rest was to be.
+    # A power failure may leave zeros in place of the rest.
     if head and (head.raw + b"\n").startswith(rest.rstrip(b"\0")):
         os.ftruncate(file, os.fstat(file).st_size - len(rest))
         return last
@@ -285,18 +288,18 @@ def _mended(file: int, head: Line | None) -> bytes | None:
     return rest
 
 
-def _parsed(raw: bytes) -> Line | None:
+def _parse(raw: bytes) -> AuditEntry | None:
     try:
-        return Line.parse(raw)
+        return AuditEntry.parse(raw)
     except ValueError:
         return None
 
 
 def _append(file: int, content: bytes) -> None:
-    """Add to a file, for good. Raises OSError, and then nothing of it is left there."""
+    """Append to a file, durably and all or nothing. Raises OSError."""
     size = os.fstat(file).st_size
     try:
-        # As a whole, or not at all: a disk takes what it has room for.
+        # A full disk may take a part of it.
         if os.write(file, content) != len(content):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.fsync(file)

@@ -1,6 +1,6 @@
-"""The pages of the index: plain files that Apache serves, derived from the packages directory.
+"""The pages of the index: static files that Apache serves, derived from the packages directory.
 
-Modules: metadata (what a distribution says of itself), record (what is known of each file, so that nothing is read
-twice), upload_times (when each file was uploaded, which follows from nothing else), render (the pages' text), yanks
-(PEP 592), site (which files there are, and when they are written).
+Modules: file_records (cached details of each file), upload_times (the only part that is not derived), render (the text
+of the pages), yanks (PEP 592), writer (writes the pages of a project), sync (reconciles all pages with the packages
+directory).
 """

@@ -1,7 +1,6 @@
-"""The text of the pages.
+"""Renders the pages: projects and the list of projects as HTML (PEP 503, 592, 629, 658, 714) and JSON (PEP 691, 700).
 
-A project's page and the root list come as HTML (PEP 503, with the marks of PEP 592, 629, 658, 714) and as JSON
-(PEP 691, PEP 700, PEP 792). The same input gives the same bytes.
+The same input gives the same bytes.
 """
 
 import json
@@ -9,15 +8,15 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from urllib.parse import quote
 
+from packaging.utils import canonicalize_version
 from packaging.version import Version
 
-from wheelhouse.pages.record import Entry
-from wheelhouse.pages.upload_times import time_of
-from wheelhouse.pages.yanks import same_for_all_spellings
+from wheelhouse.pages.file_records import FileRecord
+from wheelhouse.pages.upload_times import format_time
 
-# The newest version of the API, in HTML (PEP 629) and JSON. What a page must have is served: versions and sizes since
-# 1.1 (PEP 700). What 1.2 (PEP 708, tracks), 1.3 (PEP 740, provenance) and 1.4 (PEP 792, status) added is optional. No
-# project tracks another, attestations are rejected, and every project is active, which is what no status means.
+# The newest version of the API, in HTML (PEP 629) and JSON. All required fields are served: versions and sizes since
+# 1.1 (PEP 700). The additions of 1.2 (PEP 708, tracks), 1.3 (PEP 740, provenance) and 1.4 (PEP 792, status) are
+# optional: no project tracks another, attestations are rejected, and a project without a status is active.
 API_VERSION = "1.4"
 
 HEAD = """<!DOCTYPE html>
@@ -35,13 +34,13 @@ HEAD = """<!DOCTYPE html>
 LANDING = """{head}<body>
 <main>
 <h1>Private package index</h1>
-<p>Python packages of our own, beside those of the public index. Programs read it at <code>{url}simple/</code>.</p>
+<p>Our own Python packages, in addition to those on PyPI. Package managers use <code>{url}simple/</code>.</p>
 
 <section class="how">
 <details><summary>pip</summary>
 <pre>pip config set global.index-url {url}simple/
 pip install PROJECT</pre>
-<p>The login belongs into <code>~/.netrc</code>.</p></details>
+<p>Store your login in <code>~/.netrc</code>.</p></details>
 <details><summary>uv</summary>
 <pre>export UV_DEFAULT_INDEX={url}simple/
 uv pip install PROJECT
@@ -69,27 +68,27 @@ poetry publish --build --repository private</pre></details>
 
 
 def file_url(filename: str) -> str:
-    """A file's address, relative to its project's page."""
+    """Return the URL of a file, relative to the page of its project."""
     return f"../../packages/{quote(filename)}"
 
 
-def upload_time(entry: Entry) -> str:
-    """When a file was uploaded, in the form that PEP 700 demands."""
-    return entry.uploaded or time_of(entry.changed)
+def upload_time(record: FileRecord) -> str:
+    """Return the upload time of a file in the format of PEP 700."""
+    return record.uploaded or format_time(record.changed)
 
 
-def in_order(entries: Iterable[Entry]) -> list[Entry]:
-    """Files by version, the newest last, and by name."""
-    return sorted(entries, key=lambda entry: (Version(entry.version), entry.filename))
+def sorted_records(records: Iterable[FileRecord]) -> list[FileRecord]:
+    """Sort files by version, the newest last, then by name."""
+    return sorted(records, key=lambda record: (Version(record.version), record.filename))
 
 
-def reason_of(entry: Entry, yanked: Mapping[str, str]) -> str | None:
-    """Why a file's release was yanked, which may be empty; None if it was not. yanked: as in wheelhouse.pages.yanks."""
-    return yanked.get(same_for_all_spellings(entry.version))
+def yank_reason(record: FileRecord, yanked: Mapping[str, str]) -> str | None:
+    """Return why the release of a file was yanked (may be empty); None if it was not. yanked: reasons by version."""
+    return yanked.get(canonicalize_version(record.version))
 
 
 def human_size(size: int) -> str:
-    """A number of bytes as people read it."""
+    """Return a number of bytes with a unit."""
     amount = float(size)
     for unit in ("B", "kB", "MB"):
         if amount < 1000:
@@ -98,71 +97,71 @@ def human_size(size: int) -> str:
     return f"{amount:.1f} GB"
 
 
-def project_json(project: str, entries: Iterable[Entry], yanked: Mapping[str, str]) -> bytes:
-    """A project's page by PEP 691 and PEP 700.
+def project_json(project: str, records: Iterable[FileRecord], yanked: Mapping[str, str]) -> bytes:
+    """Render the page of a project as JSON (PEP 691, PEP 700).
 
-    project: its normalised name; yanked: reasons by version, as in wheelhouse.pages.yanks.
+    project: its normalized name; yanked: reasons by version, as in wheelhouse.pages.yanks.
     """
-    files = []
-    for entry in in_order(entries):
-        file = {
-            "filename": entry.filename,
-            "url": file_url(entry.filename),
-            "hashes": {"sha256": entry.sha256},
-            "size": entry.size,
-            "upload-time": upload_time(entry),
+    files: list[dict[str, object]] = []
+    for record in sorted_records(records):
+        file: dict[str, object] = {
+            "filename": record.filename,
+            "url": file_url(record.filename),
+            "hashes": {"sha256": record.sha256},
+            "size": record.size,
+            "upload-time": upload_time(record),
         }
-        if entry.requires_python is not None:
-            file["requires-python"] = entry.requires_python
-        # Without its former name, dist-info-metadata: pip 22.3 to 23.1 fail at it in JSON (PEP 714), Debian 12's too.
-        if entry.metadata_sha256 is not None:
-            file["core-metadata"] = {"sha256": entry.metadata_sha256}
-        if (reason := reason_of(entry, yanked)) is not None:
+        if record.requires_python is not None:
+            file["requires-python"] = record.requires_python
+        # Not under its former name, dist-info-metadata: pip 22.3 to 23.1 (Debian 12) fail on it in JSON (PEP 714).
+        if record.metadata_sha256 is not None:
+            file["core-metadata"] = {"sha256": record.metadata_sha256}
+        if (reason := yank_reason(record, yanked)) is not None:
             file["yanked"] = reason or True
         files.append(file)
-    versions = list(dict.fromkeys(entry.version for entry in in_order(entries)))
+    versions = list(dict.fromkeys(record.version for record in sorted_records(records)))
     page = {"meta": {"api-version": API_VERSION}, "name": project, "versions": versions, "files": files}
     return json.dumps(page, separators=(",", ":")).encode()
 
 
 def root_json(projects: Iterable[str]) -> bytes:
-    """The root list by PEP 691. projects: normalised names."""
+    """Render the list of projects as JSON (PEP 691). projects: normalized names."""
     page = {"meta": {"api-version": API_VERSION}, "projects": [{"name": name} for name in sorted(projects)]}
     return json.dumps(page, separators=(",", ":")).encode()
 
 
 def root_entry(project: str) -> bytes:
-    """What root_json has of a project, and of no other."""
+    """Return the bytes that root_json has for one project and for no other."""
     return json.dumps({"name": project}, separators=(",", ":")).encode()
 
 
-def anchor(entry: Entry, yanked: Mapping[str, str]) -> str:
-    """A file's link, with all that PEP 503 and those after it hang onto it."""
-    attributes = {"href": f"{file_url(entry.filename)}#sha256={entry.sha256}"}
-    if entry.requires_python is not None:
-        attributes["data-requires-python"] = entry.requires_python
-    if entry.metadata_sha256 is not None:
-        # And under its former name, for older clients (PEP 714).
+def anchor(record: FileRecord, yanked: Mapping[str, str]) -> str:
+    """Render the link to a file, with the data attributes of PEP 503, 592, 658 and 714."""
+    attributes = {"href": f"{file_url(record.filename)}#sha256={record.sha256}"}
+    if record.requires_python is not None:
+        attributes["data-requires-python"] = record.requires_python
+    if record.metadata_sha256 is not None:
+        # Also under the former name, for older clients (PEP 714).
         for name in ("data-core-metadata", "data-dist-info-metadata"):
-            attributes[name] = f"sha256={entry.metadata_sha256}"
-    if (reason := reason_of(entry, yanked)) is not None:
+            attributes[name] = f"sha256={record.metadata_sha256}"
+    if (reason := yank_reason(record, yanked)) is not None:
         attributes["data-yanked"] = reason
     text = " ".join(f'{name}="{escape(value)}"' for name, value in attributes.items())
-    return f"<a {text}>{escape(entry.filename)}</a>"
+    return f"<a {text}>{escape(record.filename)}</a>"
 
 
-def project_html(project: str, entries: Iterable[Entry], yanked: Mapping[str, str]) -> bytes:
-    """A project's page by PEP 503, which people can read as well: the newest version first."""
+def project_html(project: str, records: Iterable[FileRecord], yanked: Mapping[str, str]) -> bytes:
+    """Render the page of a project as HTML (PEP 503), also for people: the newest version first."""
     rows = []
-    for entry in reversed(in_order(entries)):
+    for record in reversed(sorted_records(records)):
         note = ""
-        if (reason := reason_of(entry, yanked)) is not None:
+        if (reason := yank_reason(record, yanked)) is not None:
             note = f'<span class="yanked">yanked{": " if reason else ""}{escape(reason)}</span>'
         rows.append(
-            f"<tr><td>{anchor(entry, yanked)} {note}</td><td>{escape(entry.version)}</td>"
-            f'<td class="number">{human_size(entry.size)}</td>'
-            f'<td><time datetime="{upload_time(entry)}">{upload_time(entry)[:16].replace("T", " ")}</time></td>'
-            f"<td>{escape(entry.requires_python or '')}</td></tr>\n"
+            f"<tr><td>{anchor(record, yanked)} {note}</td><td>{escape(record.version)}</td>"
+            f'<td class="number">{human_size(record.size)}</td>'
+            f'<td><time datetime="{upload_time(record)}">{upload_time(record)[:16].replace("T", " ")}</time></td>'
+            f"<td>{escape(record.requires_python or '')}</td></tr>\n"
         )
     head = HEAD.format(version=API_VERSION, title=escape(project), style="../../-/style.css")
     return (
@@ -174,20 +173,20 @@ def project_html(project: str, entries: Iterable[Entry], yanked: Mapping[str, st
 
 
 def root_html(projects: Iterable[str]) -> bytes:
-    """The root list by PEP 503."""
+    """Render the list of projects as HTML (PEP 503). projects: normalized names."""
     head = HEAD.format(version=API_VERSION, title="Simple index", style="../-/style.css")
-    # All names in one go: a call for each would take longer than all the rest.
+    # Escape all names in one call: a call for each name would take longer than everything else.
     names = "\n".join(sorted(projects))
-    both = zip(quote(names, safe="\n").splitlines(), escape(names).splitlines(), strict=True)
-    links = "".join(f'<li><a href="{address}/">{name}</a></li>\n' for address, name in both)
+    pairs = zip(quote(names, safe="\n").splitlines(), escape(names).splitlines(), strict=True)
+    links = "".join(f'<li><a href="{address}/">{name}</a></li>\n' for address, name in pairs)
     body = f'<h1>Simple index</h1>\n<ul class="projects">\n{links}</ul>\n'
     return f"{head}<body>\n<main>\n{body}</main>\n</body>\n</html>\n".encode()
 
 
 def landing(newest: Mapping[str, str], url: str) -> bytes:
-    """The page for people: what this is, how to use it, and the projects.
+    """Render the landing page: how to use the index, and its projects.
 
-    newest: versions by project; url: the index's address, with a slash at its end.
+    newest: newest version by project; url: the URL of the index, which ends with a slash.
     """
     rows = "".join(
         f'<li><a href="simple/{quote(name)}/">{escape(name)}</a> '

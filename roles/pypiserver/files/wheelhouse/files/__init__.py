@@ -1,0 +1,1 @@
+"""File primitives: atomic writes, locks, cached files, JSON tables, owners and modes."""

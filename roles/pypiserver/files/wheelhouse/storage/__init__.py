@@ -1,0 +1,1 @@
+"""The data directory: uploads, removals, used filenames, quota, and checks of owners and modes."""
