@@ -90,7 +90,7 @@ def test_the_role_asks() -> None:
     ids=str,
 )
 def test_trust(settings: dict, authority: str | None) -> None:
-    """twine and pip trust the authority that signed the certificate, where the settings say which."""
+    """Both twine and pip trust the authority that signed the certificate, where the settings say which."""
     found = kit.evaluate(kit.trust_as_template("{{ __verify_ca_environment }}"), **settings)
     assert found == ({"REQUESTS_CA_BUNDLE": authority} if authority else {})
 

@@ -114,7 +114,7 @@ ODDITIES = [
     Oddity("no part", END, says="the action None"),
     Oddity("no action", CONTENT + END, says="the action None"),
     Oddity("no file", ACTION + END, says="and this has 0"),
-    Oddity("a field in the file's place", ACTION + labelled("content", b"<content>") + END, says="The 'content' part has no filename"),
+    Oddity("a field in the file's place", ACTION + labelled("content", b"<content>") + END, says="has no filename"),
     Oddity("two files", ACTION + CONTENT + CONTENT.replace(b"odd", b"oddest") + END, says="and this has 2"),
     Oddity("the same file twice", ACTION + CONTENT + CONTENT + END, says="and this has 2"),
     Oddity("a file of another name", ACTION + CONTENT + labelled("x", b"", '; filename="x"') + END, says="and no 'x'"),

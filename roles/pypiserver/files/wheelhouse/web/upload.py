@@ -58,7 +58,9 @@ class ReceivingAuthorizer:
     def _authorize_removal(self, request: Request, fields: Mapping[str, str]) -> Removal:
         for field in ("name", "version"):
             if not fields.get(field):
-                raise RequestError(f"A removal names a project and a version, and this has no {field}. Nothing was removed")
+                raise RequestError(
+                    f"A removal names a project and a version, and this has no {field}. Nothing was removed"
+                )
         project = canonicalize_name(fields["name"])
         request.audit.describe(project=project, version=fields["version"])
         self._policy.check_allowed(request.audit.user, "remove", project)
