@@ -274,7 +274,7 @@ ENDS: dict[str, tuple[Callable[[Index], Answer], str | None, Callable | None]] =
 
 
 @pytest.mark.parametrize(("send_request", "function", "failure"), ENDS.values(), ids=ENDS.keys())
-def test_places_are_given_back(
+def test_finished_requests_do_not_count(
     index: Index,
     monkeypatch: pytest.MonkeyPatch,
     send_request: Callable[[Index], Answer],
@@ -293,7 +293,7 @@ def test_places_are_given_back(
     assert index.upload("foo-2.0.tar.gz", user="bob").code == 200
 
 
-def test_health_needs_no_place(index: Index, uploads: Uploads) -> None:
+def test_health_is_not_limited(index: Index, uploads: Uploads) -> None:
     """Monitoring does not report an index that is merely busy; its requests take no places, either."""
     index.start(max_uploads=1, max_uploads_per_client=1)
     running = uploads.begin(FILES[0])
@@ -336,7 +336,7 @@ class Everybody:
         return True
 
 
-def test_checks_and_takes_a_place_in_one_step() -> None:
+def test_limit_is_atomic() -> None:
     """Of two threads that ask for the last place at the same moment, one gets it."""
     both = threading.Barrier(2)
     overlaps: list[int] = []
@@ -384,7 +384,7 @@ class TimedOut(io.BytesIO):
 
 
 @pytest.mark.parametrize("part", [0, 0.5, 1], ids=["at once", "in the middle", "before the last byte"])
-def test_a_body_that_is_too_slow(index: Index, part: float) -> None:
+def test_slow_bodies_are_408(index: Index, part: float) -> None:
     """The client gets 408 and the settings' names; the audit log has it, and nothing of the file is kept."""
     body = multipart(upload_form(FILES[0], fitting(FILES[0])))
     stream = TimedOut(body, int(part * (len(body) - 1)))
@@ -397,7 +397,7 @@ def test_a_body_that_is_too_slow(index: Index, part: float) -> None:
     assert index.upload(FILES[0]).code == 200
 
 
-def test_a_file_that_is_too_slow(index: Index) -> None:
+def test_slow_files_are_408(index: Index) -> None:
     """The beginning of a large file has been written by then, and is removed; the audit log has its name."""
     content = bytes(3 << 20)
     body = multipart(upload_form(FILES[0], content))
@@ -409,7 +409,7 @@ def test_a_file_that_is_too_slow(index: Index) -> None:
 
 
 @pytest.mark.parametrize("user", ["alice", "carol"])
-def test_absent_data_comes_first(index: Index, user: str) -> None:
+def test_unavailable_data_is_reported_first(index: Index, user: str) -> None:
     """Without the data directory there is no audit log to write to, and no body is read either."""
     (index.data / ".wheelhouse").unlink()
     answer = send(index, user)

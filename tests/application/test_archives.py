@@ -1,4 +1,4 @@
-"""What is inside an upload: archives that open, stay inside themselves and within bounds, and are what they say."""
+"""Checks of archives: corruption, path traversal, decompression bombs, metadata that differs from the filename."""
 
 import gzip
 import io
@@ -71,7 +71,7 @@ def both(members: dict) -> list[tuple[str, bytes]]:
         "foo-bar-1.0.tar.gz",
     ],
 )
-def test_taken(filename: str) -> None:
+def test_accepts_valid_archives(filename: str) -> None:
     """Of each kind: its metadata as it stands there, and the file is as it was."""
     file = io.BytesIO(fitting(filename))
     found = check_archive(filename, file, LIMITS)
@@ -81,7 +81,7 @@ def test_taken(filename: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["foo/__init__.py", "foo-1.0/foo.py", "föö/x", "a/b/..c/d..", "foo-1.0/a:b"])
-def test_members_that_are_taken(name: str) -> None:
+def test_accepts_safe_member_names(name: str) -> None:
     """Dots and letters of any alphabet are part of ordinary names."""
     assert look(WHEEL, zipped(recorded(wheel_members() | {name: ""}))) == SAID.encode()
 
@@ -90,7 +90,7 @@ ODD_MEMBERS = ["../x", "foo-1.0/../../x", "/etc/x", "..", "foo-1.0\\..\\x", "C:x
 
 
 @pytest.mark.parametrize("name", ODD_MEMBERS)
-def test_members_that_lead_outside(name: str) -> None:
+def test_rejects_path_traversal(name: str) -> None:
     """Not everything that unpacks archives is careful (PEP 706)."""
     for filename, content in both({name: "x"}):
         with pytest.raises(RequestError, match="is not inside it"):
@@ -102,7 +102,7 @@ def with_nul(content: bytes) -> bytes:
     return content.replace(b"foo-1.0/a.py", b"foo-1.0/a\0py")
 
 
-def test_members_with_nul() -> None:
+def test_rejects_nul_in_names() -> None:
     """C's strings end there, and Python's do not."""
     with pytest.raises(RequestError, match="no name that a file could have"):
         look(WHEEL, with_nul(zipped(recorded(wheel_members() | {"foo-1.0/a.py": ""}))))
@@ -115,7 +115,7 @@ def test_members_with_nul() -> None:
 @pytest.mark.parametrize(
     "names", [("foo-1.0/a", "foo-1.0/a"), ("foo-1.0/a", "foo-1.0/./a"), ("foo-1.0/a", "foo-1.0//a")]
 )
-def test_two_of_a_name(names: tuple[str, str]) -> None:
+def test_rejects_duplicate_names(names: tuple[str, str]) -> None:
     """Which of the two people get depends on what they unpack it with."""
     one, two = (name.replace("/a", "/a1") if at == 0 else name.replace("a", "a2") for at, name in enumerate(names))
     for filename, content in both({one: "x", two: "y"}):
@@ -134,7 +134,7 @@ def test_two_of_a_name(names: tuple[str, str]) -> None:
         look(SDIST, gzip.compress(buffer.getvalue()))
 
 
-def test_a_directory_twice() -> None:
+def test_accepts_duplicate_directories() -> None:
     """Directories are listed as often as a tool likes: nothing depends on it."""
     buffer = io.BytesIO(gzip.decompress(sdist()))
     with tarfile.open(fileobj=buffer, mode="a") as archive:
@@ -159,7 +159,7 @@ def zipped_link(name: str, target: str) -> bytes:
 
 
 @pytest.mark.parametrize("target", ["b", "../b", "../c/b", "./b", "c/../b"[2:], "..", "c//d"])
-def test_links_that_stay_inside(target: str) -> None:
+def test_accepts_links_inside(target: str) -> None:
     """Some sdists have them."""
     assert look(SDIST, tarred(sdist_members() | {"foo-1.0/a/link": link(target)}))
     assert look(WHEEL, zipped_link("foo-1.0/a/link", target))
@@ -170,7 +170,7 @@ def test_links_that_stay_inside(target: str) -> None:
     "target",
     ["../../..", "../../../x", "/etc/passwd", "", "c/../../../../x", "b/../c", "C:\\x", "..\\..\\..\\x", "c:x"],
 )
-def test_links_that_lead_outside(target: str) -> None:
+def test_rejects_links_outside(target: str) -> None:
     """What is written beneath such a link lands wherever it leads to."""
     with pytest.raises(RequestError, match="leads outside it"):
         look(SDIST, tarred(sdist_members() | {"foo-1.0/a/link": link(target)}))
@@ -179,14 +179,14 @@ def test_links_that_lead_outside(target: str) -> None:
 
 
 @pytest.mark.parametrize("target", ["../x", "/etc/passwd", "foo-1.0/../../x", ""])
-def test_hard_links_that_lead_outside(target: str) -> None:
+def test_rejects_hard_links_outside(target: str) -> None:
     """They count from the archive's root."""
     with pytest.raises(RequestError, match="leads outside it"):
         look(SDIST, tarred(sdist_members() | {"foo-1.0/link": link(target, tarfile.LNKTYPE)}))
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_members_beneath_a_link(order: int) -> None:
+def test_rejects_members_beneath_a_link(order: int) -> None:
     """Link upon link, each of which stays inside, leads outside in the end."""
     more = [("foo-1.0/a", link("b/c")), ("foo-1.0/a/x", b"x")][::order]
     with pytest.raises(RequestError, match=r"beneath 'foo-1\.0/a', which is a link"):
@@ -194,7 +194,7 @@ def test_members_beneath_a_link(order: int) -> None:
 
 
 @pytest.mark.parametrize("kind", [tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE, tarfile.GNUTYPE_SPARSE, b"z"])
-def test_devices(kind: bytes) -> None:
+def test_rejects_devices(kind: bytes) -> None:
     """A distribution has files, directories and links."""
     header = tarfile.TarInfo()
     header.type = kind
@@ -203,7 +203,7 @@ def test_devices(kind: bytes) -> None:
         look(SDIST, content)
 
 
-def test_devices_in_a_zip() -> None:
+def test_rejects_devices_in_a_zip() -> None:
     """The same there."""
     content = with_entry(wheel(), "foo.py", 38, struct.pack("<L", stat.S_IFCHR << 16))
     with pytest.raises(RequestError, match="no file, directory or link"):
@@ -211,14 +211,14 @@ def test_devices_in_a_zip() -> None:
 
 
 @pytest.mark.parametrize("flag", [0x1, 0x41, 0x2000])
-def test_encrypted(flag: int) -> None:
+def test_rejects_encryption(flag: int) -> None:
     """Nobody could install it."""
     content = with_entry(wheel(), "foo.py", 8, struct.pack("<H", flag))
     with pytest.raises(RequestError, match="encrypted"):
         look(WHEEL, content)
 
 
-def test_unknown_compression() -> None:
+def test_rejects_unsupported_compression() -> None:
     """Nor that."""
     with pytest.raises(RequestError, match="compressed in a way"):
         look(WHEEL, with_entry(wheel(), "foo.py", 10, struct.pack("<H", 99)))
@@ -272,7 +272,7 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize(("filename", "content", "said"), LAYOUTS.values(), ids=LAYOUTS.keys())
-def test_layout(filename: str, content: bytes, said: str) -> None:
+def test_rejects_a_wrong_layout(filename: str, content: bytes, said: str) -> None:
     """Installers look for these, in these places (PEP 427, PEP 625)."""
     with pytest.raises(RequestError) as raised:
         look(filename, content)
@@ -320,13 +320,13 @@ TORN = {
 
 
 @pytest.mark.parametrize(("filename", "content"), TORN.values(), ids=TORN.keys())
-def test_torn(filename: str, content: bytes) -> None:
+def test_rejects_corrupt_archives(filename: str, content: bytes) -> None:
     """A page saved under a wheel's name, or half of one, is refused while its author still watches."""
     with pytest.raises(RequestError, match=f"Invalid or corrupt archive: {filename}: "):
         look(filename, content)
 
 
-def test_hidden_behind_garbage() -> None:
+def test_rejects_trailing_members() -> None:
     """What Python takes for the end of a tar, others step over, and unpack what comes then."""
     plain = gzip.decompress(sdist())
     end = plain.index(b"\0" * 1024)
@@ -338,7 +338,7 @@ def test_hidden_behind_garbage() -> None:
             look(SDIST, gzip.compress(plain[:end] + between + hidden))
 
 
-def test_two_gzip_members() -> None:
+def test_rejects_two_gzip_members() -> None:
     """Reject it: pip reads all members of a gzip file (RFC 1952, section 2.2), and uv only the first."""
     plain = gzip.decompress(sdist())
     for content in (gzip.compress(plain[:700]) + gzip.compress(plain[700:]), sdist() + gzip.compress(b"")):
@@ -383,7 +383,7 @@ BOMBS: dict[str, tuple[Callable[[], tuple[str, bytes]], dict[str, int], str]] = 
 
 
 @pytest.mark.parametrize(("make", "changed", "said"), BOMBS.values(), ids=BOMBS.keys())
-def test_bombs(
+def test_rejects_decompression_bombs(
     make: Callable[[], tuple[str, bytes]], changed: dict[str, int], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is small on its way in must not fill the disks of those who install it, or this server's time."""
@@ -394,7 +394,7 @@ def test_bombs(
     assert look(filename, fitting(filename), replace(LIMITS, **changed))
 
 
-def test_harmless() -> None:
+def test_ratio_does_not_limit_small_archives() -> None:
     """Up to 64 MiB unpacked, no ratio makes a bomb: tables of numbers are mostly zeros."""
     assert limits.RATIO_EXEMPT_SIZE == 64 << 20
     content = tarred(sdist_members() | {"foo-1.0/zeros": bytes(MANY)})
@@ -413,7 +413,7 @@ def overlapping() -> bytes:
     return directory + entries + bytes(end)
 
 
-def test_overlapping_members() -> None:
+def test_rejects_overlapping_members() -> None:
     """A zip whose directory names the same bytes again and again unpacks to more than it is."""
     with pytest.raises(RequestError, match="times its size"):
         look(WHEEL, overlapping(), replace(LIMITS, max_members=10_000))
@@ -462,7 +462,7 @@ GREEDY = {
 
 
 @pytest.mark.parametrize("content", GREEDY.values(), ids=GREEDY.keys())
-def test_greedy_headers(content: bytes) -> None:
+def test_rejects_large_headers(content: bytes) -> None:
     """The module tarfile keeps in memory what comes before a member's content, as much of it as the archive says."""
     began = time.process_time()
     tracemalloc.start()
@@ -477,7 +477,7 @@ def test_greedy_headers(content: bytes) -> None:
     assert time.process_time() - began < 5
 
 
-def test_a_greedy_directory() -> None:
+def test_rejects_a_large_directory() -> None:
     """The module zipfile keeps a whole directory in memory, and makes an object of each entry."""
     entry = struct.pack("<4s4B4HL2L5H2L", b"PK\x01\x02", 20, 0, 20, 0, 0, 0, 0, 33, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0) + b"x"
     count = 300_000
@@ -492,7 +492,7 @@ def test_a_greedy_directory() -> None:
     assert peak < 64 << 20
 
 
-def test_a_directory_larger_than_memory(tmp_path: Path) -> None:
+def test_rejects_a_directory_larger_than_memory(tmp_path: Path) -> None:
     """A sparse file stands for it."""
     path, size = tmp_path / "zip", 1 << 31
     end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, size, 0, 0)
@@ -517,7 +517,7 @@ def memory_of(members: int) -> int:
         tracemalloc.stop()
 
 
-def test_many_members_in_little_memory() -> None:
+def test_memory_is_bounded_for_many_members() -> None:
     """A project of many files is fine, and of each no more than its name is kept."""
     assert memory_of(2500) - memory_of(500) < 2000 * 250
 
@@ -539,7 +539,7 @@ METADATA_REFUSED = [
 
 @pytest.mark.parametrize(("text", "said"), METADATA_REFUSED, ids=short)
 @pytest.mark.parametrize("filename", [WHEEL, SDIST])
-def test_metadata_of_another_release(filename: str, text: str, said: str) -> None:
+def test_rejects_metadata_of_another_release(filename: str, text: str, said: str) -> None:
     """Installers take the file name's word, or the metadata's; they must not find two different ones."""
     with pytest.raises(RequestError) as raised:
         consistency.check_metadata(filename, parse(text.encode("latin-1")))
@@ -547,7 +547,7 @@ def test_metadata_of_another_release(filename: str, text: str, said: str) -> Non
 
 
 @pytest.mark.parametrize("text", ["Name: FOO\nVersion: 1.0", "Name: foo\nVersion: 1", "name:  foo \nversion: v1.0.0 "])
-def test_metadata_in_another_spelling(text: str) -> None:
+def test_accepts_other_spellings_in_metadata(text: str) -> None:
     """Names and versions are compared as the standards compare them (PEP 503, PEP 440)."""
     consistency.check_metadata(WHEEL, parse(text.encode()))
 
@@ -567,7 +567,7 @@ FORMS = [
 
 
 @pytest.mark.parametrize(("form", "said"), FORMS, ids=short)
-def test_forms(form: dict[str, str], said: str | None) -> None:
+def test_rejects_forms_that_differ_from_the_file(form: dict[str, str], said: str | None) -> None:
     """What is sent along says the same as the file, or the client has mixed them up."""
     found = parse(f"{SAID}Requires-Python: >=3.8, <4\n".encode())
     if said is None:
@@ -580,7 +580,7 @@ def test_forms(form: dict[str, str], said: str | None) -> None:
 
 @pytest.mark.parametrize("filename", [WHEEL, SDIST, ZIP])
 @given(st.data())
-def test_any_damage(filename: str, data: st.DataObject) -> None:
+def test_any_corruption_is_detected_or_harmless(filename: str, data: st.DataObject) -> None:
     """Whatever bytes arrive: its metadata, or a refusal in words."""
     whole = fitting(filename)
     if filename == SDIST and data.draw(st.booleans()):
@@ -603,7 +603,7 @@ def test_any_damage(filename: str, data: st.DataObject) -> None:
 MEMBER_NAMES = st.text(st.sampled_from("ab./\\:-\0é"), min_size=1, max_size=9)
 
 
-def test_a_member_without_a_name() -> None:
+def test_rejects_a_member_without_a_name() -> None:
     """Python's zipfile has failed on one."""
     with pytest.raises(RequestError, match="no name that a file could have"):
         look(WHEEL, zipped(recorded(wheel_members() | {"\0": ""})))
@@ -613,7 +613,7 @@ def test_a_member_without_a_name() -> None:
 @given(st.dictionaries(MEMBER_NAMES, st.binary(max_size=5), max_size=4))
 @example({"foo-1.0.dist-info/METADATA/x": b""})
 @example({"./foo-1.0.dist-info/METADATA": b""})
-def test_any_members(members: dict[str, bytes]) -> None:
+def test_any_member_names(members: dict[str, bytes]) -> None:
     """What is taken can be unpacked by a careful tool, and stays where it is unpacked."""
     content = zipped(recorded(wheel_members() | members))
     try:
@@ -627,7 +627,7 @@ def test_any_members(members: dict[str, bytes]) -> None:
             assert "\\" not in name
 
 
-def test_a_failing_disk() -> None:
+def test_disk_errors_are_not_corruption() -> None:
     """A disk that fails says nothing of the file."""
 
     class Failing(io.BytesIO):

@@ -1,4 +1,4 @@
-"""What the audit log has of each request: who, from where, what, and what became of it."""
+"""Audit log entries of requests: who, from where, what, and the outcome."""
 
 import os
 from pathlib import Path
@@ -29,14 +29,14 @@ def told(index: Index) -> list[dict]:
     return [{name: line[name] for name in line if name not in ("number", "time", "previous")} for line in index.audit()]
 
 
-def test_accepted(index: Index) -> None:
+def test_logs_uploads(index: Index) -> None:
     """Everything that is known of a file."""
     index.upload(SDIST)
     index.upload(SDIST)
     assert told(index) == [ABOUT | {"event": "upload"}, ABOUT | {"event": "same"}]
 
 
-def test_removed(index: Index) -> None:
+def test_logs_removals(index: Index) -> None:
     """A line for each file of the release, and for its tombstone."""
     index.upload(SDIST)
     index.upload("foo-1.0-py3-none-any.whl")
@@ -48,7 +48,7 @@ def test_removed(index: Index) -> None:
     ]
 
 
-def test_claimed(index: Index) -> None:
+def test_logs_new_owners(index: Index) -> None:
     """Whose a project is, from its first upload on."""
     index.start(new_projects="first_uploader")
     index.upload(SDIST)
@@ -79,7 +79,7 @@ def test_claimed(index: Index) -> None:
     ],
     ids=short,
 )
-def test_refused(index: Index, form: list[Part], user: str | None, expected: dict) -> None:
+def test_logs_rejections(index: Index, form: list[Part], user: str | None, expected: dict) -> None:
     """A line with the reason, which is the one that the sender gets, and with what was known by then."""
     answer = index.post(form, user)
     (line,) = told(index)
@@ -89,7 +89,7 @@ def test_refused(index: Index, form: list[Part], user: str | None, expected: dic
     assert line["reason"] == answer.reason
 
 
-def test_refused_twice(index: Index) -> None:
+def test_logs_conflicts(index: Index) -> None:
     """A name that is taken, and one that was."""
     index.upload(SDIST)
     index.upload(SDIST, sdist(more="Summary: x\n"))
@@ -100,14 +100,14 @@ def test_refused_twice(index: Index) -> None:
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "GET"])
-def test_others(index: Index, method: str) -> None:
+def test_logs_every_rejection(index: Index, method: str) -> None:
     """Whatever is refused, by whomever in the application."""
     answer = index.request(method, "/nowhere/at/all", "alice")
     assert answer.code in (404, 405)
     assert index.events() == ["refused"]
 
 
-def test_health_is_no_attempt(index: Index) -> None:
+def test_does_not_log_health_checks(index: Index) -> None:
     """Whoever watches the server does not fill the log."""
     index.request("GET", "/-/health")
     (index.data / ".wheelhouse").unlink()
@@ -116,7 +116,7 @@ def test_health_is_no_attempt(index: Index) -> None:
     assert index.audit() == []
 
 
-def test_a_refusal_that_cannot_be_told(
+def test_rejects_even_if_the_log_cannot_be_written(
     index: Index, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     """It stays a refusal, with its reason, and the error log has it."""
@@ -129,7 +129,7 @@ def test_a_refusal_that_cannot_be_told(
     assert "a rejection is not in the audit log: bob is not allowed to upload bar" in capsys.readouterr().err
 
 
-def test_the_line_comes_first(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_writes_the_entry_before_the_action(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody sees a file, or its absence, that the log does not have yet; and no answer comes before its line."""
     seen = []
     link, unlink = os.link, Path.unlink
@@ -148,7 +148,7 @@ def test_the_line_comes_first(index: Index, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("user", ["bob\r\nx", 'b"ob', "b\xf6b", "x" * 5000], ids=short)
-def test_odd_users(index: Index, user: str) -> None:
+def test_unusual_user_names(index: Index, user: str) -> None:
     """A user's name is a part of a line, and never a line."""
     assert index.upload(SDIST, user=user).code == 403
     assert len(told(index)) == 1

@@ -1,4 +1,4 @@
-"""Claims: whose a project is."""
+"""Owners of projects."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ def claims(tmp_path: Path) -> Claims:
     return Claims(tmp_path / "claims.json", tmp_path / "lock")
 
 
-def test_the_first_one_gets_it(claims: Claims) -> None:
+def test_first_claim_wins(claims: Claims) -> None:
     """And keeps it: asking again, by whomever, changes neither owner nor day."""
     assert claims.owner_of("foo") is None
     assert claims.claim("foo", "alice") is True
@@ -37,7 +37,7 @@ def test_spellings(claims: Claims, spelling: str) -> None:
     assert list(claims.all()) == ["acme-core"]
 
 
-def test_others_are_not_touched(claims: Claims) -> None:
+def test_other_projects_are_not_changed(claims: Claims) -> None:
     """Names that begin alike are other projects."""
     claims.claim("foo", "alice")
     assert claims.claim("foo-bar", "bob")
@@ -50,7 +50,7 @@ def test_others_are_not_touched(claims: Claims) -> None:
     }
 
 
-def test_give(claims: Claims) -> None:
+def test_set_owner(claims: Claims) -> None:
     """People leave, and their projects go to somebody, or to whoever comes next."""
     assert claims.set_owner("foo", "alice") is None
     assert claims.set_owner("foo", "bob") == "alice"
@@ -61,7 +61,7 @@ def test_give(claims: Claims) -> None:
     assert claims.all() == {}
 
 
-def test_what_is_listed_is_a_copy(claims: Claims) -> None:
+def test_all_returns_a_copy(claims: Claims) -> None:
     """Whoever asks for all of them cannot change one by mistake."""
     claims.claim("foo", "alice")
     claims.all()["foo"]["user"] = "bob"
@@ -69,7 +69,7 @@ def test_what_is_listed_is_a_copy(claims: Claims) -> None:
     assert claims.owner_of("foo") == "alice"
 
 
-def test_one_of_many_gets_it(claims: Claims, tmp_path: Path) -> None:
+def test_one_of_many_concurrent_claims_wins(claims: Claims, tmp_path: Path) -> None:
     """Two who publish a new name at the same moment, in two processes, do not both own it."""
     rounds, processes = 15, 4
     start, won = forked.Barrier(processes), tmp_path / "won"

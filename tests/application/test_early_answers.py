@@ -1,4 +1,4 @@
-"""Answers that the application gives before the end of a body."""
+"""Responses that are sent before the end of a body."""
 
 import os
 from pathlib import Path

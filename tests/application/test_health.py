@@ -1,4 +1,4 @@
-"""Whether the index says so when it cannot work."""
+"""The health check reports why the index cannot work."""
 
 from collections.abc import Callable
 
@@ -31,7 +31,7 @@ def block(directory: str) -> Callable[[Index], None]:
     return put
 
 
-def test_fine(index: Index) -> None:
+def test_healthy(index: Index) -> None:
     """In good health it says so, and leaves nothing behind in looking."""
     answer = index.request("GET", "/-/health")
     assert answer.code == 200
@@ -60,7 +60,7 @@ def test_reports_what_is_wrong(index: Index, harm: Callable[[Index], None], said
     assert answer.headers["Content-Type"].startswith("text/plain")
 
 
-def test_a_full_disk(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_a_full_disk(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that takes no byte more is not in good health, though all directories are there."""
 
     def full(**_arguments: object) -> None:

@@ -1,4 +1,4 @@
-"""Whether check names what belongs to somebody else, or may not be read, with the command that cures it."""
+"""Check reports files with a wrong owner or mode, with the command that corrects them."""
 
 import os
 import stat
@@ -54,7 +54,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, name: str, **changed: int) -> None:
     monkeypatch.setattr(permissions, "status_of", status)
 
 
-def test_fine(found: Callable, settings: Path, capsys: pytest.CaptureFixture) -> None:
+def test_reports_nothing(found: Callable, settings: Path, capsys: pytest.CaptureFixture) -> None:
     """Nothing to say."""
     assert found() == []
     assert run(settings, "check") == 0

@@ -1,4 +1,4 @@
-"""Uploads and removals through the whole application, and the pages that must be there before the answer."""
+"""Uploads and removals through the whole application: the pages are written before the response."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def folder(index: Index) -> Reconciler:
     return reconciler_of(Settings.load(index.settings))
 
 
-def test_upload(index: Index) -> None:
+def test_upload_writes_the_page(index: Index) -> None:
     """Whoever has read 200 may install."""
     for filename in (WHEEL, "foo-1.0.tar.gz", "Other.Name-2.0.tar.gz"):
         assert index.upload(filename).code == 200
@@ -55,7 +55,7 @@ def test_the_page_comes_before_the_answer(index: Index, monkeypatch: pytest.Monk
     assert pages == [{WHEEL: sha256(wheel())}]
 
 
-def test_removal(index: Index) -> None:
+def test_removal_writes_the_page(index: Index) -> None:
     """A release that is removed is on no page any more, in whichever spelling it was named."""
     for filename in (WHEEL, "foo-1.0.tar.gz", "foo-1.1.tar.gz"):
         index.upload(filename)
@@ -70,7 +70,7 @@ def test_removal(index: Index) -> None:
 @pytest.mark.parametrize(
     "content", [sdist()[:-6], sdist()[: len(sdist()) // 2]], ids=["its last bytes are missing", "half"]
 )
-def test_torn(index: Index, content: bytes) -> None:
+def test_rejects_corrupt_files(index: Index, content: bytes) -> None:
     """An archive that is damaged further inside is refused as well: nobody would ever see it on a page."""
     answer = index.upload("foo-1.0.tar.gz", content)
     assert answer.code == 400

@@ -1,4 +1,4 @@
-"""Whether monitors learn that uploads would be rejected, apart from whether the index can be read."""
+"""The readiness check: whether uploads would be rejected, independent of reads."""
 
 import shutil
 import threading
@@ -71,7 +71,7 @@ HARM: dict[str, tuple[Callable[[Index], None], str]] = {
 }
 
 
-def test_fine(index: Index) -> None:
+def test_ready(index: Index) -> None:
     """One word, for anybody, and nothing is left behind in looking."""
     answer = ready(index)
     assert (answer.code, answer.body) == (200, "ready\n")
@@ -109,7 +109,7 @@ def test_claims_count_where_they_are_used(index: Index) -> None:
     assert index.upload(SDIST).code == 503
 
 
-def test_no_room_for_a_small_file(index: Index) -> None:
+def test_not_ready_without_space_for_a_small_file(index: Index) -> None:
     """Less than what a small file needs is as good as nothing."""
     index.start(max_total_size=quota.SMALL_FILE)
     assert ready(index).code == 200
@@ -129,7 +129,7 @@ def test_ready_again(index: Index) -> None:
     assert ready(index).code == 200
 
 
-def test_is_cheap(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_measures_rarely(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """However often anybody asks, all files are measured once in a while, and by an upload at the latest."""
     index.start(max_total_size=1 << 30)
     measured: list[Path] = []
@@ -144,7 +144,7 @@ def test_is_cheap(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(measured) == 4
 
 
-def test_waits_for_no_upload(index: Index) -> None:
+def test_takes_no_upload_lock(index: Index) -> None:
     """Uploads hold locks for as long as they take."""
     index.start(max_total_size=1 << 30)
     answers: list[int] = []
@@ -155,7 +155,7 @@ def test_waits_for_no_upload(index: Index) -> None:
     assert answers == [200]
 
 
-def test_one_measures_at_a_time(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_thread_measures_at_a_time(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who asks meanwhile gets the total that was measured before."""
     index.start(max_total_size=1 << 30)
     assert ready(index).code == 200
@@ -178,7 +178,7 @@ def test_one_measures_at_a_time(index: Index, monkeypatch: pytest.MonkeyPatch) -
     measuring.join(20)
 
 
-def test_many_who_ask_at_the_beginning(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_first_checks(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """They wait for one measurement, and do not repeat it."""
     index.start(max_total_size=1 << 30)
     measured: list[Path] = []
@@ -198,7 +198,7 @@ def test_many_who_ask_at_the_beginning(index: Index, monkeypatch: pytest.MonkeyP
     assert len(measured) == 2
 
 
-def test_the_journal_has_the_details_once(index: Index, capsys: pytest.CaptureFixture) -> None:
+def test_logs_changes_once(index: Index, capsys: pytest.CaptureFixture) -> None:
     """Those who run the index see why, when it begins and when it ends, however often monitors ask."""
     rights = index.rights.read_text()
     index.rights.unlink()
@@ -215,6 +215,6 @@ def test_the_journal_has_the_details_once(index: Index, capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-def test_only_reading(index: Index, method: str) -> None:
+def test_rejects_other_methods(index: Index, method: str) -> None:
     """It is asked, and nothing is sent to it."""
     assert index.request(method, READY, "alice").code == 405

@@ -19,7 +19,7 @@ def full(index: Index) -> Index:
     ("name", "version"),
     [("my-proj", "1.0"), ("My_Proj", "1.0"), ("MY.proj", "1.0.0"), ("my--proj", "v1"), ("my_proj", "1")],
 )
-def test_removed(full: Index, name: str, version: str) -> None:
+def test_removes_a_release(full: Index, name: str, version: str) -> None:
     """In every spelling that means it, exactly the one release goes, wheel and sdist."""
     assert full.remove(name, version).code == 200
     assert full.stored().keys() == OTHERS
@@ -47,7 +47,7 @@ def test_removed(full: Index, name: str, version: str) -> None:
         ("x" * 240, "1" * 240, 404),
     ],
 )
-def test_nothing_to_remove(full: Index, name: str, version: str, code: int) -> None:
+def test_rejects_missing_releases(full: Index, name: str, version: str, code: int) -> None:
     """What does not name a release removes nothing, and says so."""
     answer = full.remove(name, version)
     assert answer.code == code, answer
@@ -70,7 +70,7 @@ def test_rejects_users_without_the_right(full: Index, user: str | None, status: 
     assert full.stored().keys() == RELEASE | OTHERS
 
 
-def test_urlencoded(full: Index) -> None:
+def test_accepts_urlencoded_forms(full: Index) -> None:
     """Removing takes no file, so curl sends a plain form."""
     kind = "application/x-www-form-urlencoded"
     body = b":action=remove_pkg&name=my.proj&version=1.0"
@@ -78,7 +78,7 @@ def test_urlencoded(full: Index) -> None:
     assert full.stored().keys() == OTHERS
 
 
-def test_published_again(full: Index) -> None:
+def test_removed_file_can_be_restored(full: Index) -> None:
     """What was removed by mistake can be put back."""
     full.remove("my-proj", "1.0")
     assert full.upload("my-proj-1.0.tar.gz").code == 200

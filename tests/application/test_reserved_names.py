@@ -1,4 +1,4 @@
-"""Projects named wheelhouse-verify-*, which playbooks/verify.yml publishes and removes: nothing of them stays."""
+"""Projects named wheelhouse-verify-*, for playbooks/verify.yml, leave nothing behind."""
 
 from pathlib import Path
 
@@ -27,27 +27,27 @@ def remembered(index: Index) -> list[Path]:
     return [path for path in files if "verify" in path.name or b"verify-abc" in path.read_bytes()]
 
 
-def test_nothing_stays(live: Index) -> None:
+def test_leaves_nothing(live: Index) -> None:
     """However often somebody verifies, no list grows: no tombstone, claim, name or page. The audit log has it."""
     assert [path for path in remembered(live) if path.name != "audit-head.json"] == []
     assert live.events() == ["upload", "removed"]
 
 
-def test_commands_list_nothing(live: Index, capsys: pytest.CaptureFixture) -> None:
+def test_commands_list_no_reserved_names(live: Index, capsys: pytest.CaptureFixture) -> None:
     """What people look at shows their own projects."""
     for command in ("removed", "claims"):
         assert run(live.settings, command) == 0
     assert "verify" not in capsys.readouterr().out
 
 
-def test_the_name_is_free(live: Index) -> None:
+def test_name_can_be_reused(live: Index) -> None:
     """For other bytes, and of somebody else's: nobody relies on what was there."""
     live.allow({"users": ["bob"], "may": ["upload"], "projects": ["wheelhouse-verify-*"]})
     other = wheel("wheelhouse_verify_abc", files={"other.py": "1"})
     assert live.upload(FILE, other, "bob").code == 200
 
 
-def test_rebuild_agrees(live: Index, capsys: pytest.CaptureFixture) -> None:
+def test_rebuild_records_no_name(live: Index, capsys: pytest.CaptureFixture) -> None:
     """The timer's rebuild finds nothing to do, and check no fault."""
     assert run(live.settings, "rebuild", "--changed") == 0
     assert run(live.settings, "check") == 0
@@ -56,7 +56,7 @@ def test_rebuild_agrees(live: Index, capsys: pytest.CaptureFixture) -> None:
 
 
 @pytest.mark.parametrize("name", ["not_wheelhouse_verify_abc", "wheelhouse_verify", "wheelhouse_verifyabc"])
-def test_other_names_are_remembered(index: Index, name: str) -> None:
+def test_other_names_are_recorded(index: Index, name: str) -> None:
     """The reserved names are those of one pattern, and all others are protected as ever."""
     index.start(new_projects="first_uploader")
     filename = f"{name}-1.0-py3-none-any.whl"

@@ -1,4 +1,4 @@
-"""Who may publish and remove what."""
+"""Rights to upload and remove projects."""
 
 import json
 from fnmatch import fnmatchcase
@@ -39,12 +39,12 @@ PATTERNS = ["*", "acme-*", "acme", "foo", "f?o", "*-core", ""]
         ("alice", "yank", "foo", False),
     ],
 )
-def test_permit(user: str, action: str, project: str, permitted: bool) -> None:
+def test_allows(user: str, action: str, project: str, permitted: bool) -> None:
     """The rights of the settings hold for the users, actions and projects that they name, and for no others."""
     assert Rights.parse(json.dumps(RIGHTS)).allows(user, action, project) is permitted
 
 
-def test_no_rights() -> None:
+def test_denies_by_default() -> None:
     """What nobody has allowed is refused."""
     assert not Rights().allows("alice", "upload", "foo")
     assert not Rights.parse('{"groups": {}, "rights": []}').allows("alice", "upload", "foo")
@@ -195,7 +195,7 @@ def test_nothing_without_an_entry(groups: dict, rights: list, user: str, action:
     st.sampled_from(PROJECTS),
     st.none() | st.sampled_from(USERS),
 )
-def test_owning_never_adds_a_right(
+def test_owners_need_a_right(
     groups: dict, rights: list, user: str, action: str, project: str, owner: str | None
 ) -> None:
     """An owner keeps what the rights give, and takes from the others: there is nobody who may more than by rights."""
@@ -226,14 +226,14 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("text", MALFORMED.values(), ids=MALFORMED.keys())
-def test_malformed(text: str) -> None:
+def test_rejects_malformed_rights(text: str) -> None:
     """A file that says something else than it should gives no rights, and says so in a way that callers expect."""
     with pytest.raises((ValueError, KeyError, TypeError, AttributeError)):
         Rights.parse(text)
 
 
 @pytest.mark.parametrize("how", [replace, Path.write_text], ids=["replaced", "in place"])
-def test_a_change_is_seen_at_once(tmp_path: Path, how) -> None:
+def test_reloads_a_changed_file(tmp_path: Path, how) -> None:
     """Whoever takes a right away wants it gone now, not at the next restart."""
     path = tmp_path / "rights.json"
     path.write_text(json.dumps(RIGHTS))
@@ -243,7 +243,7 @@ def test_a_change_is_seen_at_once(tmp_path: Path, how) -> None:
     assert not rights.current().allows("alice", "upload", "foo")
 
 
-def test_a_change_of_the_same_size_and_second_is_seen(tmp_path: Path) -> None:
+def test_reloads_a_change_of_the_same_size_and_second(tmp_path: Path) -> None:
     """Backups and copies keep times, so the time of a file alone tells too little."""
     path = tmp_path / "rights.json"
     path.write_text(json.dumps(RIGHTS))
@@ -253,7 +253,7 @@ def test_a_change_of_the_same_size_and_second_is_seen(tmp_path: Path) -> None:
     assert not rights.current().allows("alice", "upload", "foo")
 
 
-def test_unchanged_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_caches_an_unchanged_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every upload asks, and the file rarely changes."""
     path = tmp_path / "rights.json"
     path.write_text(json.dumps(RIGHTS))
@@ -263,7 +263,7 @@ def test_unchanged_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert rights.current() is first
 
 
-def test_broken_later(tmp_path: Path) -> None:
+def test_fails_closed_after_corruption(tmp_path: Path) -> None:
     """Rights of yesterday do not hold on while today's cannot be read, and hold again once they can."""
     path = tmp_path / "rights.json"
     path.write_text(json.dumps(RIGHTS))

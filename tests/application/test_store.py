@@ -1,4 +1,4 @@
-"""The packages directory: what its names are for, and what becomes of an upload that fails half-way."""
+"""The store: used filenames, concurrency, and uploads that fail half-way."""
 
 import errno
 import io
@@ -48,12 +48,12 @@ OTHER = sdist(more="Summary: another one\n")
     ],
     ids=short,
 )
-def test_a_release_and_its_files(filename: str, name: str, version: str, expected: bool) -> None:
+def test_is_release(filename: str, name: str, version: str, expected: bool) -> None:
     """Removing goes by this: every spelling finds the release, and none finds another one."""
     assert is_release(filename, name, version) is expected
 
 
-def test_the_same_again(index: Index) -> None:
+def test_upload_is_idempotent(index: Index) -> None:
     """A job that was cut off after its upload is run again, and must not fail for having worked the first time."""
     assert index.upload(SDIST).code == 200
     path = index.packages / SDIST
@@ -64,7 +64,7 @@ def test_the_same_again(index: Index) -> None:
 
 
 @pytest.mark.parametrize("filename", [SDIST, WHEEL])
-def test_the_answer_is_lost(index: Index, filename: str) -> None:
+def test_retry_after_a_lost_response(index: Index, filename: str) -> None:
     """A proxy that gave up, or a connection that broke, after the file was published: sending it again tells."""
     published = index.application
 
@@ -89,7 +89,7 @@ def test_the_answer_is_lost(index: Index, filename: str) -> None:
     assert index.events() == ["upload", "same", "same", "same", "refused"]
 
 
-def test_a_failure_after_the_file_was_published(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retry_after_a_crash_before_the_response(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that is killed when the page is there, before it answers: the client gets 500, and sends it again."""
     refresh = PageWriter.refresh
 
@@ -110,7 +110,7 @@ def test_a_failure_after_the_file_was_published(index: Index, monkeypatch: pytes
     assert index.events() == ["upload", "same"]
 
 
-def test_the_same_again_without_its_page(index: Index) -> None:
+def test_retry_writes_a_missing_page(index: Index) -> None:
     """Who has read 200 may install, even if the first upload ended between the file and its page."""
     (index.packages / SDIST).write_bytes(fitting(SDIST))
     assert index.upload(SDIST).code == 200
@@ -118,7 +118,7 @@ def test_the_same_again_without_its_page(index: Index) -> None:
     assert index.events() == ["same"]
 
 
-def test_the_same_again_that_would_not_be_taken_now(index: Index) -> None:
+def test_identical_copied_files_are_not_checked(index: Index) -> None:
     """What somebody has copied there by hand is there, whatever an upload would be held to."""
     content = b"no archive"
     (index.packages / SDIST).write_bytes(content)
@@ -127,7 +127,7 @@ def test_the_same_again_that_would_not_be_taken_now(index: Index) -> None:
 
 @pytest.mark.parametrize("content", [OTHER, fitting(SDIST)], ids=["other bytes", "the same bytes"])
 @pytest.mark.parametrize("spelling", ["Foo-1.0.tar.gz", "foo-1.0.0.tar.gz", "foo-v1.0.tar.gz"])
-def test_another_spelling(index: Index, spelling: str, content: bytes) -> None:
+def test_rejects_another_spelling(index: Index, spelling: str, content: bytes) -> None:
     """Installers take them for one file, and would get the one or the other."""
     index.upload(SDIST)
     answer = index.post(upload_form(spelling, content))
@@ -136,13 +136,13 @@ def test_another_spelling(index: Index, spelling: str, content: bytes) -> None:
     assert list(index.stored()) == [SDIST]
 
 
-def test_both_kinds(index: Index) -> None:
+def test_accepts_several_files_of_a_release(index: Index) -> None:
     """A release's wheel and sdist are two files, and so are its wheels for two systems."""
     for filename in (WHEEL, SDIST, "foo-1.0-1-py3-none-any.whl", "foo-1.0-py3-none-win32.whl"):
         assert index.upload(filename).code == 200
 
 
-def test_refused_before_it_arrives(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejects_used_names_before_receiving(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """A name that is taken is known from the form's beginning: of the file, not a byte is written."""
     index.upload(SDIST)
     written = []
@@ -166,7 +166,7 @@ def test_rejected_bodies_are_not_read_further(index: Index, user: str | None, co
     assert stream.tell() == read
 
 
-def test_read_once(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reads_the_file_once(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """A large file's page does not wait for it to be hashed and unpacked again."""
     monkeypatch.setattr("wheelhouse.pages.file_records.sha256_of", None)
     monkeypatch.setattr("wheelhouse.pages.file_records.read_metadata", None)
@@ -179,7 +179,7 @@ def test_read_once(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     assert json.loads((index.pages / "projects/foo.json").read_text())["files"] == [file]
 
 
-def test_somebody_elses_copy(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_never_overwrites_a_copied_file(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that is copied there while an upload is checked is not overwritten, and the log has the outcome."""
 
     def overtaken(source: Path, target: Path) -> None:
@@ -194,7 +194,7 @@ def test_somebody_elses_copy(index: Index, monkeypatch: pytest.MonkeyPatch) -> N
     assert "File already exists" in index.audit()[-1]["reason"]
 
 
-def test_the_same_comes_by_another_way(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_identical_copy_during_the_upload(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """A restore puts back what is being uploaded. That is no reason to ask for a new version."""
 
     def overtaken(source: Path, target: Path) -> None:
@@ -209,7 +209,7 @@ def test_the_same_comes_by_another_way(index: Index, monkeypatch: pytest.MonkeyP
     assert index.events() == ["upload", "undone", "same"]
 
 
-def test_gone_while_it_was_sent(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_identical_file_disappears_during_the_upload(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that comes and goes, or somebody who removes it just then: the sender is to try again, not to give up."""
     index.upload(SDIST)
     seen = iter([True, True, False])
@@ -235,7 +235,7 @@ class TestRemoved:
         assert "Use a new version, or ask the index administrator for: wheelhouse release-name" in (answer.reason)
         assert index.stored() == {}
 
-    def test_another_spelling(self, index: Index) -> None:
+    def test_rejects_another_spelling(self, index: Index) -> None:
         """It would be the same file to installers."""
         assert index.post(upload_form("Foo-1.0.0.tar.gz", OTHER)).code == 409
 
@@ -249,7 +249,7 @@ class TestRemoved:
         assert index.upload(WHEEL).code == 200
         assert index.upload("foo-1.1.tar.gz").code == 200
 
-    def test_tombstones_that_cannot_be_read(self, index: Index) -> None:
+    def test_rejects_everything_without_readable_tombstones(self, index: Index) -> None:
         """Where nobody can tell, nothing is taken."""
         (index.data / "state/tombstones.json").write_text("{")
         assert index.upload(SDIST, OTHER).code == 503
@@ -277,7 +277,7 @@ FAILURES = {
 
 
 @pytest.mark.parametrize(("where", "error", "code"), FAILURES.values(), ids=FAILURES.keys())
-def test_failures_after_the_audit_line(
+def test_rolls_back_after_a_failure(
     index: Index, monkeypatch: pytest.MonkeyPatch, where: str, error: Exception, code: int
 ) -> None:
     """The name is taken back, the log says so, and the client may try again."""
@@ -296,7 +296,7 @@ def test_failures_after_the_audit_line(
 
 @pytest.mark.parametrize("error", [FULL, OSError(errno.EIO, "Input/output error"), ValueError("broken")], ids=str)
 @pytest.mark.parametrize("first_uploader", [True, False])
-def test_no_audit_line_no_file(
+def test_no_upload_without_an_audit_entry(
     index: Index, monkeypatch: pytest.MonkeyPatch, error: Exception, first_uploader: bool
 ) -> None:
     """What nobody could account for does not happen, and was never to be seen."""
@@ -314,7 +314,7 @@ def test_no_audit_line_no_file(
     assert index.upload(SDIST).code == 200
 
 
-def test_a_claim_without_its_upload(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_upload_claims_nothing(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """The log does not say whose a project is that is nobody's."""
     index.start(new_projects="first_uploader")
     write, failed = AuditLog.write, []
@@ -332,7 +332,7 @@ def test_a_claim_without_its_upload(index: Index, monkeypatch: pytest.MonkeyPatc
     assert index.upload(SDIST).code == 200
 
 
-def test_no_audit_line_no_removal(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_removal_without_an_audit_entry(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor is anything removed."""
     index.upload(SDIST)
     monkeypatch.setattr(AuditLog, "write", failing(FULL))
@@ -343,7 +343,7 @@ def test_no_audit_line_no_removal(index: Index, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("where", ["pathlib.Path.unlink", "wheelhouse.storage.tombstones.Tombstones.add"])
-def test_a_removal_that_fails(index: Index, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+def test_failed_removal_is_undone(index: Index, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     """The log does not say of a file that is there that it is gone."""
     index.upload(SDIST)
     monkeypatch.setattr(where, failing(OSError(errno.EROFS, "Read-only file system")))
@@ -354,7 +354,7 @@ def test_a_removal_that_fails(index: Index, monkeypatch: pytest.MonkeyPatch, whe
     assert index.remove("foo", "1.0").code == 200
 
 
-def test_two_uploaders_at_once(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checks_the_right_again_under_the_lock(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two who publish a new project in the same moment, one gets it; the other's right is looked up again."""
     index.start(new_projects="first_uploader")
     index.allow(
@@ -381,7 +381,7 @@ def at_once(index: Index, uploads: list[tuple[str, bytes]], user: str = "alice")
 
 
 @pytest.mark.parametrize("spellings", [[SDIST], [SDIST, "Foo-1.0.0.tar.gz"]], ids=["one name", "two spellings"])
-def test_many_at_once(index: Index, spellings: list[str]) -> None:
+def test_one_of_many_concurrent_uploads_wins(index: Index, spellings: list[str]) -> None:
     """Of those who upload different bytes under one name at the same moment, one gets it, and the others know."""
     variants = [sdist(more=f"Summary: {number}\n") for number in range(8)]
     codes = at_once(index, [(spellings[n % len(spellings)], content) for n, content in enumerate(variants)])
@@ -392,7 +392,7 @@ def test_many_at_once(index: Index, spellings: list[str]) -> None:
     assert index.page("foo") == {name: sha256(content) for name, content in index.stored().items()}
 
 
-def test_one_after_another(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_are_locked_while_publishing(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between the look at a project's names and the new name, no other spelling of it can appear."""
     link, codes = os.link, []
     other = threading.Thread(target=lambda: codes.append(index.upload("Foo-1.0.0.tar.gz").code))
@@ -410,13 +410,13 @@ def test_one_after_another(index: Index, monkeypatch: pytest.MonkeyPatch) -> Non
     assert list(index.stored()) == [SDIST]
 
 
-def test_the_same_at_once(index: Index) -> None:
+def test_concurrent_identical_uploads(index: Index) -> None:
     """Two runs of one job are both told that all is well."""
     assert at_once(index, [(SDIST, fitting(SDIST))] * 6) == [0] * 6
     assert sorted(index.events()) == ["same"] * 5 + ["upload"]
 
 
-def test_all_files_together_at_once(index: Index) -> None:
+def test_quota_of_concurrent_uploads(index: Index) -> None:
     """The last bytes that are left are not given to two."""
     names = [f"bar{number}-1.0.tar.gz" for number in range(6)]
     size = len(fitting(names[0]))

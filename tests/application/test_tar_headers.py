@@ -1,4 +1,4 @@
-"""Sdists that two programs would unpack in two ways, and those that all build tools make."""
+"""Sdists that two readers would unpack differently are rejected; those of all build tools are accepted."""
 
 import gzip
 import io
@@ -112,13 +112,13 @@ TAKEN: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("make", TAKEN.values(), ids=TAKEN.keys())
-def test_taken(make: Callable[[], bytes]) -> None:
+def test_accepts_all_build_tools(make: Callable[[], bytes]) -> None:
     """What the build tools write, and have written, is accepted."""
     look(make())
 
 
 @pytest.mark.parametrize("make", TAKEN.values(), ids=TAKEN.keys())
-def test_as_tarfile_sees_it(make: Callable[[], bytes]) -> None:
+def test_agrees_with_tarfile(make: Callable[[], bytes]) -> None:
     """The strict reader finds what pip unpacks."""
     plain = make()
     found = []
@@ -182,7 +182,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("plain", "said"), REFUSED.values(), ids=REFUSED.keys())
-def test_refused(plain: bytes, said: str) -> None:
+def test_rejects_ambiguous_headers(plain: bytes, said: str) -> None:
     """What readers understand differently is rejected, with the reason."""
     with pytest.raises(RequestError) as raised:
         look(plain + END)
@@ -219,7 +219,7 @@ TORN = {
 
 
 @pytest.mark.parametrize("plain", TORN.values(), ids=TORN.keys())
-def test_torn(plain: bytes) -> None:
+def test_rejects_truncated_archives(plain: bytes) -> None:
     """What the formats do not have is rejected."""
     with pytest.raises(RequestError, match="Invalid or corrupt archive: "):
         look(plain)
@@ -238,14 +238,14 @@ COMPRESSED = {
 
 
 @pytest.mark.parametrize("content", COMPRESSED.values(), ids=COMPRESSED.keys())
-def test_one_gzip_stream(content: bytes) -> None:
+def test_rejects_more_than_one_gzip_stream(content: bytes) -> None:
     """Reject more than one: uv reads the first gzip stream, and pip all of them."""
     with pytest.raises(RequestError, match="Invalid or corrupt archive: "):
         check_archive(SDIST, io.BytesIO(content), LIMITS)
 
 
 @given(st.data())
-def test_any_header(data: st.DataObject) -> None:
+def test_any_header_agrees_with_tarfile(data: st.DataObject) -> None:
     """Whatever bytes a header has, with a right checksum: what is accepted is what tarfile would unpack."""
     fields = data.draw(st.lists(st.tuples(st.integers(0, 500), st.binary(min_size=1, max_size=8)), max_size=3))
     plain = START + block("foo-1.0/a", b"abc", **{f"at{at}": value for at, value in fields}) + END
@@ -261,7 +261,7 @@ def test_any_header(data: st.DataObject) -> None:
     assert found == seen
 
 
-def test_a_header_for_each_member() -> None:
+def test_reads_every_byte_once() -> None:
     """The work for an archive is that of its bytes: nothing is read twice, and no header is kept."""
     members = b"".join(pax(("mtime", "1")) + block(f"foo-1.0/{number}") for number in range(500))
     look(START + members + END)

@@ -1,4 +1,4 @@
-"""Tombstones: names that were used once."""
+"""Tombstones of removed files."""
 
 import re
 from pathlib import Path
@@ -60,7 +60,7 @@ def test_spellings(tombstones: Tombstones, removed: str, tried: str) -> None:
         ("foo_1-2-py3-none-any.whl", "foo-1-2-py3-none-any.whl"),
     ],
 )
-def test_others_are_free(tombstones: Tombstones, removed: str, tried: str) -> None:
+def test_other_names_are_available(tombstones: Tombstones, removed: str, tried: str) -> None:
     """Removing a broken release must not keep people from publishing the mended one, or other projects theirs."""
     tombstones.add(removed, ONE, "alice")
     assert tombstones.get(tried) is None
@@ -68,7 +68,7 @@ def test_others_are_free(tombstones: Tombstones, removed: str, tried: str) -> No
     assert tombstones.get(removed)
 
 
-def test_removed_again(tombstones: Tombstones) -> None:
+def test_second_removal_replaces_the_tombstone(tombstones: Tombstones) -> None:
     """A name that was freed, used and removed once more stands for what was there last."""
     tombstones.add("foo-1.0.tar.gz", ONE, "alice")
     tombstones.add("foo-1.0.tar.gz", OTHER, "bob")
@@ -77,7 +77,7 @@ def test_removed_again(tombstones: Tombstones) -> None:
     assert len(tombstones.all()) == 1
 
 
-def test_lift(tombstones: Tombstones) -> None:
+def test_delete(tombstones: Tombstones) -> None:
     """An admin frees one name, and no other."""
     tombstones.add("foo-1.0.tar.gz", ONE, "alice")
     tombstones.add("foo-2.0.tar.gz", OTHER, "alice")
@@ -89,7 +89,7 @@ def test_lift(tombstones: Tombstones) -> None:
 
 
 @pytest.mark.parametrize("filename", ["", "foo", "../foo-1.0.tar.gz", "foo-1.0.exe", "foo-1.0.tar.gz\n"])
-def test_no_file_of_ours(tombstones: Tombstones, filename: str) -> None:
+def test_rejects_invalid_filenames(tombstones: Tombstones, filename: str) -> None:
     """What no upload can be called needs no tombstone, and whoever asks for one is told why."""
     for ask in (tombstones.get, tombstones.delete, lambda name: tombstones.add(name, ONE, "alice")):
         with pytest.raises(RequestError):

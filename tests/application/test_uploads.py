@@ -1,4 +1,4 @@
-"""Uploads through the whole application: who may, what is taken, and what the answer says."""
+"""Uploads through the whole application: access, accepted files, error messages."""
 
 import json
 import tempfile
@@ -19,20 +19,20 @@ WHEEL = "foo-1.0-py3-none-any.whl"
 )
 @pytest.mark.parametrize("user", ["alice", "bob"])
 @pytest.mark.parametrize("path", ["/", "/legacy", "/legacy/"])
-def test_published(index: Index, filename: str, user: str, path: str) -> None:
+def test_publishes_files(index: Index, filename: str, user: str, path: str) -> None:
     """Who has the right publishes, under each of the paths that clients know, and the bytes are kept as they are."""
     answer = index.post(upload_form(filename, fitting(filename)), user, path)
     assert answer.status == "200 OK"
     assert index.stored() == {filename: fitting(filename)}
 
 
-def test_written_once(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_writes_the_body_once(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """An upload is on no other disk on its way in, least of all in a /tmp that is memory."""
     monkeypatch.setattr(tempfile, "tempdir", str(index.home / "nowhere"))
     assert index.upload(WHEEL, wheel(files={"foo.py": "#" * (1 << 20)})).code == 200
 
 
-def test_nobody(index: Index) -> None:
+def test_rejects_unauthenticated_requests(index: Index) -> None:
     """Where Apache names no user, nobody is signed in, and the answer asks for that."""
     answer = index.upload(user=None)
     assert answer.code == 401
@@ -107,7 +107,7 @@ def test_forged_addresses(index: Index, header: dict) -> None:
         assert not [text for text in ("evil", "gopher") if text in json.dumps(answer.headers) + answer.body]
 
 
-def test_torn_form(index: Index) -> None:
+def test_rejects_truncated_forms(index: Index) -> None:
     """A client that dies half-way leaves nothing, even if what has arrived is an archive that can be read."""
     answer = index.post(upload_form(WHEEL, wheel()), whole=False)
     assert answer.code == 400
@@ -145,7 +145,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("form", "said"), REFUSED.values(), ids=REFUSED.keys())
-def test_refused(index: Index, form: list[Part], said: str) -> None:
+def test_rejects_invalid_uploads(index: Index, form: list[Part], said: str) -> None:
     """What cannot be taken is refused in words, in the status line and the body, even from who may do everything."""
     answer = index.post(form)
     assert answer.code == 400
@@ -169,14 +169,14 @@ def test_refused(index: Index, form: list[Part], said: str) -> None:
     ],
     ids=short,
 )
-def test_no_form(index: Index, content_type: str, body: bytes) -> None:
+def test_rejects_other_bodies(index: Index, content_type: str, body: bytes) -> None:
     """Whatever a client sends in a form's place is the client's mistake, and no failure of the server."""
     answer = index.request("POST", "/", "alice", body, CONTENT_TYPE=content_type)
     assert answer.code == 400
     assert index.stored() == {}
 
 
-def test_reading_fails(index: Index) -> None:
+def test_rejects_unreadable_bodies(index: Index) -> None:
     """Apache reports a connection that breaks as an error of reading; the upload is the client's to send again."""
 
     class Broken:
@@ -191,7 +191,7 @@ def test_reading_fails(index: Index) -> None:
     assert "cannot be read" in answer.reason
 
 
-def test_same_name_again(index: Index) -> None:
+def test_rejects_different_content(index: Index) -> None:
     """What was published stays: other bytes under its name are refused, and told what to do instead."""
     assert index.upload(WHEEL).code == 200
     for agent in ("curl", "twine/7.0.0"):
@@ -227,7 +227,7 @@ def test_rejects_everything_without_readable_rights(
     assert index.upload().code == 200
 
 
-def test_no_reading_of_secrets(index: Index) -> None:
+def test_error_messages_have_no_details(index: Index) -> None:
     """Failures are told without the inner workings of the server."""
     index.packages.rmdir()
     answer = index.upload()
@@ -259,7 +259,7 @@ def assert_answered_in_words(index: Index, filename: str) -> None:
 @example('foo-1.0.tar.gz"; filename="bar-1.0.tar.gz')
 @example("foo-1.0.tar.gz\r\n\r\nx")
 @example("x" * 200 + "-1.0.tar.gz")
-def test_any_file_name(index: Index, filename: str) -> None:
+def test_any_filename(index: Index, filename: str) -> None:
     """No name makes the server fail, and none that packaging does not know becomes a file."""
     if '"' in filename or "\r" in filename or "\n" in filename:
         # Such a name says something else to the parser of the form than to us.

@@ -1,4 +1,4 @@
-"""RECORD of an upload: what it says of a wheel's files is what they are (PEP 376, PEP 427)."""
+"""RECORD of an uploaded wheel must match its files (PEP 376, PEP 427)."""
 
 import base64
 import hashlib
@@ -48,19 +48,19 @@ TAKEN = {
 
 
 @pytest.mark.parametrize("record", TAKEN.values(), ids=TAKEN.keys())
-def test_taken(record: str) -> None:
+def test_accepts_valid_records(record: str) -> None:
     """What the standards allow is accepted."""
     look(record)
 
 
-def test_signatures() -> None:
+def test_accepts_signatures() -> None:
     """They are made of RECORD, and so are not in it (PEP 427). Other files are."""
     look(GOOD, **{"RECORD.jws": "x", "RECORD.p7s": "y"})
     with pytest.raises(RequestError, match=r"RECORD does not list 'foo-1.0.dist-info/RECORD.txt'"):
         look(GOOD, **{"RECORD.txt": "x"})
 
 
-def test_directories() -> None:
+def test_accepts_directories() -> None:
     """They have no line."""
     members = recorded(wheel_members() | {"foo/": "", 'foo/bar, "baz".py': "x"})
     assert check_archive(WHEEL, io.BytesIO(zipped(members)), LIMITS)
@@ -98,7 +98,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("record", "said"), REFUSED.values(), ids=REFUSED.keys())
-def test_refused(record: str | bytes, said: str) -> None:
+def test_rejects_invalid_records(record: str | bytes, said: str) -> None:
     """What RECORD says of a file, or of none, is compared with what is there."""
     with pytest.raises(RequestError) as raised:
         look(record)
@@ -106,7 +106,7 @@ def test_refused(record: str | bytes, said: str) -> None:
 
 
 @given(st.data())
-def test_any_byte_of_a_module(data: st.DataObject) -> None:
+def test_rejects_any_modified_byte_of_a_module(data: st.DataObject) -> None:
     """A wheel whose module is another than the one that was built, however it was packed again."""
     content = bytearray(b"answer = 42\n")
     at = data.draw(st.integers(0, len(content) - 1))
@@ -117,14 +117,14 @@ def test_any_byte_of_a_module(data: st.DataObject) -> None:
 
 
 @given(st.text(max_size=60))
-def test_any_record(record: str) -> None:
+def test_any_record_is_accepted_or_rejected(record: str) -> None:
     """Whatever it says: a reason."""
     with pytest.raises(RequestError) as raised:
         look(record)
     assert str(raised.value).startswith(WHEEL)
 
 
-def test_memory_for_many_lines() -> None:
+def test_memory_is_bounded_for_many_lines() -> None:
     """A line takes its path, and some hundred bytes."""
     files = {f"foo/{number:05d}.py": "" for number in range(5000)}
     content = wheel(files=files)

@@ -1,4 +1,4 @@
-"""Wheels that two programs would read in two ways: pip by the directory at the end, uv by the headers in front."""
+"""Wheels that two readers would unpack differently (central directory or local headers) are rejected."""
 
 import io
 import struct
@@ -102,7 +102,7 @@ TAKEN = {
 
 
 @pytest.mark.parametrize("content", TAKEN.values(), ids=TAKEN.keys())
-def test_taken(content: bytes) -> None:
+def test_accepts_valid_archives(content: bytes) -> None:
     """What the tools for wheels write is accepted."""
     look(content)
 
@@ -171,7 +171,7 @@ DIFFERENT = {
 
 
 @pytest.mark.parametrize("content", DIFFERENT.values(), ids=DIFFERENT.keys())
-def test_different(content: bytes) -> None:
+def test_rejects_different_descriptions(content: bytes) -> None:
     """What is checked must be what is installed, by whichever program."""
     with pytest.raises(RequestError, match="Invalid or corrupt archive: "):
         look(content)
@@ -210,14 +210,14 @@ REFUSED = {
 
 @pytest.mark.parametrize(("content", "said"), REFUSED.values(), ids=REFUSED.keys())
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_refused(content: bytes, said: str) -> None:
+def test_rejects_unsupported_features(content: bytes, said: str) -> None:
     """What programs understand differently is rejected, with the reason."""
     with pytest.raises(RequestError) as raised:
         look(content)
     assert said in str(raised.value)
 
 
-def test_every_byte_counts() -> None:
+def test_rejects_any_modified_byte() -> None:
     """Whatever byte of a wheel changes, of those that say what is installed: it is rejected."""
     content = wheel()
     start = content.index(b"PK\1\2")
@@ -237,7 +237,7 @@ def test_rejects_methods_that_some_installers_do_not_know(method: int) -> None:
         look(wheel(compression=method))
 
 
-def test_little_is_declared(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stops_at_the_declared_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """A member that declares 10 bytes and decompresses to millions is rejected after the first piece."""
     produced = []
     decompressor_for = inflate.decompressor_for
@@ -269,7 +269,7 @@ def test_little_is_declared(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sum(produced) < 3 * inflate.CHUNK_SIZE
 
 
-def test_a_large_member_in_pieces(tmp_path: Path) -> None:
+def test_decompresses_in_chunks(tmp_path: Path) -> None:
     """No more than a piece of a member is in memory."""
     path = tmp_path / WHEEL
     path.write_bytes(zipped(recorded(wheel_members() | {"zeros": bytes(30 << 20)}), zipfile.ZIP_DEFLATED))
@@ -283,7 +283,7 @@ def test_a_large_member_in_pieces(tmp_path: Path) -> None:
     assert peak < 4 << 20
 
 
-def test_the_file_as_zipfile_sees_it() -> None:
+def test_agrees_with_zipfile() -> None:
     """The strict reader finds the members that zipfile finds."""
     for content in TAKEN.values():
         layout = ZipLayout(io.BytesIO(content), LIMITS)

@@ -1,4 +1,4 @@
-"""A log to write and to spoil."""
+"""Fixtures with an audit log."""
 
 from pathlib import Path
 

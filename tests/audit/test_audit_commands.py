@@ -1,4 +1,4 @@
-"""wheelhouse audit verify | who, and what the command line itself writes into the log."""
+"""wheelhouse audit verify | who, and the audit log entries of the command line."""
 
 import getpass
 import json
@@ -42,7 +42,7 @@ def some(audit: AuditLog) -> None:
     audit.write("denied", **bob, project="foo", filename="foo-2.0.tar.gz", reason="bob is not allowed to upload foo")
 
 
-def test_nothing_was_written(settings: Path, capsys: pytest.CaptureFixture) -> None:
+def test_empty_log(settings: Path, capsys: pytest.CaptureFixture) -> None:
     """A new index is in order, and nobody has done anything to its projects."""
     assert run(settings, "audit", "verify") == 0
     assert capsys.readouterr() == ("The audit log is empty.\n", "")
@@ -50,7 +50,7 @@ def test_nothing_was_written(settings: Path, capsys: pytest.CaptureFixture) -> N
     assert capsys.readouterr() == ("", "The audit log has no entry about foo.\n")
 
 
-def test_whole(settings: Path, audit: AuditLog, capsys: pytest.CaptureFixture) -> None:
+def test_verify_of_a_valid_log(settings: Path, audit: AuditLog, capsys: pytest.CaptureFixture) -> None:
     """It says how many lines, from when to when: an empty log would be whole as well."""
     some(audit)
     first, *_, last = (line["time"] for line in lines(settings))
@@ -58,7 +58,7 @@ def test_whole(settings: Path, audit: AuditLog, capsys: pytest.CaptureFixture) -
     assert capsys.readouterr().out == f"OK: 5 entries verified, number 1 of {first} to number 5 of {last}.\n"
 
 
-def test_rotated_away(settings: Path, audit: AuditLog, capsys: pytest.CaptureFixture) -> None:
+def test_verify_after_rotation(settings: Path, audit: AuditLog, capsys: pytest.CaptureFixture) -> None:
     """That older lines are gone is said, and no fault."""
     some(audit)
     Settings.load(settings).audit.rename(settings.parent / "log/audit/audit.log.1")
@@ -70,7 +70,7 @@ def test_rotated_away(settings: Path, audit: AuditLog, capsys: pytest.CaptureFix
     assert said[1] == "Entries before number 6 were deleted by log rotation and cannot be verified."
 
 
-def test_not_whole(settings: Path, audit: AuditLog, capsys: pytest.CaptureFixture) -> None:
+def test_verify_reports_faults(settings: Path, audit: AuditLog, capsys: pytest.CaptureFixture) -> None:
     """The status is for timers, and the place for people."""
     some(audit)
     log = Settings.load(settings).audit
@@ -84,7 +84,7 @@ def test_not_whole(settings: Path, audit: AuditLog, capsys: pytest.CaptureFixtur
     assert said.err == ""
 
 
-def test_verify_cannot_be_done(settings: Path, capsys: pytest.CaptureFixture) -> None:
+def test_verify_fails_without_a_readable_log(settings: Path, capsys: pytest.CaptureFixture) -> None:
     """A log that nobody could look at is not whole."""
     Settings.load(settings).audit.mkdir()
     assert run(settings, "audit", "verify") == 2
@@ -122,7 +122,7 @@ def test_who_as_json(settings: Path, audit: AuditLog, capsys: pytest.CaptureFixt
     assert capsys.readouterr().out == ""
 
 
-def test_who_obeys_nobody(settings: Path, audit: AuditLog, capsys: pytest.CaptureFixture) -> None:
+def test_who_escapes_control_characters(settings: Path, audit: AuditLog, capsys: pytest.CaptureFixture) -> None:
     """What clients sent could clear the screen of whoever reads it, or write another line."""
     audit.write("refused", user="a\nb", address="local", project="foo", reason="\x1b[2J\u202e\ud800\N{SNOWMAN}")
     assert run(settings, "audit", "who", "foo") == 0
@@ -132,7 +132,7 @@ def test_who_obeys_nobody(settings: Path, audit: AuditLog, capsys: pytest.Captur
     assert said.endswith("\\x1b[2J\\u202e\\ud800\N{SNOWMAN}\n")
 
 
-def test_who_in_a_spoilt_log(settings: Path, audit: AuditLog, capsys: pytest.CaptureFixture) -> None:
+def test_who_in_a_corrupt_log(settings: Path, audit: AuditLog, capsys: pytest.CaptureFixture) -> None:
     """What can be read is shown, and that there is more is said."""
     some(audit)
     log = Settings.load(settings).audit
@@ -144,14 +144,14 @@ def test_who_in_a_spoilt_log(settings: Path, audit: AuditLog, capsys: pytest.Cap
 
 
 @pytest.mark.parametrize("words", [[], ["who"], ["verify", "foo"], ["erase"]], ids=str)
-def test_a_wrong_call(settings: Path, words: list[str]) -> None:
+def test_rejects_invalid_arguments(settings: Path, words: list[str]) -> None:
     """The status tells it from a log that is not whole."""
     with pytest.raises(SystemExit) as left:
         run(settings, "audit", *words)
     assert left.value.code == 2
 
 
-def test_yanks_are_told(settings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_yanks_are_logged(settings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who took a release out of everybody's builds, and why; and who put it back."""
     monkeypatch.setenv("WHEELHOUSE_USER", "carol")
     assert run(settings, "yank", "Foo", "v1.0", "--reason", "it deletes data") == 0
@@ -176,7 +176,7 @@ def test_nothing_to_yank(settings: Path) -> None:
     assert not Settings.load(settings).audit.exists()
 
 
-def test_a_yank_that_fails(settings: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_yank_is_undone(settings: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """The line was there first; a second one says that nothing came of it."""
 
     def full(*_arguments: object) -> None:
@@ -189,7 +189,7 @@ def test_a_yank_that_fails(settings: Path, site: Site, monkeypatch: pytest.Monke
     assert not site.paths.yanked.exists()
 
 
-def test_a_yank_that_cannot_be_told(settings: Path, site: Site, capsys: pytest.CaptureFixture) -> None:
+def test_no_yank_without_an_audit_entry(settings: Path, site: Site, capsys: pytest.CaptureFixture) -> None:
     """What nobody could trace is not done."""
     Settings.load(settings).audit.mkdir()
     assert run(settings, "yank", "foo", "1.0") == 2

@@ -1,4 +1,4 @@
-"""Whether the index notices that its data directory is not the one that was served last."""
+"""Detection of a data directory that is not the one that was served last."""
 
 import json
 import shutil
@@ -70,7 +70,7 @@ def times(index: Index) -> list[str]:
     return [line["time"] for line in index.audit()]
 
 
-def test_the_same_data(index: Index, said: Callable) -> None:
+def test_same_data_match(index: Index, said: Callable) -> None:
     """An index that was moved, as a whole, has nothing to say, and neither has one without a log, or without data."""
     assert audit_of(index).mismatch() is None
     publish(index, 0, 1)
@@ -83,7 +83,7 @@ def test_the_same_data(index: Index, said: Callable) -> None:
     assert said(index, "check") == (0, [])
 
 
-def test_before_anything_happens(stale: Index, said: Callable) -> None:
+def test_older_data_are_reported_before_an_entry(stale: Index, said: Callable) -> None:
     """Check, rebuild and the pages job say it, and what is missing, until it is accepted or put right."""
     first, _second, third = times(stale)
     reason = (
@@ -99,7 +99,7 @@ def test_before_anything_happens(stale: Index, said: Callable) -> None:
     assert said(stale, "check") == (1, [reason, *missing])
 
 
-def test_after_the_next_upload(stale: Index, said: Callable) -> None:
+def test_older_data_are_reported_after_an_upload(stale: Index, said: Callable) -> None:
     """The log says it itself, and check goes on: what was lost is missing still."""
     publish(stale, 3)
     assert stale.events() == ["upload", "upload", "upload", "broken", "upload"]
@@ -112,7 +112,7 @@ def test_after_the_next_upload(stale: Index, said: Callable) -> None:
     assert [line.partition(":")[0] for line in lines[1:]] == [name(1), name(2)]
 
 
-def test_what_comes_back_is_not_missing(stale: Index, said: Callable) -> None:
+def test_restored_files_are_not_missing(stale: Index, said: Callable) -> None:
     """Clients send files again, and people copy them."""
     publish(stale, 3, 1)
     stale.remove("foo", "1.3")
@@ -122,7 +122,7 @@ def test_what_comes_back_is_not_missing(stale: Index, said: Callable) -> None:
     assert [line.partition(":")[0] for line in said(stale, "check")[1]] == ["audit log"]
 
 
-def test_what_was_removed_is_not_missing(index: Index, said: Callable) -> None:
+def test_removed_files_are_not_missing(index: Index, said: Callable) -> None:
     """It was to be gone: a copy from before has it again, and that shows by the file."""
     publish(index, 0)
     older = copy(index, "older")
@@ -132,7 +132,7 @@ def test_what_was_removed_is_not_missing(index: Index, said: Callable) -> None:
     assert [line.partition(":")[0] for line in said(index, "check")[1]] == ["audit log"]
 
 
-def test_the_right_data_again(stale: Index, said: Callable) -> None:
+def test_original_data_match_again(stale: Index, said: Callable) -> None:
     """Where nothing was written meanwhile, all is well as soon as the right directory is back."""
     run(stale.settings, "rebuild")
     exchange(stale, stale.home / "before-older")
@@ -142,7 +142,7 @@ def test_the_right_data_again(stale: Index, said: Callable) -> None:
 
 
 @pytest.mark.parametrize("uploads", [0, 1], ids=["at once", "after an upload"])
-def test_accept(stale: Index, said: Callable, uploads: int) -> None:
+def test_accept_ends_the_report(stale: Index, said: Callable, uploads: int) -> None:
     """Somebody says that it is meant, the log has who and why, and check is silent from then on."""
     publish(stale, *range(3, 3 + uploads))
     assert said(stale, "audit", "accept", "--reason", "the disk had died") == (0, [])
@@ -208,7 +208,7 @@ def test_after_a_rotation(tmp_path: Path) -> None:
         log.head.write_bytes(newer)
 
 
-def test_a_crash_is_no_mismatch(tmp_path: Path) -> None:
+def test_crash_is_not_a_mismatch(tmp_path: Path) -> None:
     """The head is written first: the line follows, and nobody need know."""
     log = Log(tmp_path)
     log.write(3)
@@ -217,7 +217,7 @@ def test_a_crash_is_no_mismatch(tmp_path: Path) -> None:
     assert log.told() == log.wanted()
 
 
-def test_an_unreadable_log(index: Index, said: Callable) -> None:
+def test_unreadable_log(index: Index, said: Callable) -> None:
     """It is said, and everything else is looked at."""
     publish(index, 0)
     index.audit_log.unlink()
@@ -237,7 +237,7 @@ def test_what_is_missing_is_found_in_rotated_files(stale: Index, said: Callable)
     assert [line.partition(":")[0] for line in lines] == ["audit log", name(1), name(2)]
 
 
-def test_a_garbled_line_is_passed_over(stale: Index, said: Callable) -> None:
+def test_invalid_lines_are_skipped(stale: Index, said: Callable) -> None:
     """Others are looked at all the same."""
     publish(stale, 3)
     lines = stale.audit_log.read_text().splitlines()

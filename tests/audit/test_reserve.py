@@ -1,4 +1,4 @@
-"""Space in reserve: with a full disk, what was done can be written, and refusals take nothing of it."""
+"""Reserved disk space: with a full disk, actions are still logged, and rejections do not use the reserve."""
 
 import errno
 import os
@@ -55,7 +55,7 @@ def refuse(log: Log) -> None:
     log.audit.write("refused", user="bob", address="192.0.2.1", reason="it is torn")
 
 
-def test_kept_from_the_first_line_on(log: Log) -> None:
+def test_reserved_with_the_first_entry(log: Log) -> None:
     """It is really allocated, and nobody else's business."""
     log.write()
     for path, size in ((log.path, log_module.LOG_RESERVE), (log.head, log_module.HEAD_RESERVE)):
@@ -132,7 +132,7 @@ def test_health(log: Log, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
         log.audit.check()
 
 
-def test_half_a_reserve_is_none(tmp_path: Path) -> None:
+def test_partial_reserve_does_not_count(tmp_path: Path) -> None:
     """A crash may leave an empty file."""
     path = tmp_path / "reserve"
     path.touch()

@@ -1,4 +1,4 @@
-"""The audit log when its files are put away as logrotate does it: the chain goes on from file to file."""
+"""Log rotation: the hash chain continues from file to file."""
 
 import gzip
 import json
@@ -15,7 +15,7 @@ def names(log: Log) -> list[str]:
     return sorted(path.name for path in log.path.parent.glob("audit.log*"))
 
 
-def test_months(log: Log) -> None:
+def test_chain_over_many_files(log: Log) -> None:
     """Each month has its file, compressed when it is a month old, and is still a part of the chain."""
     for _month in range(4):
         log.write(3)
@@ -26,7 +26,7 @@ def test_months(log: Log) -> None:
     assert log.path.stat().st_mode & 0o777 == 0o640
 
 
-def test_a_file_says_that_it_goes_on(log: Log) -> None:
+def test_new_file_continues_the_chain(log: Log) -> None:
     """The first line of each file but the first is the log's own: without it, lines were dropped from the beginning."""
     log.write(2)
     log.rotate(5)
@@ -38,7 +38,7 @@ def test_a_file_says_that_it_goes_on(log: Log) -> None:
     assert log.faults() == ["audit.log line 1 has line(s) missing before it: number 1 to 3"]
 
 
-def test_old_files_go(log: Log) -> None:
+def test_old_files_may_be_deleted(log: Log) -> None:
     """What is older than the settings say is gone, and that is no fault."""
     for _month in range(9):
         log.write(2)
@@ -49,7 +49,7 @@ def test_old_files_go(log: Log) -> None:
     assert log.told() == log.wanted()[-11:]
 
 
-def test_a_quiet_month(log: Log) -> None:
+def test_rotation_without_entries(log: Log) -> None:
     """Nothing was written: nothing is put away, and the newest line is still known."""
     log.write(2)
     for _month in range(4):
@@ -137,7 +137,7 @@ def test_all_compressed(log: Log) -> None:
     assert log.faults() == []
 
 
-def test_compressing_was_cut_short(log: Log) -> None:
+def test_interrupted_compression(log: Log) -> None:
     """Both are there, the whole file and half a compressed one: the whole one counts."""
     for _ in range(2):
         log.write(3)
@@ -150,7 +150,7 @@ def test_compressing_was_cut_short(log: Log) -> None:
     assert log.told() == log.wanted()
 
 
-def test_damaged_and_compressed(log: Log) -> None:
+def test_corrupt_compressed_file(log: Log) -> None:
     """The index goes on, and the damage is named."""
     log.write(3)
     log.rotate()
@@ -163,7 +163,7 @@ def test_damaged_and_compressed(log: Log) -> None:
     assert [json.loads(line)["number"] for line in log.lines()] == [4, 5, 6]
 
 
-def test_other_files_are_left_alone(log: Log) -> None:
+def test_ignores_other_files(log: Log) -> None:
     """What people put beside the log is none of its files."""
     log.write(2)
     for name in ("audit.log.old", "audit.log.1.gz.bak", "audit.log.gz", "audit.logs.1", "notes"):

@@ -1,4 +1,4 @@
-"""Whatever is done to the log by hand is found, and named."""
+"""Every modification of the log is detected and reported."""
 
 import gzip
 import json
@@ -167,7 +167,7 @@ TAMPERING: dict[str, tuple[Callable[[Lines], Lines], list[str]]] = {
 
 
 @pytest.mark.parametrize(("harm", "found"), TAMPERING.values(), ids=TAMPERING.keys())
-def test_tampering(log: Log, harm: Callable[[Lines], Lines], found: list[str]) -> None:
+def test_detects_modifications(log: Log, harm: Callable[[Lines], Lines], found: list[str]) -> None:
     """Each place is named, and nothing else is accused."""
     log.write(10)
     log.change(harm(log.lines()))
@@ -176,7 +176,7 @@ def test_tampering(log: Log, harm: Callable[[Lines], Lines], found: list[str]) -
 
 
 @pytest.mark.parametrize("harm", [harm for harm, _found in TAMPERING.values()], ids=TAMPERING.keys())
-def test_tampering_stays_visible(log: Log, harm: Callable[[Lines], Lines]) -> None:
+def test_modifications_stay_detected(log: Log, harm: Callable[[Lines], Lines]) -> None:
     """The index goes on, and what is written then covers nothing up."""
     log.write(10)
     log.change(harm(log.lines()))
@@ -191,7 +191,7 @@ def test_tampering_stays_visible(log: Log, harm: Callable[[Lines], Lines]) -> No
     assert [fault.replace("audit.log.1", "audit.log") for fault in log.faults()] == before
 
 
-def test_half_a_line_stays_a_line(log: Log) -> None:
+def test_partial_line_stays_detected(log: Log) -> None:
     """What somebody left at the end is kept to be looked at, and does not spoil the line that comes after it."""
     log.write(3)
     log.change([*log.lines(), b"nonsense"])
@@ -212,7 +212,7 @@ def test_a_line_without_an_end(log: Log) -> None:
         assert log.faults() == ["audit.log.1 line 3 is an invalid entry: modified or inserted"]
 
 
-def test_no_more_is_read_than_a_line_has(log: Log) -> None:
+def test_reads_limited_lines(log: Log) -> None:
     """A file without line ends, of any size, is no reason to run out of memory."""
     log.write(2)
     log.change([log.lines()[0], b"x" * 10 * MAX_LINE_SIZE + b"\n", log.lines()[1]])
@@ -220,7 +220,7 @@ def test_no_more_is_read_than_a_line_has(log: Log) -> None:
         assert [len(raw) for raw in part.lines()][1] == MAX_LINE_SIZE
 
 
-def test_the_last_line_is_dropped(log: Log) -> None:
+def test_detects_a_deleted_last_line(log: Log) -> None:
     """A crash looks the same, and so it is mended: the line is back, the same one."""
     log.write(10)
     lines = log.lines()
@@ -233,7 +233,7 @@ def test_the_last_line_is_dropped(log: Log) -> None:
     assert log.faults() == []
 
 
-def test_nothing_is_wrong_with_a_whole_log(log: Log) -> None:
+def test_valid_log_has_no_faults(log: Log) -> None:
     """Nobody looks at warnings that are always there."""
     assert log.faults() == []
     for _ in range(3):
@@ -242,7 +242,7 @@ def test_nothing_is_wrong_with_a_whole_log(log: Log) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense\n", b"{}\n", b"\xff"])
-def test_the_head_is_spoilt(log: Log, content: bytes) -> None:
+def test_detects_a_corrupt_head(log: Log, content: bytes) -> None:
     """Without it nobody can say whether lines are missing at the end, and that stays so."""
     log.write(3)
     log.head.write_bytes(content)
@@ -255,7 +255,7 @@ def test_the_head_is_spoilt(log: Log, content: bytes) -> None:
     assert log.told() == log.wanted()
 
 
-def test_the_head_is_lost(log: Log) -> None:
+def test_detects_a_lost_head(log: Log) -> None:
     """The same where the file is gone."""
     log.write(3)
     log.head.unlink()
@@ -264,7 +264,7 @@ def test_the_head_is_lost(log: Log) -> None:
     assert len(log.faults()) == 1
 
 
-def test_the_head_is_edited(log: Log) -> None:
+def test_detects_a_modified_head(log: Log) -> None:
     """What it says is compared with the log, and the other way round."""
     log.write(3)
     log.head.write_bytes(edited(log.head.read_bytes()))
@@ -273,7 +273,7 @@ def test_the_head_is_edited(log: Log) -> None:
     assert log.faults()[0].startswith("audit.log line 4 does not match audit.log line 3")
 
 
-def test_an_old_head(log: Log) -> None:
+def test_detects_an_old_head(log: Log) -> None:
     """The data came back from a backup, and the log did not: what the backup does not know is named."""
     log.write(3)
     old = log.head.read_bytes()
@@ -286,7 +286,7 @@ def test_an_old_head(log: Log) -> None:
     assert log.faults()[0].startswith("audit.log line 6 is number 4, and number 6 is expected")
 
 
-def test_the_log_is_lost(log: Log) -> None:
+def test_detects_a_lost_log(log: Log) -> None:
     """The data came back on a new server, without the log: it goes on, and says what is not there."""
     log.write(5)
     log.path.unlink()
@@ -306,7 +306,7 @@ def test_both_are_lost(log: Log) -> None:
     assert [line["number"] for line in log.all()] == [1]
 
 
-def test_what_was_looked_at(log: Log) -> None:
+def test_counts_entries(log: Log) -> None:
     """People are told how far the word 'whole' goes."""
     log.write(3)
     verification = Verification()
@@ -315,7 +315,7 @@ def test_what_was_looked_at(log: Log) -> None:
     assert verification.last.raw + b"\n" == log.lines()[-1]
 
 
-def test_lines_that_come_meanwhile(log: Log) -> None:
+def test_entries_written_meanwhile(log: Log) -> None:
     """A long look at a busy index accuses nobody of what was written since it began."""
     log.write(3)
     with log.audit.reading() as (head, (part,)):
@@ -324,7 +324,7 @@ def test_lines_that_come_meanwhile(log: Log) -> None:
         assert len(list(part.lines())) == 3
 
 
-def test_a_rotation_meanwhile(log: Log) -> None:
+def test_rotation_meanwhile(log: Log) -> None:
     """The same for logrotate, which moves the files on."""
     log.write(3)
     log.rotate()
@@ -336,7 +336,7 @@ def test_a_rotation_meanwhile(log: Log) -> None:
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_harm_in_a_file_that_was_put_away(log: Log, number: int) -> None:
+def test_detects_modified_rotated_files(log: Log, number: int) -> None:
     """Old lines are as safe as new ones, compressed or not, and named by their file."""
     for _ in range(4):
         log.write(5)
@@ -351,7 +351,7 @@ def test_harm_in_a_file_that_was_put_away(log: Log, number: int) -> None:
     assert fault.startswith(f"{path.name} line 4 does not match {path.name} line 3")
 
 
-def test_a_file_is_lost(log: Log) -> None:
+def test_detects_a_lost_file(log: Log) -> None:
     """Of files that were put away, one in the middle is missed."""
     for _ in range(4):
         log.write(5)
@@ -361,7 +361,7 @@ def test_a_file_is_lost(log: Log) -> None:
     assert re.fullmatch(r"audit\.log\.1 line 1 has line\(s\) missing before it: number 12 to 17", fault)
 
 
-def test_a_file_is_torn(log: Log) -> None:
+def test_detects_a_truncated_file(log: Log) -> None:
     """A disk that has lost the end of a compressed file does not keep the rest from being looked at."""
     for _ in range(3):
         log.write(50)

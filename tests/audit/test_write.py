@@ -1,4 +1,4 @@
-"""Writing the audit log: what a line says, and that none is lost, whatever happens to the server."""
+"""Writing the audit log: the content of an entry; no entry is lost by a crash."""
 
 import errno
 import hashlib
@@ -19,7 +19,7 @@ from wheelhouse.audit.log import AuditLog
 PATIENCE = 60
 
 
-def test_a_line(log: Log) -> None:
+def test_content_of_an_entry(log: Log) -> None:
     """Who, what, when, from where: each under the name that programs and people look for, in one order."""
     facts = {"project": "foo", "version": "1.0", "filename": "foo-1.0.tar.gz", "size": 7, "sha256": "ab" * 32}
     log.audit.write("refused", user="alice", address="192.0.2.1", **facts, reason="it is torn")
@@ -37,13 +37,13 @@ def test_a_line(log: Log) -> None:
     ]
 
 
-def test_what_is_not_known_is_left_out(log: Log) -> None:
+def test_unknown_values_are_left_out(log: Log) -> None:
     """A line without a file does not say that its file is nothing."""
     log.audit.write("claimed", user="alice", address="local", project="foo")
     assert list(json.loads(log.lines()[0])) == ["number", "time", "event", "user", "address", "project", "previous"]
 
 
-def test_each_line_carries_the_one_before(log: Log) -> None:
+def test_hash_chain(log: Log) -> None:
     """That is the chain: SHA-256 of the line before, without its end. Anybody can check it with other tools."""
     log.write(3)
     lines = log.lines()
@@ -57,7 +57,7 @@ def test_each_line_carries_the_one_before(log: Log) -> None:
     "text", ['x"}\n{"number":2', "\r\n", "\0", "\x1b[2J", "\u2028\u2029\x85", "\ud800", "é\N{SNAKE}", "x" * 1_000_000]
 )
 @pytest.mark.parametrize("key", ["user", "address", "project", "version", "filename", "sha256", "reason"])
-def test_nothing_breaks_out_of_its_line(log: Log, key: str, text: str) -> None:
+def test_values_cannot_end_the_line(log: Log, key: str, text: str) -> None:
     """Clients choose file names and versions, and could otherwise write lines of their own, or fill the disk."""
     facts = {"user": "alice", "address": "192.0.2.1", "reason": "r"} | {key: text}
     log.audit.write("refused", **facts)
@@ -79,7 +79,7 @@ def test_the_longest_line_can_be_read(log: Log) -> None:
     assert max(map(len, log.lines())) < MAX_LINE_SIZE
 
 
-def test_an_unknown_event(log: Log) -> None:
+def test_rejects_unknown_events(log: Log) -> None:
     """A slip in a name would make lines that nobody finds; and the log's own events are nobody else's."""
     for event in ("uploaded", "opened", "broken", ""):
         with pytest.raises(ValueError, match="is not an event of"):
@@ -87,7 +87,7 @@ def test_an_unknown_event(log: Log) -> None:
     assert not log.path.exists()
 
 
-def test_who_can_read_it(log: Log) -> None:
+def test_mode_of_the_log(log: Log) -> None:
     """Names and addresses are for those who run the server."""
     before = os.umask(0)
     try:
@@ -98,7 +98,7 @@ def test_who_can_read_it(log: Log) -> None:
     assert log.head.stat().st_mode & 0o777 == 0o640
 
 
-def test_it_lasts(log: Log, quick_disk: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_is_durable(log: Log, quick_disk: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """When write() returns, the line survives a power cut: the head first, then the log, with their names."""
     log.write()
     steps: list[str] = []
@@ -116,7 +116,7 @@ def test_it_lasts(log: Log, quick_disk: list[str], monkeypatch: pytest.MonkeyPat
     assert quick_disk
 
 
-def test_no_link_is_followed(log: Log, tmp_path: Path) -> None:
+def test_follows_no_symlink(log: Log, tmp_path: Path) -> None:
     """Whoever gets to put a link into the log's place does not get lines written somewhere else."""
     other = tmp_path / "other"
     other.write_text("")
@@ -135,7 +135,7 @@ def write_many(audit: AuditLog, count: int, after_some: Callable[[], None]) -> N
 
 
 @pytest.mark.parametrize("rotated", [False, True])
-def test_many_at_once(log: Log, rotated: bool) -> None:
+def test_concurrent_writers(log: Log, rotated: bool) -> None:
     """Processes of the web server and people on the command line write as they come, and the chain stays one."""
     others: list[Callable] = [log.rotate if rotated else int, int, int, int, int, int]
     work = [forked.Process(target=write_many, args=(log.audit, 60, other), daemon=True) for other in others]
@@ -192,7 +192,7 @@ def test_a_crash_between_head_and_log(
 
 
 @pytest.mark.parametrize("name", ["write_atomically", "sync_directory"])
-def test_a_crash_about_the_head(log: Log, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_a_crash_around_the_head(log: Log, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Before it is there, nothing was written; once it is there, the line is."""
     log.write()
     monkeypatch.setattr(log_module, name, crash)
@@ -285,7 +285,7 @@ def test_no_directory(log: Log, tmp_path: Path, directory: str) -> None:
     assert not (tmp_path / directory).exists()
 
 
-def test_a_look_writes_nothing(log: Log, tmp_path: Path) -> None:
+def test_check_writes_nothing(log: Log, tmp_path: Path) -> None:
     """Whether it can be written is asked all the time, and no reason to make files."""
     log.audit.check()
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -1,4 +1,4 @@
-"""The command line: what it does, what it says, and the exit status that timers and people go by."""
+"""The command line: actions, output, exit status."""
 
 import json
 import os
@@ -50,7 +50,9 @@ def test_rebuild_all_and_changed(site: Site, settings: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [["rebuild"], ["rebuild", "--changed"]], ids=str)
-def test_something_is_left_out(site: Site, settings: Path, capsys: pytest.CaptureFixture, words: list[str]) -> None:
+def test_reports_files_that_are_left_out(
+    site: Site, settings: Path, capsys: pytest.CaptureFixture, words: list[str]
+) -> None:
     """It is named where the journal keeps it, and the status says that there is something to look at."""
     site.put("bar-1.0.tar.gz", b"torn")
     assert run(settings, *words) == 1
@@ -97,7 +99,7 @@ def test_yank_and_unyank(site: Site, settings: Path, capsys: pytest.CaptureFixtu
     assert capsys.readouterr() == ("", "")
 
 
-def test_yanks_last(site: Site, settings: Path) -> None:
+def test_yanks_survive_rebuilds(site: Site, settings: Path) -> None:
     """Writing pages anew, or another upload, does not bring a yanked release back."""
     run(settings, "yank", "foo", "1.0", "--reason", "broken")
     site.upload("foo-2.0.tar.gz", sdist())
@@ -116,7 +118,7 @@ def test_yanks_last(site: Site, settings: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("command", ["yank", "unyank"])
-def test_a_release_that_is_not_there(
+def test_yank_of_a_missing_release(
     site: Site, settings: Path, capsys: pytest.CaptureFixture, command: str, project: str, version: str, said: str
 ) -> None:
     """A slip of the pen must not look like a release that is safe now."""
@@ -137,7 +139,7 @@ def test_unyank_against_the_settings(site: Site, settings: Path, capsys: pytest.
 
 
 @pytest.mark.parametrize("words", [[], ["erase"], ["yank", "foo"], ["rebuild", "a", "b"], ["check", "--fix"]], ids=str)
-def test_a_wrong_call(settings: Path, capsys: pytest.CaptureFixture, words: list[str]) -> None:
+def test_rejects_invalid_arguments(settings: Path, capsys: pytest.CaptureFixture, words: list[str]) -> None:
     """The status tells it from one that found something."""
     with pytest.raises(SystemExit) as left:
         run(settings, *words)
@@ -160,7 +162,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize(("words", "said"), NAMES.values(), ids=NAMES.keys())
-def test_names_that_no_file_has(settings: Path, capsys: pytest.CaptureFixture, words: list[str], said: str) -> None:
+def test_rejects_invalid_names(settings: Path, capsys: pytest.CaptureFixture, words: list[str], said: str) -> None:
     """A name is part of the names of files. One that is too long is a wrong call, and no failure of the disk."""
     with pytest.raises(SystemExit) as left:
         run(settings, *words)
@@ -177,7 +179,7 @@ def test_the_longest_name(settings: Path, capsys: pytest.CaptureFixture) -> None
 
 
 @pytest.mark.parametrize("error", [OSError(5, "Input/output error"), ValueError("no JSON"), TypeError("a mistake")])
-def test_it_could_not_be_done(
+def test_errors_exit_with_2(
     settings: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, error: Exception
 ) -> None:
     """Python ends with 1 after an error, which the unit takes for a file that was left out: all fine."""
@@ -194,7 +196,7 @@ def test_it_could_not_be_done(
 
 
 @pytest.mark.parametrize("text", [None, "", "{}", "[]"])
-def test_settings_that_are_none(tmp_path: Path, text: str | None) -> None:
+def test_invalid_settings(tmp_path: Path, text: str | None) -> None:
     """The same where it is the settings that are not there, or say something else."""
     path = tmp_path / "settings.json"
     if text is not None:

@@ -1,4 +1,4 @@
-"""Many writers at once: threads of a process, processes, and both. Each test is given up after a while."""
+"""Concurrent writers: threads, processes, and both. Each test has a timeout."""
 
 import json
 import multiprocessing

@@ -1,4 +1,4 @@
-"""Our pages, as an independent reader sees them: pypi-simple, which knows nothing of this kit."""
+"""The pages as an independent reader, pypi-simple, parses them."""
 
 import json
 from datetime import datetime
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from packaging.utils import canonicalize_version
 from pypi_simple import DistributionPackage, IndexPage, ProjectPage
-from support.entries import ENTRIES, FILENAMES, YANKED, entry
+from support.file_records import ENTRIES, FILENAMES, YANKED, entry
 from support.pages import sha256
 from wheelhouse.pages import render
 
@@ -45,7 +45,7 @@ def facts(package: DistributionPackage) -> dict:
 
 @settings(max_examples=40)
 @given(ENTRIES, YANKED)
-def test_both_forms_say_the_same(entries: list, yanked: dict) -> None:
+def test_html_and_json_agree(entries: list, yanked: dict) -> None:
     """Which form a client takes must not decide what it installs."""
     in_json, in_html = from_json(entries, yanked), from_html(entries, yanked)
     assert in_json.repository_version == in_html.repository_version == "1.4"
@@ -55,7 +55,7 @@ def test_both_forms_say_the_same(entries: list, yanked: dict) -> None:
 
 @settings(max_examples=40)
 @given(ENTRIES, YANKED)
-def test_they_say_what_is_known(entries: list, yanked: dict) -> None:
+def test_pages_match_the_records(entries: list, yanked: dict) -> None:
     """Both could be wrong together, so they are compared with what they were made from."""
     packages = {package.filename: package for package in from_json(entries, yanked).packages}
     for known in entries:
@@ -72,7 +72,7 @@ def test_they_say_what_is_known(entries: list, yanked: dict) -> None:
 
 
 @pytest.mark.parametrize("filename", FILENAMES)
-def test_names_are_understood(filename: str) -> None:
+def test_filenames_are_parsed(filename: str) -> None:
     """Project and version are found again in each kind of name, and the metadata's address beside the file's."""
     (package,) = from_json([entry(filename, metadata_sha256=sha256(b"m"))], {}).packages
     assert package.project.lower().replace("_", "-").replace(".", "-") == "foo-bar"

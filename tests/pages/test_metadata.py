@@ -1,4 +1,4 @@
-"""What a distribution says of itself, and that nothing it says, or fails to say, is more than an answer."""
+"""Metadata of copied distributions: valid, invalid, and too large."""
 
 import gzip
 import tarfile
@@ -201,7 +201,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("filename", "content"), BROKEN.values(), ids=BROKEN.keys())
-def test_broken(tmp_path: Path, filename: str, content: bytes) -> None:
+def test_invalid_files(tmp_path: Path, filename: str, content: bytes) -> None:
     """A file that is none of its kind is told from a disk that fails, in words."""
     with pytest.raises(InvalidDistributionError) as raised:
         read(tmp_path, filename, content)
@@ -237,7 +237,7 @@ def bombs() -> list[tuple[str, bytes]]:
     return [*found, (SDIST, gzip.compress(tar, 1))]
 
 
-def test_bombs(tmp_path: Path) -> None:
+def test_memory_is_bounded(tmp_path: Path) -> None:
     """A file that was copied by hand does not fill the memory of the program that writes the pages."""
     for filename, content in bombs():
         path = tmp_path / filename
@@ -254,7 +254,7 @@ def test_bombs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("filename", [WHEEL, SDIST, ZIP])
 @given(st.data())
-def test_any_damage(filename: str, tmp_path: Path, data: st.DataObject) -> None:
+def test_any_corruption(filename: str, tmp_path: Path, data: st.DataObject) -> None:
     """Whatever bytes there are: metadata, or InvalidDistributionError."""
     whole = bytes(deflated()) if filename == WHEEL else dict(sdists(pkg_info(more="Dynamic: Version\n")))[filename]
     content = bytearray(whole)
@@ -287,7 +287,9 @@ def test_any_metadata(filename: str, tmp_path: Path, raw: bytes) -> None:
 
 @pytest.mark.parametrize("error", [OSError(5, "Input/output error"), OSError(24, "Too many open files")], ids=str)
 @pytest.mark.parametrize("filename", [WHEEL, SDIST, ZIP])
-def test_a_failing_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filename: str, error: OSError) -> None:
+def test_disk_errors_are_not_corruption(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filename: str, error: OSError
+) -> None:
     """A disk that fails says nothing of the file, which must not be left out for it."""
 
     def fail(_path: Path) -> None:

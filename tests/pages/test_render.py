@@ -1,4 +1,4 @@
-"""The pages' text, against the standards' own words."""
+"""The content of the pages, according to the PEPs."""
 
 import json
 import re
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.utils import canonicalize_version
-from support.entries import CHANGED, ENTRIES, FILENAMES, TEXTS, YANKED, entry
+from support.file_records import CHANGED, ENTRIES, FILENAMES, TEXTS, YANKED, entry
 from support.pages import URL, sha256
 from wheelhouse.pages import render
 
@@ -124,7 +124,7 @@ def test_root() -> None:
     assert page.meta["pypi:repository-version"] == "1.4"
 
 
-def test_nothing_yet() -> None:
+def test_landing_page_without_projects() -> None:
     """The first page of a new index is one that programs can read."""
     assert json.loads(render.root_json([])) == {"meta": {"api-version": "1.4"}, "projects": []}
     assert Reader(render.root_html([])).anchors == []
@@ -184,7 +184,7 @@ def test_yanked_in_any_spelling(yanked: str, filename: str) -> None:
 
 @settings(max_examples=40)
 @given(ENTRIES, YANKED)
-def test_nothing_gets_out(entries: list, yanked: dict) -> None:
+def test_values_are_escaped(entries: list, yanked: dict) -> None:
     """Whatever stands in metadata and reasons: the page has the elements that it always has, and their values."""
     page = as_html(*entries, yanked=yanked)
     plain = as_html(

@@ -1,4 +1,4 @@
-"""When files were uploaded: recorded with the data, whatever becomes of the files' own times."""
+"""Upload times are stored with the data and survive copies."""
 
 import json
 import os
@@ -110,7 +110,7 @@ class TestTable:
         assert times.read() == ({WHEEL: recorded(b"a"), SDIST: recorded(b"b")}, 1)
 
     @pytest.mark.parametrize("torn", [TIME.encode(), b"\0" * 17, b"x"], ids=ascii)
-    def test_torn_end(self, times: UploadTimes, tmp_path: Path, torn: bytes) -> None:
+    def test_partial_last_line(self, times: UploadTimes, tmp_path: Path, torn: bytes) -> None:
         """A crash may leave half a line: the next one begins on a line of its own."""
         times.add({WHEEL: recorded(b"a")})
         with (tmp_path / "uploaded.txt").open("ab") as file:
@@ -203,7 +203,7 @@ def test_other_bytes_are_another_file(site: Site) -> None:
     assert [line[1] for line in lines(site)] == [sha256(sdist()), sha256(sdist("foo", "2.0"))]
 
 
-def test_a_torn_file_is_not_recorded(site: Site) -> None:
+def test_corrupt_files_are_not_recorded(site: Site) -> None:
     """It is on no page. When it is whole, its time is recorded."""
     site.put(WHEEL, b"torn")
     site.folder.sync_changed()
@@ -274,7 +274,7 @@ def test_a_lost_table(site: Site, work: str) -> None:
     assert len(lines(site)) == 4
 
 
-def test_a_torn_line_is_dropped(site: Site, capsys: pytest.CaptureFixture) -> None:
+def test_invalid_line_is_dropped(site: Site, capsys: pytest.CaptureFixture) -> None:
     """After a crash nobody has to do anything."""
     site.upload(SDIST, sdist())
     site.folder.sync_changed()
@@ -296,7 +296,7 @@ HARM = {
 
 
 @pytest.mark.parametrize("harm", HARM.values(), ids=HARM.keys())
-def test_a_damaged_table_stops_nothing(index: Index, harm: object, capsys: pytest.CaptureFixture) -> None:
+def test_corrupt_table_stops_nothing(index: Index, harm: object, capsys: pytest.CaptureFixture) -> None:
     """Uploads and pages go on, with the times that are known; when the table can be written again, it is complete."""
     assert index.upload(WHEEL).code == 200
     table = index.data / "state/uploaded.txt"
@@ -338,7 +338,7 @@ def test_a_table_that_cannot_be_read(
 class TestCheck:
     """wheelhouse check."""
 
-    def test_fine(self, site: Site) -> None:
+    def test_reports_nothing(self, site: Site) -> None:
         """Nothing to say, by hand or by upload."""
         site.upload(WHEEL, wheel())
         site.put(SDIST, sdist())

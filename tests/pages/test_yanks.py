@@ -1,4 +1,4 @@
-"""Which releases are yanked: by command, by the settings, in any spelling."""
+"""Yanked releases: by command, by the settings, in any spelling."""
 
 import json
 from pathlib import Path
@@ -8,12 +8,12 @@ from support.pages import Site
 from wheelhouse.pages import yanks
 
 
-def test_nothing(site: Site) -> None:
+def test_no_files(site: Site) -> None:
     """Without files, nothing is yanked."""
     assert yanks.load(site.paths.yanked, site.paths.configured_yanks) == {}
 
 
-def test_there_and_back(site: Site) -> None:
+def test_yank_and_unyank(site: Site) -> None:
     """A yank is taken back whole: nothing of it stays in the file."""
     path, locks = site.paths.yanked, site.paths.locks
     yanks.change(path, locks, "foo", "1.0", "broken")
@@ -50,7 +50,7 @@ def test_the_settings_count_before_the_command(site: Site) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", "null", '{"foo": []}', '{"foo": "1.0"}', '{"foo": null}'])
-def test_a_file_that_says_something_else(tmp_path: Path, text: str) -> None:
+def test_rejects_invalid_content(tmp_path: Path, text: str) -> None:
     """To take it for empty would offer what is yanked."""
     path = tmp_path / "yanked.json"
     path.write_text(text)

@@ -1,4 +1,4 @@
-"""Distribution files: what names they may have."""
+"""Filenames of distributions: which are valid."""
 
 import pytest
 from hypothesis import example, given
@@ -25,7 +25,7 @@ KELVIN = "\N{KELVIN SIGN}"
         ("Foo.Bar-1.0.zip", "foo-bar"),
     ],
 )
-def test_names_that_are_taken(filename: str, project: str) -> None:
+def test_accepts_valid_names(filename: str, project: str) -> None:
     """What build tools make, and made before the names were agreed upon, can be published."""
     assert parse_project(filename) == project
 
@@ -83,7 +83,7 @@ def test_names_that_are_taken(filename: str, project: str) -> None:
     ],
     ids=short,
 )
-def test_names_that_are_refused(filename: str) -> None:
+def test_rejects_invalid_names(filename: str) -> None:
     """A name is a file on disk, a part of a URL and a link on a page, and none of these may surprise."""
     with pytest.raises(RequestError):
         parse_project(filename)

@@ -1,4 +1,4 @@
-"""Registers: claims and tombstones outlast crashes and two writers, and are never taken for empty."""
+"""JSON tables (owners, tombstones) survive crashes and concurrent writers, and are never treated as empty."""
 
 import json
 import os
@@ -53,14 +53,14 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
     return Bench(request.param, tmp_path)
 
 
-def test_nothing_yet(bench: Bench) -> None:
+def test_missing_file_is_empty(bench: Bench) -> None:
     """A new index starts without the file, and asking makes none."""
     assert not bench.has("foo")
     assert not bench.register.all()
     assert not bench.path.exists()
 
 
-def test_it_lasts(bench: Bench, quick_disk: list[str]) -> None:
+def test_is_durable(bench: Bench, quick_disk: list[str]) -> None:
     """It is on the disk when the call returns, name and all, and there for the next process."""
     bench.put("foo")
     assert quick_disk == ["fsync", "fsync"]
@@ -71,7 +71,7 @@ def test_it_lasts(bench: Bench, quick_disk: list[str]) -> None:
     assert [path.name for path in bench.path.parent.iterdir()] == ["register.json"]
 
 
-def test_another_process_changes_it(bench: Bench) -> None:
+def test_sees_changes_of_other_processes(bench: Bench) -> None:
     """Uploads are taken by several processes, and an admin's command is one more."""
     other = bench.kind(bench.path, bench.lock)
     bench.put("foo")
@@ -82,7 +82,7 @@ def test_another_process_changes_it(bench: Bench) -> None:
     assert not bench.has("foo")
 
 
-def test_unchanged_is_not_read_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_caches_an_unchanged_file(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every upload asks, and there may be thousands of entries."""
     bench.put("foo")
     assert bench.has("foo")
@@ -91,7 +91,7 @@ def test_unchanged_is_not_read_again(bench: Bench, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("harm", [harm for harm in HARM if harm.__name__ != "remove"])
-def test_a_file_that_cannot_be_read(bench: Bench, harm: Callable) -> None:
+def test_unreadable_file_is_an_error(bench: Bench, harm: Callable) -> None:
     """Taken for empty, it would give everybody's projects and names away; so whoever asks gets an error."""
     bench.put("foo")
     assert bench.has("foo")
@@ -126,7 +126,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("text", DAMAGED.values(), ids=DAMAGED.keys())
-def test_damaged(bench: Bench, text: str) -> None:
+def test_corrupt_file_is_an_error(bench: Bench, text: str) -> None:
     """What says something else than it should is no register with fewer entries."""
     replace(bench.path, text)
     with pytest.raises(ValueError, match=r"."):
@@ -137,7 +137,7 @@ def test_damaged(bench: Bench, text: str) -> None:
 
 
 @pytest.mark.parametrize("call", ["replace", "fsync"])
-def test_a_write_that_fails(bench: Bench, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+def test_failed_write_changes_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
     """It raises; what was there before is whole, and nothing lies about."""
     bench.put("foo")
     before = bench.path.read_text()
@@ -155,7 +155,7 @@ def test_a_write_that_fails(bench: Bench, monkeypatch: pytest.MonkeyPatch, call:
     assert bench.has("bar")
 
 
-def test_what_was_seen_is_not_what_is_written(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_transaction_rereads_the_file(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """File systems tell times in steps, so a change may go unseen for a moment: who writes looks again, locked."""
     bench.put("foo")
     with monkeypatch.context() as patch:
@@ -165,7 +165,7 @@ def test_what_was_seen_is_not_what_is_written(bench: Bench, monkeypatch: pytest.
     assert bench.has("bar")
 
 
-def test_many_writers(bench: Bench) -> None:
+def test_concurrent_writers(bench: Bench) -> None:
     """Of what several processes enter at the same time, nothing is lost."""
 
     def write(number: int) -> None:

@@ -38,13 +38,13 @@ def test_rejects_requests_without_a_user(index: Index, path: str, variables: dic
     assert index.events() == ["denied", "denied"]
 
 
-def test_nothing_is_read_of_it(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unauthenticated_bodies_are_not_read(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever is not signed in does not get the parser to work."""
     monkeypatch.setattr("wheelhouse.web.upload.read_form", None)
     assert index.post(FORM, None).code == 401
 
 
-def test_health(index: Index) -> None:
+def test_health_needs_no_user(index: Index) -> None:
     """It is for whoever watches the server."""
     assert index.request("GET", "/-/health").code == 200
     assert index.request("POST", "/-/health").code == 405

@@ -45,7 +45,7 @@ def names(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
 
 
-def test_appears_once_whole(upload: TemporaryUpload, tmp_path: Path) -> None:
+def test_publishes_the_complete_file(upload: TemporaryUpload, tmp_path: Path) -> None:
     """It has one name in the end, all of its bytes, and Apache's group may read it, whatever the umask."""
     assert [name.startswith(".") for name in names(tmp_path)] == [True]
     assert (upload.size, upload.sha256) == (len(CONTENT), SHA256)
@@ -57,14 +57,14 @@ def test_appears_once_whole(upload: TemporaryUpload, tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o640
 
 
-def test_on_the_disk_before_it_appears(upload: TemporaryUpload, quick_disk: list[str]) -> None:
+def test_syncs_before_it_publishes(upload: TemporaryUpload, quick_disk: list[str]) -> None:
     """A name that is there after a power cut has its bytes."""
     upload.sync()
     assert quick_disk == ["fsync"]
     assert upload.path.read_bytes() == CONTENT
 
 
-def test_nothing_is_overwritten(upload: TemporaryUpload, tmp_path: Path) -> None:
+def test_never_overwrites(upload: TemporaryUpload, tmp_path: Path) -> None:
     """Whoever copies a file there at the same moment keeps it."""
     (tmp_path / "foo-1.0.tar.gz").write_text("another")
     with pytest.raises(FileExistsError):
@@ -72,7 +72,7 @@ def test_nothing_is_overwritten(upload: TemporaryUpload, tmp_path: Path) -> None
     assert (tmp_path / "foo-1.0.tar.gz").read_text() == "another"
 
 
-def test_given_up(upload: TemporaryUpload, tmp_path: Path) -> None:
+def test_close_deletes_an_unpublished_file(upload: TemporaryUpload, tmp_path: Path) -> None:
     """What is refused leaves nothing."""
     upload.close()
     upload.close()
@@ -91,7 +91,7 @@ def test_given_up(upload: TemporaryUpload, tmp_path: Path) -> None:
     ],
     ids=short,
 )
-def test_digests_that_fit(upload: TemporaryUpload, claimed: dict) -> None:
+def test_accepts_matching_digests(upload: TemporaryUpload, claimed: dict) -> None:
     """Clients send the digests that they know, in small letters or large."""
     upload.check_digests(claimed)
 
@@ -108,13 +108,13 @@ def test_digests_that_fit(upload: TemporaryUpload, claimed: dict) -> None:
     ],
     ids=short,
 )
-def test_digests_that_differ(upload: TemporaryUpload, claimed: dict, said: str) -> None:
+def test_rejects_wrong_digests(upload: TemporaryUpload, claimed: dict, said: str) -> None:
     """A file that was damaged or cut on its way must not be taken: nobody would know until it is installed."""
     with pytest.raises(RequestError, match=said):
         upload.check_digests(claimed)
 
 
-def test_leftovers(tmp_path: Path) -> None:
+def test_removes_stale_files_only(tmp_path: Path) -> None:
     """What a process that was killed has left is removed; what one is writing stays, and so does all else."""
 
     def die() -> None:
@@ -133,7 +133,7 @@ def test_leftovers(tmp_path: Path) -> None:
     assert alive.publish("foo-2.0.tar.gz").stat().st_nlink == 2
 
 
-def test_a_leftover_that_has_appeared(upload: TemporaryUpload, tmp_path: Path) -> None:
+def test_stale_name_of_a_published_file(upload: TemporaryUpload, tmp_path: Path) -> None:
     """A power cut between the two names leaves both; the file stays."""
     upload.publish("foo-1.0.tar.gz")
     upload.file.close()
@@ -141,7 +141,7 @@ def test_a_leftover_that_has_appeared(upload: TemporaryUpload, tmp_path: Path) -
     assert (tmp_path / "foo-1.0.tar.gz").exists()
 
 
-def test_cleared_before_it_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_removed_before_it_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process starts, and clears, in the moment between a file's making and its locking."""
     lock, cleared = fcntl.flock, []
 
@@ -159,7 +159,7 @@ def test_cleared_before_it_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert upload.publish("foo-1.0.tar.gz").read_bytes() == CONTENT
 
 
-def test_cleared_while_many_come(tmp_path: Path) -> None:
+def test_cleanup_during_many_uploads(tmp_path: Path) -> None:
     """However often it is cleared, no upload loses its file."""
     stop, lost = threading.Event(), []
 
@@ -190,7 +190,7 @@ def test_cleared_while_many_come(tmp_path: Path) -> None:
     assert len(names(tmp_path)) == 80
 
 
-def test_cleared_at_the_start(index: Index) -> None:
+def test_cleanup_at_the_start(index: Index) -> None:
     """The application and the command line both clear, and nothing else is on any page for it."""
     for clear in (index.start, lambda: main(["--settings", str(index.settings), "rebuild"])):
         (index.packages / ".upload-dead").write_text("half")
@@ -200,7 +200,7 @@ def test_cleared_at_the_start(index: Index) -> None:
 
 
 @pytest.mark.parametrize("place", ["pages/projects", "pages/root", "pages/metadata", "pages/records", "data/state"])
-def test_half_a_page_is_cleared(index: Index, place: str) -> None:
+def test_removes_partial_pages(index: Index, place: str) -> None:
     """Pages and registers are written beside what they replace, and a process may be killed then, too."""
 
     def die() -> None:
@@ -216,7 +216,7 @@ def test_half_a_page_is_cleared(index: Index, place: str) -> None:
         assert (index.home / place / "file").exists() is False
 
 
-def test_a_page_that_is_being_written_is_not_cleared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keeps_pages_that_are_being_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process starts, and clears, while this one writes."""
     cleared = []
     monkeypatch.setattr(atomic.os, "fchmod", lambda *_: cleared.append(remove_stale(tmp_path, TEMPORARY_PREFIX)))
@@ -226,7 +226,7 @@ def test_a_page_that_is_being_written_is_not_cleared(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(30, "Read-only file system")])
-def test_what_cannot_be_cleared(index: Index, monkeypatch: pytest.MonkeyPatch, error: OSError) -> None:
+def test_starts_if_cleanup_fails(index: Index, monkeypatch: pytest.MonkeyPatch, error: OSError) -> None:
     """A file of somebody else's, or a disk that is read only, is no reason not to start."""
 
     def fail(*_arguments: object, **_more: object) -> None:
@@ -246,7 +246,7 @@ def test_no_packages_directory(index: Index) -> None:
     assert index.upload().code == 503
 
 
-def test_not_cleared_where_the_data_is_not_mounted(index: Index) -> None:
+def test_no_cleanup_without_the_mount(index: Index) -> None:
     """What lies beneath the mount is nobody's business, and no reason not to start."""
     (index.data / ".wheelhouse").unlink()
     (index.packages / ".upload-x").write_text("x")

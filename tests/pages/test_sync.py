@@ -1,4 +1,4 @@
-"""The packages directory against the pages: what is copied, taken away, torn or lost."""
+"""Reconciliation of the pages with the packages directory: copied, deleted, corrupt and lost files."""
 
 import json
 import os
@@ -85,7 +85,7 @@ def test_unchanged_files_are_not_read_again(full: Site, monkeypatch: pytest.Monk
     assert full.on_pages() == full.on_disk()
 
 
-def test_nothing_to_do(full: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unchanged_projects_are_not_refreshed(full: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """The look once a minute touches no project whose files are as they were."""
     full.folder.sync_changed()
     monkeypatch.setattr(site_module.PageWriter, "refresh", None)
@@ -94,7 +94,7 @@ def test_nothing_to_do(full: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
-def test_only_what_changed_is_looked_at(full: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refreshes_changed_projects_only(full: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """One new file among thousands is one project's work."""
     seen = []
     refresh = site_module.PageWriter.refresh
@@ -131,7 +131,7 @@ def test_one_broken_file(full: Site, content: bytes) -> None:
     assert full.on_pages() == full.on_disk({broken})
 
 
-def test_a_broken_file_is_mended(full: Site) -> None:
+def test_replaced_corrupt_file_is_listed(full: Site) -> None:
     """Copied once more, whole this time, it is listed; and taken away, it is no longer named."""
     for filename in ("foo-2.0.tar.gz", "foo-3.0.tar.gz"):
         full.put(filename, sdist()[:-9])
@@ -151,7 +151,7 @@ def test_all_of_a_project_is_broken(full: Site) -> None:
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "foo-1.0.tar.gz.asc", "foo-1.0.exe", "FÖÖ-1.0.tar.gz", "foo 1.0.zip"])
-def test_strays(full: Site, name: str) -> None:
+def test_invalid_filenames_are_reported(full: Site, name: str) -> None:
     """What is no distribution is on no page, and is named so that somebody takes it away."""
     full.put(name, b"x")
     assert full.folder.sync_changed() == [f"{name}: left out: not the file name of a wheel or sdist"]
@@ -169,7 +169,7 @@ def test_no_files(full: Site) -> None:
     assert full.files("foo") == {WHEEL: sha256(wheel()), SDIST: sha256(sdist()), "foo-6.0.tar.gz": sha256(sdist())}
 
 
-def test_gone_while_it_is_looked_at(full: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_deleted_while_it_is_read(full: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """A removal in the same moment is no error."""
     path = full.put("foo-2.0.tar.gz", sdist())
     read = metadata.read_metadata
@@ -183,7 +183,7 @@ def test_gone_while_it_is_looked_at(full: Site, monkeypatch: pytest.MonkeyPatch)
     assert full.on_pages() == full.on_disk()
 
 
-def test_still_growing(full: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_that_is_still_copied(full: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """A copy that is looked at before it is complete is looked at again."""
     filename = "foo-2.0.tar.gz"
     full.put(filename, sdist()[:-30])
@@ -339,7 +339,7 @@ LOSSES = [
 
 @pytest.mark.parametrize("again", [False, True], ids=["sync_changed", "rebuild"])
 @pytest.mark.parametrize("loss", LOSSES)
-def test_something_is_lost(full: Site, loss: str, again: bool) -> None:
+def test_restores_lost_pages(full: Site, loss: str, again: bool) -> None:
     """Every file among the pages follows from the data, so each comes back by itself."""
     full.upload("old-1.0.tar.gz", sdist())
     full.remove("old-1.0.tar.gz")
@@ -355,7 +355,7 @@ def test_something_is_lost(full: Site, loss: str, again: bool) -> None:
 @pytest.mark.parametrize(
     "path", ["projects/foo.json", "projects/foo.html", "projects/foo.html.gz", "root/index.html", "root/index.json"]
 )
-def test_something_is_spoilt(full: Site, path: str) -> None:
+def test_restores_corrupt_pages(full: Site, path: str) -> None:
     """What somebody has written into a page is gone with the next rebuild."""
     (full.paths.pages / path).write_bytes(b"{}")
     full.folder.rebuild()
@@ -363,7 +363,7 @@ def test_something_is_spoilt(full: Site, path: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", '{"files": {}, "what": 1}'])
-def test_a_state_that_is_none(full: Site, text: str) -> None:
+def test_invalid_state(full: Site, text: str) -> None:
     """Then everything is looked at, as at the first time."""
     (full.paths.records / ".state").write_text(text)
     full.put("new-1.0.tar.gz", sdist())
@@ -383,7 +383,7 @@ def test_all_pages_are_lost(full: Site) -> None:
     assert full.gone() == {"old"}
 
 
-def test_a_phantom_on_the_root_list(full: Site) -> None:
+def test_removes_a_wrong_entry_of_the_root_list(full: Site) -> None:
     """A project without a file is not listed, whatever the list says."""
     index = full.paths.root / "index.json"
     index.write_bytes(index.read_bytes().replace(b'"bar"', b'"bar"},{"name":"phantom"'))
@@ -391,7 +391,7 @@ def test_a_phantom_on_the_root_list(full: Site) -> None:
     assert full.projects() == ["bar", "foo"]
 
 
-def test_uploaded_and_taken_away_before_anybody_looked(full: Site) -> None:
+def test_uploaded_and_deleted_between_two_runs(full: Site) -> None:
     """A file that came by upload and went by hand was never seen by the look that compares, and is gone as well."""
     full.upload("foo-2.0.tar.gz", sdist())
     (full.paths.packages / "foo-2.0.tar.gz").unlink()
@@ -404,7 +404,7 @@ def test_uploaded_and_taken_away_before_anybody_looked(full: Site) -> None:
     assert full.gone() == {"new"}
 
 
-def test_metadata_that_was_left_behind(full: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deletes_stale_metadata(full: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """A crash came after the metadata and before the file_records, and the file was taken away: nothing knows of it."""
     kept = sorted(path.name for path in full.paths.metadata.iterdir())
     full.put("foo-2.0-py3-none-any.whl", wheel())
@@ -417,7 +417,7 @@ def test_metadata_that_was_left_behind(full: Site, monkeypatch: pytest.MonkeyPat
     assert sorted(path.name for path in full.paths.metadata.iterdir()) == kept
 
 
-def test_check_of_what_is_fine(full: Site) -> None:
+def test_check_reports_nothing(full: Site) -> None:
     """In a sound index nothing is found, also after an upload that no look has seen yet."""
     full.upload("foo-2.0.tar.gz", sdist())
     assert full.folder.check() == []
@@ -439,7 +439,7 @@ def keep_time(path: Path, content: bytes) -> None:
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def test_check(full: Site) -> None:
+def test_check_reports_faults(full: Site) -> None:
     """Each file that is not as it should be is named once, with what is wrong: all of them in one run."""
     packages = full.paths.packages
     for filename in ("torn-1.0.tar.gz", "gone-1.0.tar.gz", "rotten-1.0.tar.gz", "short-1.0.tar.gz"):

@@ -1,4 +1,4 @@
-"""Refusals in the audit log: the first ones of a minute one by one, of the rest a count, and none is forgotten."""
+"""Rate limit of rejections in the audit log: some are written, the others are counted."""
 
 import itertools
 import json
@@ -50,7 +50,7 @@ def counts(log: Log) -> list[str]:
     ]
 
 
-def test_a_flood(log: Log, clock: Clock) -> None:
+def test_writes_a_limited_number(log: Log, clock: Clock) -> None:
     """400 requests of one login are 20 lines and, a minute later, one more: a few kB and not megabytes."""
     refuse(log, 400)
     assert len(log.lines()) == ENTRIES_PER_WINDOW
@@ -61,7 +61,7 @@ def test_a_flood(log: Log, clock: Clock) -> None:
     assert log.path.stat().st_size < 10_000
 
 
-def test_what_a_count_tells(log: Log, clock: Clock) -> None:
+def test_content_of_a_count(log: Log, clock: Clock) -> None:
     """Who, from where, from when until when; and what all of the refusals have in common."""
     refuse(log, ENTRIES_PER_WINDOW)
     refuse(log, 2, event="denied", version="1.0", filename="foo-1.0.zip")
@@ -79,7 +79,7 @@ def test_what_a_count_tells(log: Log, clock: Clock) -> None:
     assert re.fullmatch(f"and 3 more requests of this user were rejected between {time} and {time}", line["reason"])
 
 
-def test_one_more(log: Log, clock: Clock) -> None:
+def test_count_of_one(log: Log, clock: Clock) -> None:
     """A count of one is told as what it is."""
     refuse(log, ENTRIES_PER_WINDOW + 1)
     clock.now += WINDOW_SECONDS
@@ -87,7 +87,7 @@ def test_one_more(log: Log, clock: Clock) -> None:
     assert counts(log) == ["and 1 more request of this user was rejected"]
 
 
-def test_another_event_of_the_user(log: Log, clock: Clock) -> None:
+def test_another_event_ends_the_window(log: Log, clock: Clock) -> None:
     """The count comes before what the user did next, and only once; the minute goes on."""
     refuse(log, ENTRIES_PER_WINDOW + 5)
     log.write()
@@ -100,7 +100,7 @@ def test_another_event_of_the_user(log: Log, clock: Clock) -> None:
     assert counts(log) == [f"and {count} more requests of this user were rejected" for count in (5, 3)]
 
 
-def test_another_users_event(log: Log, clock: Clock) -> None:
+def test_event_of_another_user(log: Log, clock: Clock) -> None:
     """Within the minute it is nothing to this user; once the minute is over, any event brings the count."""
     refuse(log, ENTRIES_PER_WINDOW + 5, user="bob")
     log.write()
@@ -114,7 +114,7 @@ def test_another_users_event(log: Log, clock: Clock) -> None:
     assert counts(log) == ["and 5 more requests of this user were rejected"]
 
 
-def test_each_user_has_a_minute(log: Log, clock: Clock) -> None:
+def test_window_per_user(log: Log, clock: Clock) -> None:
     """Whoever is refused all the time takes no line away from anybody else."""
     refuse(log, 200, user="bob")
     refuse(log, 3)
@@ -129,7 +129,7 @@ def test_each_user_has_a_minute(log: Log, clock: Clock) -> None:
     assert counts(log) == ["and 180 more requests of this user were rejected"] * 3
 
 
-def test_without_a_user(log: Log, clock: Clock) -> None:
+def test_window_per_address(log: Log, clock: Clock) -> None:
     """Requests without a user are counted by address."""
     for number in range(3):
         refuse(log, ENTRIES_PER_WINDOW + 2, user="", address=f"192.0.2.{number}")
@@ -141,7 +141,7 @@ def test_without_a_user(log: Log, clock: Clock) -> None:
     ]
 
 
-def test_nothing_else_is_limited(log: Log, clock: Clock) -> None:
+def test_other_events_are_not_limited(log: Log, clock: Clock) -> None:
     """What is done is written, always."""
     refuse(log, ENTRIES_PER_WINDOW * 2)
     log.write(ENTRIES_PER_WINDOW * 2)
@@ -164,7 +164,7 @@ def test_many_threads(log: Log, clock: Clock) -> None:
     assert counts(log) == [f"and {200 - ENTRIES_PER_WINDOW} more requests of this user were rejected"] * 2
 
 
-def test_bounded(log: Log, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_number_of_clients_is_bounded(log: Log, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many users there are: memory is bounded, and whose minute had to end early is told of."""
     monkeypatch.setattr(rate_limit, "MAX_CLIENTS", 3)
     monkeypatch.setattr(rate_limit, "ENTRIES_PER_WINDOW", 1)
@@ -195,7 +195,7 @@ def test_many_counts_are_written_little_by_little(log: Log, clock: Clock, monkey
     assert len(counts(log)) == 10
 
 
-def test_a_log_that_cannot_be_written(log: Log, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unwritten_rejections_are_counted(log: Log, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Refusals that could not be written are in the count, too, and the counts wait until they can be."""
     log.write()
     refuse(log, ENTRIES_PER_WINDOW + 5, user="bob")

@@ -1,4 +1,4 @@
-"""Pages of single projects: what an upload and a removal write, and what they leave alone."""
+"""Pages of single projects: what an upload and a removal write, and what they do not touch."""
 
 import json
 import os
@@ -67,7 +67,7 @@ def test_metadata_goes_with_its_file(site: Site) -> None:
     assert list((site.paths.pages / "metadata").iterdir()) == []
 
 
-def test_metadata_that_is_reliable_no_more(site: Site) -> None:
+def test_metadata_of_a_replaced_file(site: Site) -> None:
     """A file that takes another's place takes its metadata with it."""
     reliable = tarred({"foo-1.0/PKG-INFO": "Metadata-Version: 2.2\nName: foo\n"})
     site.upload(SDIST, reliable)
@@ -89,7 +89,7 @@ def test_removal(site: Site) -> None:
     assert list((site.paths.pages / "records").iterdir()) == []
 
 
-def test_back_again(site: Site) -> None:
+def test_restored_file_is_listed_again(site: Site) -> None:
     """A name that comes back is there, and not gone."""
     for _ in range(2):
         site.upload(WHEEL, wheel())
@@ -99,7 +99,7 @@ def test_back_again(site: Site) -> None:
     assert site.paths.used_names.read_text() == "foo\n"
 
 
-def test_a_mark_is_there_before_the_page_goes(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gone_marker_is_written_before_the_page_is_deleted(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a moment without page and mark, the name would be looked for elsewhere, and might be found."""
     site.upload(WHEEL, wheel())
     seen = []
@@ -117,7 +117,7 @@ def test_a_mark_is_there_before_the_page_goes(site: Site, monkeypatch: pytest.Mo
     assert [marks for marks in seen if marks != {"foo"}] == []
 
 
-def test_a_page_is_there_before_the_mark_goes(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_is_written_before_the_gone_marker_is_deleted(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same on the way back."""
     site.upload(WHEEL, wheel())
     site.remove(WHEEL)
@@ -128,7 +128,7 @@ def test_a_page_is_there_before_the_mark_goes(site: Site, monkeypatch: pytest.Mo
     assert seen == [{WHEEL: sha256(wheel())}]
 
 
-def test_a_name_never_here(site: Site) -> None:
+def test_corrupt_files_do_not_use_a_name(site: Site) -> None:
     """What only a torn file has claimed is not the index's own."""
     site.upload(WHEEL, b"torn")
     assert site.on_pages() == {}
@@ -144,7 +144,7 @@ def test_lost_names(site: Site) -> None:
     assert site.gone() == {"foo"}
 
 
-def test_others_are_left_alone(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_projects_are_not_changed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """What an upload costs does not depend on other projects: nothing of theirs is read or written."""
     for number in range(20):
         site.upload(f"other{number}-1.0.tar.gz", sdist())
@@ -163,7 +163,7 @@ def test_others_are_left_alone(site: Site, monkeypatch: pytest.MonkeyPatch) -> N
     assert site.paths.used_names not in touched
 
 
-def test_known_files_are_not_read_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recorded_files_are_not_read(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """A project of a thousand files must not be hashed as a whole for each one that is added."""
     site.upload(SDIST, sdist())
     read = count_reads(monkeypatch)
@@ -205,7 +205,7 @@ def test_readers(site: Site) -> None:
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[1]", "[{}]", '[{"filename": "x"}]', "null", "\0\0\0"])
-def test_a_record_that_is_none(site: Site, damage: str) -> None:
+def test_invalid_record(site: Site, damage: str) -> None:
     """It can all be found out again; and the page still tells which files there were."""
     site.upload(WHEEL, wheel())
     (site.paths.records / "foo.json").write_text(damage)

@@ -1,4 +1,4 @@
-"""The one spelling of a file name that all others are compared in."""
+"""Canonical filenames: equal for all spellings of one distribution."""
 
 import pytest
 from hypothesis import given
@@ -22,7 +22,7 @@ from wheelhouse.errors import RequestError
         ),
     ],
 )
-def test_one_spelling(filename: str, canonical: str) -> None:
+def test_equal_for_all_spellings(filename: str, canonical: str) -> None:
     """Project, version and tags as the standards normalise them; build tag and kind of file as they are."""
     assert canonical_filename(filename) == canonical
 
@@ -42,7 +42,7 @@ def test_one_spelling(filename: str, canonical: str) -> None:
     ],
     ids=ascii,
 )
-def test_no_distribution(filename: str) -> None:
+def test_rejects_invalid_filenames(filename: str) -> None:
     """What no upload can be called has no spelling either, and so never that of a file that is there."""
     with pytest.raises(RequestError):
         canonical_filename(filename)
@@ -64,7 +64,7 @@ sdists = st.builds(
 
 
 @given(wheels | sdists, wheels | sdists)
-def test_the_same_for_the_same_release(one: str, other: str) -> None:
+def test_equal_for_equal_releases(one: str, other: str) -> None:
     """It is a file name itself, of the same release, and its own one spelling; other releases have another."""
     try:
         canonical = canonical_filename(one)

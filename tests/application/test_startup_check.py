@@ -1,4 +1,4 @@
-"""The trial of a release before it is taken into use."""
+"""The smoke test of a release before it is activated."""
 
 import io
 import subprocess
@@ -17,18 +17,20 @@ def attempt(index: Index, monkeypatch: pytest.MonkeyPatch) -> int:
     return startup_check.main()
 
 
-def test_works(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_accepts_a_working_application(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """A release that answers may be used."""
     assert attempt(index, monkeypatch) == 0
 
 
-def test_without_data(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_accepts_an_unavailable_data_directory(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """A data directory that is not mounted, and pages that are not written yet, say nothing about the release."""
     (index.data / ".wheelhouse").unlink()
     assert attempt(index, monkeypatch) == 0
 
 
-def test_broken(index: Index, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+def test_rejects_a_failing_application(
+    index: Index, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
     """An application that answers with an error is not used, and the message says with which."""
 
     def application(_environ: dict, start_response: object) -> list[bytes]:
@@ -41,7 +43,7 @@ def test_broken(index: Index, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 
 
 @pytest.mark.parametrize("settings", ["", "{}", '{"data": 1}'])
-def test_settings_that_it_cannot_read(settings: str) -> None:
+def test_rejects_invalid_settings(settings: str) -> None:
     """They end the startup_check, and so the run, before the switch."""
     command = [sys.executable, "-m", "wheelhouse.web.startup_check"]
     done = subprocess.run(

@@ -72,7 +72,7 @@ def open_files() -> list[str]:
 # The way to it.
 
 
-def test_at_work(held: DataDirectory, settings: Settings) -> None:
+def test_paths_lead_to_the_data_while_opened(held: DataDirectory, settings: Settings) -> None:
     """While somebody works, the settings' paths lead to the data."""
     with held.opened() as found:
         (found.packages / "new").write_text("content")
@@ -81,7 +81,7 @@ def test_at_work(held: DataDirectory, settings: Settings) -> None:
     assert replace(found, data=settings.data) == settings
 
 
-def test_at_rest(held: DataDirectory, settings: Settings) -> None:
+def test_closed_while_unused(held: DataDirectory, settings: Settings) -> None:
     """While nobody does, they lead nowhere, and nothing keeps the file system from being unmounted."""
     assert not held.settings.packages.exists()
     with held.opened():
@@ -92,7 +92,7 @@ def test_at_rest(held: DataDirectory, settings: Settings) -> None:
         held.settings.mark.read_bytes()
 
 
-def test_work_that_fails(held: DataDirectory, settings: Settings) -> None:
+def test_closed_after_an_exception(held: DataDirectory, settings: Settings) -> None:
     """What goes wrong in the midst of it does not keep the data held, either."""
     with pytest.raises(ZeroDivisionError), held.opened():
         raise ZeroDivisionError
@@ -101,7 +101,7 @@ def test_work_that_fails(held: DataDirectory, settings: Settings) -> None:
         assert found.mark.exists()
 
 
-def test_several_at_work(held: DataDirectory, settings: Settings) -> None:
+def test_closed_after_the_last_user(held: DataDirectory, settings: Settings) -> None:
     """It is held until the last of them has done."""
     with held.opened() as found:
         with held.opened():
@@ -110,7 +110,7 @@ def test_several_at_work(held: DataDirectory, settings: Settings) -> None:
     assert str(settings.data) not in open_files()
 
 
-def test_nothing_is_left_open(held: DataDirectory, settings: Settings) -> None:
+def test_leaks_no_descriptors(held: DataDirectory, settings: Settings) -> None:
     """Neither by work, nor by what keeps it from beginning."""
     before = len(open_files())
     for _ in range(20):
@@ -136,14 +136,16 @@ def test_nothing_is_left_open(held: DataDirectory, settings: Settings) -> None:
     ],
     ids=["no directory", "a file", "no mark", "a directory as the mark"],
 )
-def test_absent(held: DataDirectory, settings: Settings, harm: Callable[[Settings], None], why: str) -> None:
+def test_rejects_other_directories(
+    held: DataDirectory, settings: Settings, harm: Callable[[Settings], None], why: str
+) -> None:
     """No work begins on what is not the index's data, and whoever asks is told why."""
     harm(settings)
     with pytest.raises(DataDirectoryError, match=why), held.opened():
         pytest.fail("it has begun")
 
 
-def test_not_a_mount(settings: Settings) -> None:
+def test_rejects_a_directory_that_is_not_mounted(settings: Settings) -> None:
     """Where the data has a file system of its own, the directory beneath it must not fill up in its stead."""
     with (
         pytest.raises(DataDirectoryError, match="is not mounted"),
@@ -152,7 +154,7 @@ def test_not_a_mount(settings: Settings) -> None:
         pytest.fail("it has begun")
 
 
-def test_a_mount(settings: Settings) -> None:
+def test_accepts_a_mount_point(settings: Settings) -> None:
     """A mounted file system passes that check, and only then is its mark looked for."""
     with (
         pytest.raises(DataDirectoryError, match="mark"),
@@ -165,7 +167,9 @@ def test_a_mount(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("change", [unmount, exchange])
-def test_work_goes_on_where_it_began(held: DataDirectory, settings: Settings, change: Callable[[Path], None]) -> None:
+def test_continues_in_the_opened_directory(
+    held: DataDirectory, settings: Settings, change: Callable[[Path], None]
+) -> None:
     """All of it is in one place, and nobody else begins anything until it is done."""
     with held.opened() as found:
         (found.packages / "before").touch()
@@ -178,7 +182,7 @@ def test_work_goes_on_where_it_began(held: DataDirectory, settings: Settings, ch
     assert {path.name for path in settings.data.rglob("*")} <= SKELETON
 
 
-def test_work_begins_where_the_data_is(held: DataDirectory, settings: Settings) -> None:
+def test_opens_the_current_directory(held: DataDirectory, settings: Settings) -> None:
     """What is in the place of the data that was there counts from the next work on, without a start."""
     with held.opened():
         pass
@@ -188,7 +192,7 @@ def test_work_begins_where_the_data_is(held: DataDirectory, settings: Settings) 
     assert (settings.packages / "new").exists()
 
 
-def test_any_number_of_threads(held: DataDirectory, settings: Settings) -> None:
+def test_many_threads(held: DataDirectory, settings: Settings) -> None:
     """Each of them finds the data, or is told that it is not there; none is at work on nothing."""
 
     def work(number: int) -> bool:
@@ -240,7 +244,7 @@ def upload_while(index: Index, happens: Callable[[], None]) -> Answer:
 
 
 @pytest.mark.parametrize("change", [unmount, exchange])
-def test_an_upload(index: Index, change: Callable[[Path], None]) -> None:
+def test_upload_continues_in_the_opened_directory(index: Index, change: Callable[[Path], None]) -> None:
     """It ends where it began, file, name, claim and log; nothing is where the data was."""
     index.start(new_projects="first_uploader")
     assert upload_while(index, lambda: change(index.data)).code == 200
@@ -251,7 +255,7 @@ def test_an_upload(index: Index, change: Callable[[Path], None]) -> None:
     assert {path.name for path in index.data.rglob("*")} <= SKELETON
 
 
-def test_others_meanwhile(index: Index) -> None:
+def test_rejects_other_requests_after_a_replacement(index: Index) -> None:
     """They are told that the data is not there, and are served again when it is."""
     answers = []
 
@@ -267,7 +271,7 @@ def test_others_meanwhile(index: Index) -> None:
     assert index.stored().keys() == {WHEEL, "bar-1.0.tar.gz"}
 
 
-def test_a_start_without_data(index: Index) -> None:
+def test_application_starts_without_data(index: Index) -> None:
     """It is no error: the index says 503, and works when the data is there."""
     unmount(index.data)
     index.start()

@@ -1,4 +1,4 @@
-"""Forms as they arrive: whole, torn, odd, and too large."""
+"""Forms: complete, truncated, malformed and too large."""
 
 import io
 import tracemalloc
@@ -55,7 +55,7 @@ def upload(*parts: Part, content: bytes = b"bytes") -> bytes:
     return multipart([ACTION, *parts, Part("content", content, "foo-1.0.tar.gz")])
 
 
-def test_an_upload() -> None:
+def test_reads_an_upload() -> None:
     """Fields that are looked at, and the file, of which nothing stays in memory."""
     form, received = read(upload(Part("name", "föö".encode()), Part("classifiers", b"x"), Part("classifiers", b"y")))
     assert form.fields == {":action": "file_upload", "name": "föö"}
@@ -64,7 +64,7 @@ def test_an_upload() -> None:
     assert received.fields == form.fields
 
 
-def test_the_longest_fields() -> None:
+def test_accepts_the_longest_fields() -> None:
     """A description of all that metadata may have, with other line ends, beside the fields of a large project."""
     description = b"x\r\n" * (MAX_METADATA_SIZE // 2)
     fields = [Part("description", description), *[Part("requires_dist", b"y" * 200)] * 4000]
@@ -74,7 +74,7 @@ def test_the_longest_fields() -> None:
         read(upload(Part("description", b"x" * (2 * MAX_METADATA_SIZE + 1))))
 
 
-def test_fields_after_the_file() -> None:
+def test_accepts_fields_after_the_file() -> None:
     """Clients put the file last, and none has to."""
     content = [Part("content", b"bytes", "foo-1.0.tar.gz"), ACTION]
     form, received = read(multipart(content))
@@ -86,7 +86,7 @@ def test_fields_after_the_file() -> None:
     "size", [0, 1, READ_SIZE - 200, READ_SIZE, 2 * READ_SIZE - 250, 2 * READ_SIZE, 3 * READ_SIZE + 1]
 )
 @pytest.mark.parametrize("end", [b"", b"\r\n", b"\r\nepilogue\r\n"], ids=short)
-def test_sizes(size: int, end: bytes) -> None:
+def test_any_size(size: int, end: bytes) -> None:
     """Wherever the form's end falls among the pieces that it is read in, and whatever follows it (RFC 2046)."""
     content = (b"0123456789abcde\r" * (size // 16 + 1))[:size]
     for shift in (0, *range(1, 90, 7)):
@@ -113,7 +113,7 @@ def test_any_content(content: bytes, chunk: int, shift: int) -> None:
             assert received.content == content
 
 
-def test_short_reads() -> None:
+def test_accepts_short_reads() -> None:
     """A server may hand out less than what was asked for."""
 
     class Dripping(io.BytesIO):
@@ -128,7 +128,7 @@ def test_short_reads() -> None:
 
 
 @given(st.data())
-def test_torn_anywhere(data: st.DataObject) -> None:
+def test_rejects_truncation_anywhere(data: st.DataObject) -> None:
     """Half a form is none, wherever it ends, whether its length was told or not."""
     whole = upload(Part("name", b"foo")).removesuffix(b"--\r\n")
     cut = data.draw(st.integers(0, len(whole)))
@@ -179,7 +179,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("content", "said"), REFUSED.values(), ids=REFUSED.keys())
-def test_refused(content: bytes, said: str) -> None:
+def test_rejects_invalid_forms(content: bytes, said: str) -> None:
     """What is no upload's form, or has what would be dropped silently, is refused in words."""
     with pytest.raises(RequestError, match=said):
         read(content)
@@ -202,13 +202,13 @@ def test_nothing_sent_along(name: str) -> None:
         "multipart/form-data;;",
     ],
 )
-def test_no_form(content_type: str) -> None:
+def test_rejects_other_bodies(content_type: str) -> None:
     """Other bodies are no forms."""
     with pytest.raises(RequestError):
         read(parts_of(FILE), content_type)
 
 
-def test_urlencoded() -> None:
+def test_reads_urlencoded_forms() -> None:
     """A removal has no file, so curl sends a plain form. Values may be in any alphabet."""
     form, _ = read(b":action=remove_pkg&name=f%C3%B6%C3%B6&version=&x=y&x=z", URLENCODED)
     assert form.fields == {":action": "remove_pkg", "name": "föö", "version": ""}
@@ -228,20 +228,20 @@ def test_urlencoded() -> None:
     ],
     ids=short,
 )
-def test_urlencoded_refused(content: bytes, said: str) -> None:
+def test_rejects_invalid_urlencoded_forms(content: bytes, said: str) -> None:
     """The same rules hold for it."""
     with pytest.raises(RequestError, match=said):
         read(content, URLENCODED)
 
 
 @pytest.mark.parametrize("length", ["", "x", "-1", "1e3", "²", "12 "])
-def test_odd_lengths(length: str) -> None:
+def test_ignores_invalid_lengths(length: str) -> None:
     """A length that is none is that of an empty body."""
     with pytest.raises(RequestError, match="Upload incomplete"):
         read_form(MULTIPART, body_of(parts_of(FILE), length), Received())
 
 
-def test_longer_than_it_says() -> None:
+def test_reads_no_more_than_the_length() -> None:
     """Beyond the length that was told, there is the next request."""
     whole = upload()
     read_form(MULTIPART, body_of(whole + b"GET / HTTP/1.1", str(len(whole))), Received())

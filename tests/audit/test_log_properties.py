@@ -1,4 +1,4 @@
-"""Any sequence of writes, crashes, full disks and rotations leaves a whole log; any change by hand to it is found."""
+"""Property test: any sequence of writes, crashes, full disks and rotations leaves a valid log."""
 
 import errno
 import gzip
@@ -141,7 +141,9 @@ def contents(log: Log) -> dict[str, bytes]:
     length=st.sampled_from([1, 1, 1, 2, 40, 300, 70_000]),
 )
 @settings(max_examples=200)
-def test_any_change(rotations: int, count: int, file: int, kind: str, place: int, byte: int, length: int) -> None:
+def test_any_modification_is_detected(
+    rotations: int, count: int, file: int, kind: str, place: int, byte: int, length: int
+) -> None:
     """One byte, or some, in any place of any file: it is found, or undone where a crash could have done it."""
     with tempfile.TemporaryDirectory() as directory:
         log = Log(Path(directory))

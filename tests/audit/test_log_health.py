@@ -1,4 +1,4 @@
-"""Whether the index says so when it could not write its audit log."""
+"""The health check reports an audit log that cannot be written."""
 
 import os
 import tempfile
@@ -16,7 +16,7 @@ def settings(site: Site) -> Settings:
     return Settings.load(write_settings(site.home, site.home / "data", site.paths.pages))
 
 
-def test_fine(settings: Settings) -> None:
+def test_healthy(settings: Settings) -> None:
     """In looking, nothing is written."""
     assert problem(settings) is None
     assert list(settings.audit.parent.iterdir()) == []
@@ -33,14 +33,14 @@ def test_fine(settings: Settings) -> None:
     ],
     ids=["no directory", "the log is a directory", "the directory is a file"],
 )
-def test_ill(settings: Settings, harm: object, why: str) -> None:
+def test_reports_an_unwritable_log(settings: Settings, harm: object, why: str) -> None:
     """Every upload would be refused, so whoever watches learns it first, and what it is about."""
     harm(settings.audit)
     assert problem(settings) == f"The audit log cannot be written, so uploads are rejected: {why}."
 
 
 @pytest.mark.parametrize("place", ["log", "state"])
-def test_full(settings: Settings, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+def test_reports_a_full_disk(settings: Settings, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     """The logs' disk, and the data's, on which the log's head is."""
     directory = {"log": settings.audit.parent, "state": settings.audit_head.parent}[place]
     temporary = tempfile.TemporaryFile

@@ -1,4 +1,4 @@
-"""Claims and tombstones on the command line: people who look after the index see and change them, on the record."""
+"""Owners and tombstones on the command line, with audit log entries."""
 
 import json
 from pathlib import Path
@@ -52,7 +52,7 @@ def desk(site: Site, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPa
     return Desk(site, capsys)
 
 
-def test_claims(desk: Desk) -> None:
+def test_lists_owners(desk: Desk) -> None:
     """All of them, with owner and day, in the order of their names."""
     assert desk.run("claims") == (0, "No project has an owner.\n")
     desk.claims.claim("acme-two", "bob")
@@ -67,7 +67,7 @@ def test_claims(desk: Desk) -> None:
     assert desk.audit() == []
 
 
-def test_claim(desk: Desk) -> None:
+def test_claim_sets_the_owner(desk: Desk) -> None:
     """People leave, and somebody else takes over, in whichever spelling; the log says by whose hand."""
     assert desk.run("claim", "Acme_Core", "alice") == (0, "")
     assert desk.run("claim", "acme.core", "bob") == (0, "")
@@ -78,7 +78,7 @@ def test_claim(desk: Desk) -> None:
     ]
 
 
-def test_claim_again(desk: Desk) -> None:
+def test_claim_is_idempotent(desk: Desk) -> None:
     """What is so already stays as it is, with the day on which it began, and is no news."""
     desk.run("claim", "acme-core", "alice")
     before = desk.claims.all(), desk.audit()
@@ -87,7 +87,7 @@ def test_claim_again(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(("project", "user"), [("acme-core", "alcie"), ("acme-core", "all"), ("other", "alice")])
-def test_claim_for_nobody(desk: Desk, project: str, user: str) -> None:
+def test_claim_rejects_users_without_the_right(desk: Desk, project: str, user: str) -> None:
     """A slip of the pen would lock everybody out of the project."""
     desk.claims.claim(project, "bob")
     status, said = desk.run("claim", project, user)
@@ -99,14 +99,14 @@ def test_claim_for_nobody(desk: Desk, project: str, user: str) -> None:
 
 
 @pytest.mark.parametrize("words", [["claim", "../x", "alice"], ["unclaim", "acme-*"], ["removed", "_"], ["claim", "x"]])
-def test_no_project(desk: Desk, words: list[str]) -> None:
+def test_rejects_invalid_project_names(desk: Desk, words: list[str]) -> None:
     """What can be no project's name is a wrong call."""
     with pytest.raises(SystemExit) as stopped:
         desk.run(*words)
     assert stopped.value.code == 2
 
 
-def test_unclaim(desk: Desk) -> None:
+def test_unclaim_removes_the_owner(desk: Desk) -> None:
     """Then the rights alone decide, as if it had been there before all owners."""
     desk.claims.claim("acme-core", "alice")
     assert desk.run("unclaim", "Acme.Core") == (0, "")
@@ -116,7 +116,7 @@ def test_unclaim(desk: Desk) -> None:
     assert len(desk.audit()) == 1
 
 
-def test_removed(desk: Desk) -> None:
+def test_lists_removed_files(desk: Desk) -> None:
     """Which names are taken by what is no longer there: all, or a project's."""
     assert desk.run("removed") == (0, "No file was removed.\n")
     desk.tombstones.add("Acme.Core-1.0.tar.gz", SHA256, "alice")
@@ -131,7 +131,7 @@ def test_removed(desk: Desk) -> None:
     assert [line.split()[0] for line in said.splitlines()[1:]] == ["Acme.Core-1.0.tar.gz"]
 
 
-def test_release_name(desk: Desk) -> None:
+def test_release_name_allows_reuse(desk: Desk) -> None:
     """The one name is free again, in all its spellings, and the log says which and by whose hand."""
     desk.tombstones.add("Acme.Core-1.0.tar.gz", SHA256, "alice")
     desk.tombstones.add("acme-core-2.0.tar.gz", SHA256, "alice")
@@ -145,7 +145,7 @@ def test_release_name(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("filename", ["acme-core", "../acme-core-1.0.tar.gz", "acme-core-*.tar.gz", ""])
-def test_release_what_is_no_name(desk: Desk, filename: str) -> None:
+def test_release_name_rejects_invalid_names(desk: Desk, filename: str) -> None:
     """Nothing is freed by a pattern, or by half a name."""
     desk.tombstones.add("acme-core-1.0.tar.gz", SHA256, "alice")
     status, said = desk.run("release-name", filename)
@@ -158,7 +158,7 @@ CHANGES = [["claim", "acme-core", "bob"], ["unclaim", "acme-core"], ["release-na
 
 
 @pytest.mark.parametrize("words", CHANGES, ids=lambda words: words[0])
-def test_nothing_off_the_record(desk: Desk, words: list[str]) -> None:
+def test_nothing_is_done_without_an_audit_entry(desk: Desk, words: list[str]) -> None:
     """What cannot be written into the audit log does not happen."""
     desk.claims.claim("acme-core", "alice")
     desk.tombstones.add("acme-core-1.0.tar.gz", SHA256, "alice")
@@ -169,7 +169,7 @@ def test_nothing_off_the_record(desk: Desk, words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("words", CHANGES, ids=lambda words: words[0])
-def test_what_fails_is_on_the_record(desk: Desk, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failures_are_audited(desk: Desk, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The log does not tell of a change that did not come about."""
     desk.claims.claim("acme-core", "alice")
     desk.tombstones.add("acme-core-1.0.tar.gz", SHA256, "alice")
@@ -185,7 +185,7 @@ def test_what_fails_is_on_the_record(desk: Desk, words: list[str], monkeypatch: 
 
 
 @pytest.mark.parametrize("words", [["claims"], ["removed"], *CHANGES], ids=lambda words: words[0])
-def test_damaged(desk: Desk, words: list[str]) -> None:
+def test_reports_corrupt_tables(desk: Desk, words: list[str]) -> None:
     """A register that cannot be read is not overwritten, nor listed as an empty one."""
     files: list[Path] = [desk.settings.claims, desk.settings.tombstones]
     for path in files:

@@ -1,4 +1,4 @@
-"""Pages equal the folder, after any sequence of uploads, removals, copies by hand, yanks, losses and crashes."""
+"""Property test: the pages match the directory after any sequence of uploads, removals, copies, yanks and crashes."""
 
 import json
 import tempfile

@@ -1,4 +1,4 @@
-"""Whatever is uploaded and removed, by whomever, in whichever order: nothing is torn, unlisted, or left behind."""
+"""Property test: after any sequence of uploads and removals, files, pages and audit log agree."""
 
 import hashlib
 import os

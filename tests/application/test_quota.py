@@ -1,4 +1,4 @@
-"""Full disks and limits for all: what does not fit is refused before it is received, and nothing is half there."""
+"""Full disks and quota: uploads that do not fit are rejected before they are received, and leave nothing."""
 
 import errno
 import shutil
@@ -21,7 +21,7 @@ def free(monkeypatch: pytest.MonkeyPatch, *amounts: int) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: Usage(0, 0, left.pop(0) if len(left) > 1 else left[0]))
 
 
-def test_a_disk_that_is_nearly_full(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejects_before_receiving(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """The database, the log and the pages need some room as well. The sender learns it at once."""
     index.start(min_free_space=1000)
     form = upload_form(SDIST, fitting(SDIST))
@@ -39,7 +39,7 @@ def test_a_disk_that_is_nearly_full(index: Index, monkeypatch: pytest.MonkeyPatc
     assert index.post(form).code == 200
 
 
-def test_a_disk_that_others_fill(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejects_while_receiving(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """There was room when the upload began, and there is none before it has come to its end."""
     index.start(min_free_space=1000)
     content = wheel(files={"foo.py": "#" * (1 << 20)})
@@ -50,7 +50,7 @@ def test_a_disk_that_others_fill(index: Index, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 @pytest.mark.parametrize("method", ["write", "sync"])
-def test_a_disk_that_is_full(index: Index, monkeypatch: pytest.MonkeyPatch, number: int, method: str) -> None:
+def test_full_disk_is_507(index: Index, monkeypatch: pytest.MonkeyPatch, number: int, method: str) -> None:
     """Whatever was free a moment ago, it is the disk that decides, and at the latest when it is to be kept for good."""
 
     def full(*_arguments: object) -> None:
@@ -65,7 +65,7 @@ def test_a_disk_that_is_full(index: Index, monkeypatch: pytest.MonkeyPatch, numb
     assert index.upload(SDIST).code == 200
 
 
-def test_all_files_together(index: Index) -> None:
+def test_total_size_is_exact(index: Index) -> None:
     """To the byte: what fits is taken, and what does not is refused; after a removal there is room again."""
     others = "bar-1.0.tar.gz"
     size = len(fitting(others))
@@ -86,7 +86,7 @@ def test_all_files_together(index: Index) -> None:
     assert index.upload("foo-1.1.tar.gz").code == 200
 
 
-def test_metadata_counts(index: Index) -> None:
+def test_metadata_counts_towards_the_total(index: Index) -> None:
     """What is served beside a wheel takes quota, too: to the byte."""
     names = [f"foo-1.{number}-py3-none-any.whl" for number in (0, 1)]
     description = "\n" + "x" * 5000
@@ -106,7 +106,7 @@ def test_metadata_counts(index: Index) -> None:
 
 
 @pytest.mark.parametrize("left", [999, 1000 + 44])
-def test_a_full_disk_of_the_pages(index: Index, monkeypatch: pytest.MonkeyPatch, left: int) -> None:
+def test_checks_the_disk_of_the_pages(index: Index, monkeypatch: pytest.MonkeyPatch, left: int) -> None:
     """Where the pages are on another file system, it needs room for them, and for the metadata."""
     index.start(min_free_space=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, left if path.name == "metadata" else 1 << 30))
@@ -118,7 +118,7 @@ def test_a_full_disk_of_the_pages(index: Index, monkeypatch: pytest.MonkeyPatch,
     assert index.page("foo") is None
 
 
-def test_announced(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejects_announced_sizes(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """What cannot fit by its length alone is not received."""
     index.start(max_total_size=SIZE)
     monkeypatch.setattr(quota, "FORM_OVERHEAD", 10)
@@ -126,14 +126,14 @@ def test_announced(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     assert index.upload("foo-1.0-py3-none-any.whl").code == 507
 
 
-def test_hidden_files_do_not_count(index: Index) -> None:
+def test_temporary_files_do_not_count(index: Index) -> None:
     """Others may be on their way in, and be refused."""
     (index.packages / ".upload-x").write_bytes(bytes(SIZE))
     index.start(max_total_size=SIZE)
     assert index.upload(SDIST).code == 200
 
 
-def test_no_look_at_all_files_without_a_limit(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_measures_nothing_without_a_limit(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """What an upload costs does not depend on how many files there are."""
 
     def look(*_arguments: object) -> None:
