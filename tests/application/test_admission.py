@@ -185,7 +185,7 @@ def test_membership_of_a_group_admits(index: Index) -> None:
 def test_rejects_more_uploads_than_allowed(
     index: Index, uploads: Uploads, limits: dict, user: str, address: str, reason: str
 ) -> None:
-    """The client is told to try again soon; uploads in progress go on, and their end makes room."""
+    """The client gets Retry-After; uploads in progress continue, and their end admits others."""
     index.allow({"users": ["alice", "bob", "carol"], "may": ["upload"], "projects": ["*"]})
     index.start(**limits)
     running = [uploads.begin(FILES[0], "alice", ADDRESS)]
@@ -254,7 +254,7 @@ ENDS: dict[str, tuple[Callable[[Index], Answer], str | None, Callable | None]] =
     "success": (lambda index: index.upload(FILES[1]), None, None),
     "403": (lambda index: index.upload("bar-1.0.tar.gz", user="bob"), None, None),
     "400": (lambda index: index.upload(FILES[1], b"no archive"), None, None),
-    "torn": (lambda index: index.post(upload_form(FILES[1], fitting(FILES[1])), whole=False), None, None),
+    "truncated": (lambda index: index.post(upload_form(FILES[1], fitting(FILES[1])), whole=False), None, None),
     "404": (lambda index: index.remove("no-such-project", "1.0"), None, None),
     "405": (lambda index: index.request("DELETE", "/", "alice"), None, None),
     "no form": (lambda index: index.request("POST", "/", "alice"), None, None),

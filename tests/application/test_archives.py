@@ -199,14 +199,14 @@ def test_rejects_devices(kind: bytes) -> None:
     header = tarfile.TarInfo()
     header.type = kind
     content = tarred(sdist_members() | {"foo-1.0/a": header})
-    with pytest.raises(RequestError, match="no plain file, directory or link"):
+    with pytest.raises(RequestError, match="not a plain file, directory or link"):
         look(SDIST, content)
 
 
 def test_rejects_devices_in_a_zip() -> None:
     """The same there."""
     content = with_entry(wheel(), "foo.py", 38, struct.pack("<L", stat.S_IFCHR << 16))
-    with pytest.raises(RequestError, match="no file, directory or link"):
+    with pytest.raises(RequestError, match="not a file, directory or link"):
         look(WHEEL, content)
 
 
@@ -321,7 +321,7 @@ TORN = {
 
 @pytest.mark.parametrize(("filename", "content"), TORN.values(), ids=TORN.keys())
 def test_rejects_corrupt_archives(filename: str, content: bytes) -> None:
-    """A page saved under a wheel's name, or half of one, is refused while its author still watches."""
+    """A truncated wheel, or another file with its name, is rejected while the uploader can still correct it."""
     with pytest.raises(RequestError, match=f"Invalid or corrupt archive: {filename}: "):
         look(filename, content)
 
@@ -581,7 +581,7 @@ def test_rejects_forms_that_differ_from_the_file(form: dict[str, str], said: str
 @pytest.mark.parametrize("filename", [WHEEL, SDIST, ZIP])
 @given(st.data())
 def test_any_corruption_is_detected_or_harmless(filename: str, data: st.DataObject) -> None:
-    """Whatever bytes arrive: its metadata, or a refusal in words."""
+    """Any bytes give metadata, or an error message."""
     whole = fitting(filename)
     if filename == SDIST and data.draw(st.booleans()):
         plain = bytearray(gzip.decompress(whole)[:2048])

@@ -23,7 +23,7 @@ ABOUT = {
 }
 
 
-def told(index: Index) -> list[dict]:
+def logged(index: Index) -> list[dict]:
     """Return what the lines say, without time and chain, once the log is found to be whole."""
     assert main(["--settings", str(index.settings), "audit", "verify"]) == 0
     return [{name: line[name] for name in line if name not in ("number", "time", "previous")} for line in index.audit()]
@@ -33,7 +33,7 @@ def test_logs_uploads(index: Index) -> None:
     """Everything that is known of a file."""
     index.upload(SDIST)
     index.upload(SDIST)
-    assert told(index) == [ABOUT | {"event": "upload"}, ABOUT | {"event": "same"}]
+    assert logged(index) == [ABOUT | {"event": "upload"}, ABOUT | {"event": "same"}]
 
 
 def test_logs_removals(index: Index) -> None:
@@ -43,7 +43,7 @@ def test_logs_removals(index: Index) -> None:
     index.remove("Foo", "1.0.0")
     wheel = ABOUT | {"filename": "foo-1.0-py3-none-any.whl", "size": len(fitting("foo-1.0-py3-none-any.whl"))}
     wheel["sha256"] = sha256(fitting("foo-1.0-py3-none-any.whl"))
-    assert told(index)[2:] == [
+    assert logged(index)[2:] == [
         facts | {"event": event} for facts in (wheel, ABOUT) for event in ("tombstone", "removed")
     ]
 
@@ -52,7 +52,7 @@ def test_logs_new_owners(index: Index) -> None:
     """Whose a project is, from its first upload on."""
     index.start(new_projects="first_uploader")
     index.upload(SDIST)
-    assert told(index) == [ABOUT | {"event": "claimed"}, ABOUT | {"event": "upload"}]
+    assert logged(index) == [ABOUT | {"event": "claimed"}, ABOUT | {"event": "upload"}]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_logs_new_owners(index: Index) -> None:
 def test_logs_rejections(index: Index, form: list[Part], user: str | None, expected: dict) -> None:
     """A line with the reason, which is the one that the sender gets, and with what was known by then."""
     answer = index.post(form, user)
-    (line,) = told(index)
+    (line,) = logged(index)
     assert line.items() >= expected.items()
     assert line["user"] == (user or "")
     assert line["address"] == ADDRESS
@@ -95,13 +95,13 @@ def test_logs_conflicts(index: Index) -> None:
     index.upload(SDIST, sdist(more="Summary: x\n"))
     index.remove("foo", "1.0")
     index.upload(SDIST, sdist(more="Summary: x\n"))
-    reasons = [line["reason"] for line in told(index) if line["event"] == "refused"]
+    reasons = [line["reason"] for line in logged(index) if line["event"] == "refused"]
     assert ["File already exists" in reasons[0], "existed" in reasons[1]] == [True, True]
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "GET"])
 def test_logs_every_rejection(index: Index, method: str) -> None:
-    """Whatever is refused, by whomever in the application."""
+    """Every rejection is logged, also those by pypiserver."""
     answer = index.request(method, "/nowhere/at/all", "alice")
     assert answer.code in (404, 405)
     assert index.events() == ["refused"]
@@ -151,4 +151,4 @@ def test_writes_the_entry_before_the_action(index: Index, monkeypatch: pytest.Mo
 def test_unusual_user_names(index: Index, user: str) -> None:
     """A user's name is a part of a line, and never a line."""
     assert index.upload(SDIST, user=user).code == 403
-    assert len(told(index)) == 1
+    assert len(logged(index)) == 1

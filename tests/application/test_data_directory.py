@@ -28,7 +28,7 @@ def settings(index: Index) -> Settings:
 
 
 @pytest.fixture
-def held(settings: Settings) -> DataDirectory:
+def directory(settings: Settings) -> DataDirectory:
     """Return its data directory, not opened."""
     return DataDirectory(settings)
 
@@ -72,53 +72,53 @@ def open_files() -> list[str]:
 # The way to it.
 
 
-def test_paths_lead_to_the_data_while_opened(held: DataDirectory, settings: Settings) -> None:
+def test_paths_lead_to_the_data_while_opened(directory: DataDirectory, settings: Settings) -> None:
     """While somebody works, the settings' paths lead to the data."""
-    with held.opened() as found:
+    with directory.opened() as found:
         (found.packages / "new").write_text("content")
         assert found.mark.read_text() == "mark\n"
     assert (settings.packages / "new").read_text() == "content"
     assert replace(found, data=settings.data) == settings
 
 
-def test_closed_while_unused(held: DataDirectory, settings: Settings) -> None:
+def test_closed_while_unused(directory: DataDirectory, settings: Settings) -> None:
     """While nobody does, they lead nowhere, and nothing keeps the file system from being unmounted."""
-    assert not held.settings.packages.exists()
-    with held.opened():
+    assert not directory.settings.packages.exists()
+    with directory.opened():
         assert str(settings.data) in open_files()
-    assert not held.settings.packages.exists()
+    assert not directory.settings.packages.exists()
     assert str(settings.data) not in open_files()
     with pytest.raises(NotADirectoryError):
-        held.settings.mark.read_bytes()
+        directory.settings.mark.read_bytes()
 
 
-def test_closed_after_an_exception(held: DataDirectory, settings: Settings) -> None:
-    """What goes wrong in the midst of it does not keep the data held, either."""
-    with pytest.raises(ZeroDivisionError), held.opened():
+def test_closed_after_an_exception(directory: DataDirectory, settings: Settings) -> None:
+    """An exception does not keep the directory open."""
+    with pytest.raises(ZeroDivisionError), directory.opened():
         raise ZeroDivisionError
     assert str(settings.data) not in open_files()
-    with held.opened() as found:
+    with directory.opened() as found:
         assert found.mark.exists()
 
 
-def test_closed_after_the_last_user(held: DataDirectory, settings: Settings) -> None:
-    """It is held until the last of them has done."""
-    with held.opened() as found:
-        with held.opened():
+def test_closed_after_the_last_user(directory: DataDirectory, settings: Settings) -> None:
+    """It stays open until the last user has finished."""
+    with directory.opened() as found:
+        with directory.opened():
             assert open_files().count(str(settings.data)) == 1
         assert found.mark.exists()
     assert str(settings.data) not in open_files()
 
 
-def test_leaks_no_descriptors(held: DataDirectory, settings: Settings) -> None:
+def test_leaks_no_descriptors(directory: DataDirectory, settings: Settings) -> None:
     """Neither by work, nor by what keeps it from beginning."""
     before = len(open_files())
     for _ in range(20):
-        with held.opened():
+        with directory.opened():
             pass
     settings.mark.unlink()
     for _ in range(20):
-        with pytest.raises(DataDirectoryError), held.opened():
+        with pytest.raises(DataDirectoryError), directory.opened():
             pass
     assert len(open_files()) == before
 
@@ -137,11 +137,11 @@ def test_leaks_no_descriptors(held: DataDirectory, settings: Settings) -> None:
     ids=["no directory", "a file", "no mark", "a directory as the mark"],
 )
 def test_rejects_other_directories(
-    held: DataDirectory, settings: Settings, harm: Callable[[Settings], None], why: str
+    directory: DataDirectory, settings: Settings, harm: Callable[[Settings], None], why: str
 ) -> None:
-    """No work begins on what is not the index's data, and whoever asks is told why."""
+    """A directory without the marker is never used, and the error says why."""
     harm(settings)
-    with pytest.raises(DataDirectoryError, match=why), held.opened():
+    with pytest.raises(DataDirectoryError, match=why), directory.opened():
         pytest.fail("it has begun")
 
 
@@ -168,36 +168,36 @@ def test_accepts_a_mount_point(settings: Settings) -> None:
 
 @pytest.mark.parametrize("change", [unmount, exchange])
 def test_continues_in_the_opened_directory(
-    held: DataDirectory, settings: Settings, change: Callable[[Path], None]
+    directory: DataDirectory, settings: Settings, change: Callable[[Path], None]
 ) -> None:
     """All of it is in one place, and nobody else begins anything until it is done."""
-    with held.opened() as found:
+    with directory.opened() as found:
         (found.packages / "before").touch()
         change(settings.data)
         (found.packages / "after").touch()
-        with pytest.raises(DataDirectoryError), held.opened():
+        with pytest.raises(DataDirectoryError), directory.opened():
             pytest.fail("it has begun")
         (found.packages / "later").touch()
     assert {path.name for path in (elsewhere(settings.data) / "packages").iterdir()} == {"before", "after", "later"}
     assert {path.name for path in settings.data.rglob("*")} <= SKELETON
 
 
-def test_opens_the_current_directory(held: DataDirectory, settings: Settings) -> None:
+def test_opens_the_current_directory(directory: DataDirectory, settings: Settings) -> None:
     """What is in the place of the data that was there counts from the next work on, without a start."""
-    with held.opened():
+    with directory.opened():
         pass
     exchange(settings.data)
-    with held.opened() as found:
+    with directory.opened() as found:
         (found.packages / "new").touch()
     assert (settings.packages / "new").exists()
 
 
-def test_many_threads(held: DataDirectory, settings: Settings) -> None:
-    """Each of them finds the data, or is told that it is not there; none is at work on nothing."""
+def test_many_threads(directory: DataDirectory, settings: Settings) -> None:
+    """Each thread gets the data directory or an error, and never /dev/null."""
 
     def work(number: int) -> bool:
         try:
-            with held.opened() as found:
+            with directory.opened() as found:
                 (found.packages / str(number)).write_text(found.mark.read_text())
         except DataDirectoryError:
             return False
@@ -256,7 +256,7 @@ def test_upload_continues_in_the_opened_directory(index: Index, change: Callable
 
 
 def test_rejects_other_requests_after_a_replacement(index: Index) -> None:
-    """They are told that the data is not there, and are served again when it is."""
+    """They get 503 until the data directory is available again."""
     answers = []
 
     def happens() -> None:

@@ -94,7 +94,7 @@ def test_rejects_invalid_names(filename: str) -> None:
 )
 @example(f"{KELVIN}-1.0.tar.gz")
 def test_any_name(filename: str) -> None:
-    """Whatever is sent as a name: a refusal in words, or a project whose name has no trap in it."""
+    """Any filename gives an error message, or a safe project name."""
     try:
         project = parse_project(filename)
     except RequestError as reason:
@@ -108,7 +108,7 @@ def test_any_name(filename: str) -> None:
 
 @given(st.from_regex(r"[A-Za-z0-9._!+-]{1,6}-1\.0(-py3-none-any\.whl|\.tar\.gz|\.zip)", fullmatch=True))
 def test_any_project_is_a_project(filename: str) -> None:
-    """Nobody could install a project whose name is none, and a hidden file is on no page."""
+    """A project with an invalid name cannot be installed, and a dot file is on no page."""
     try:
         project = parse_project(filename)
     except RequestError:

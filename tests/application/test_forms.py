@@ -129,7 +129,7 @@ def test_accepts_short_reads() -> None:
 
 @given(st.data())
 def test_rejects_truncation_anywhere(data: st.DataObject) -> None:
-    """Half a form is none, wherever it ends, whether its length was told or not."""
+    """A truncated form is rejected, wherever it ends, and whatever the Content-Length is."""
     whole = upload(Part("name", b"foo")).removesuffix(b"--\r\n")
     cut = data.draw(st.integers(0, len(whole)))
     for length in (len(whole) + 4, cut):
@@ -180,7 +180,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("content", "said"), REFUSED.values(), ids=REFUSED.keys())
 def test_rejects_invalid_forms(content: bytes, said: str) -> None:
-    """What is no upload's form, or has what would be dropped silently, is refused in words."""
+    """A form that is not an upload, or has fields that would be dropped silently, is rejected with a message."""
     with pytest.raises(RequestError, match=said):
         read(content)
 
@@ -242,7 +242,7 @@ def test_ignores_invalid_lengths(length: str) -> None:
 
 
 def test_reads_no_more_than_the_length() -> None:
-    """Beyond the length that was told, there is the next request."""
+    """After Content-Length bytes, the next request begins."""
     whole = upload()
     read_form(MULTIPART, body_of(whole + b"GET / HTTP/1.1", str(len(whole))), Received())
     with pytest.raises(RequestError, match="Upload incomplete"):

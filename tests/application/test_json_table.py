@@ -113,7 +113,7 @@ def test_unreadable_file_is_an_error(bench: Bench, harm: Callable) -> None:
 GOOD = {"user": "alice", "since": "2026-01-01T00:00:00Z", "filename": "f", "sha256": SHA256, "removed": "2026"}
 DAMAGED = {
     "empty": "",
-    "torn": '{"foo": {"us',
+    "truncated": '{"foo": {"us',
     "null": "null",
     "a list": "[]",
     "entries are words": '{"foo": "alice"}',

@@ -71,7 +71,7 @@ def test_removal_writes_the_page(index: Index) -> None:
     "content", [sdist()[:-6], sdist()[: len(sdist()) // 2]], ids=["its last bytes are missing", "half"]
 )
 def test_rejects_corrupt_files(index: Index, content: bytes) -> None:
-    """An archive that is damaged further inside is refused as well: nobody would ever see it on a page."""
+    """An archive with a corrupt member is rejected as well."""
     answer = index.upload("foo-1.0.tar.gz", content)
     assert answer.code == 400
     assert index.stored() == {}
@@ -90,7 +90,7 @@ def mend_pages(index: Index) -> None:
 
 
 def test_pages_cannot_be_written(index: Index, capsys: pytest.CaptureFixture) -> None:
-    """The client is told in words that it did not work out, and to come back; the log has why. Nothing is half done."""
+    """The client gets a message and may retry; the journal has the reason. Nothing is published partially."""
     index.upload("foo-0.9.tar.gz")
     break_pages(index)
     answer = index.upload(WHEEL)
@@ -136,7 +136,7 @@ def test_yanks_that_cannot_be_read(index: Index, text: str) -> None:
 
 
 def test_a_crash_between_store_and_pages(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file is there, nobody was told 200, and the next start puts it on its page. The client may well try again."""
+    """The file exists without a 200 response; the next rebuild lists it. The client may retry."""
 
     def crash(*_arguments: object, **_more: object) -> None:
         os._exit(CRASHED)

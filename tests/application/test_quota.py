@@ -66,7 +66,7 @@ def test_full_disk_is_507(index: Index, monkeypatch: pytest.MonkeyPatch, number:
 
 
 def test_total_size_is_exact(index: Index) -> None:
-    """To the byte: what fits is taken, and what does not is refused; after a removal there is room again."""
+    """The quota is exact to the byte; a removal frees its size."""
     others = "bar-1.0.tar.gz"
     size = len(fitting(others))
     index.start(max_total_size=SIZE + size - 1)
@@ -127,7 +127,7 @@ def test_rejects_announced_sizes(index: Index, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_temporary_files_do_not_count(index: Index) -> None:
-    """Others may be on their way in, and be refused."""
+    """They may belong to uploads that are rejected later."""
     (index.packages / ".upload-x").write_bytes(bytes(SIZE))
     index.start(max_total_size=SIZE)
     assert index.upload(SDIST).code == 200

@@ -45,7 +45,7 @@ def test_allows(user: str, action: str, project: str, permitted: bool) -> None:
 
 
 def test_denies_by_default() -> None:
-    """What nobody has allowed is refused."""
+    """Access is denied by default."""
     assert not Rights().allows("alice", "upload", "foo")
     assert not Rights.parse('{"groups": {}, "rights": []}').allows("alice", "upload", "foo")
 
@@ -210,7 +210,7 @@ def test_owners_need_a_right(
 MALFORMED = {
     "empty": "",
     "no JSON": "rights: []",
-    "torn": json.dumps(RIGHTS)[:-10],
+    "truncated": json.dumps(RIGHTS)[:-10],
     "a list": "[]",
     "a number": "7",
     "null": "null",

@@ -119,7 +119,7 @@ def test_retry_writes_a_missing_page(index: Index) -> None:
 
 
 def test_identical_copied_files_are_not_checked(index: Index) -> None:
-    """What somebody has copied there by hand is there, whatever an upload would be held to."""
+    """A copied file is served as it is, without the checks of an upload."""
     content = b"no archive"
     (index.packages / SDIST).write_bytes(content)
     assert index.upload(SDIST, content).code == 200
@@ -411,7 +411,7 @@ def test_names_are_locked_while_publishing(index: Index, monkeypatch: pytest.Mon
 
 
 def test_concurrent_identical_uploads(index: Index) -> None:
-    """Two runs of one job are both told that all is well."""
+    """Two runs of the same job both succeed."""
     assert at_once(index, [(SDIST, fitting(SDIST))] * 6) == [0] * 6
     assert sorted(index.events()) == ["same"] * 5 + ["upload"]
 
@@ -426,7 +426,7 @@ def test_quota_of_concurrent_uploads(index: Index) -> None:
 
 
 def test_permissions(index: Index) -> None:
-    """Apache's group may read what was uploaded, and the world may not; nobody finds the hidden name."""
+    """Apache's group may read an uploaded file, others may not; the temporary name is gone."""
     umask = os.umask(0)
     try:
         index.upload(WHEEL, wheel())

@@ -90,7 +90,7 @@ def test_delete(tombstones: Tombstones) -> None:
 
 @pytest.mark.parametrize("filename", ["", "foo", "../foo-1.0.tar.gz", "foo-1.0.exe", "foo-1.0.tar.gz\n"])
 def test_rejects_invalid_filenames(tombstones: Tombstones, filename: str) -> None:
-    """What no upload can be called needs no tombstone, and whoever asks for one is told why."""
+    """An invalid filename has no tombstone; the error says why."""
     for ask in (tombstones.get, tombstones.delete, lambda name: tombstones.add(name, ONE, "alice")):
         with pytest.raises(RequestError):
             ask(filename)

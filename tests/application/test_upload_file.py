@@ -73,7 +73,7 @@ def test_never_overwrites(upload: TemporaryUpload, tmp_path: Path) -> None:
 
 
 def test_close_deletes_an_unpublished_file(upload: TemporaryUpload, tmp_path: Path) -> None:
-    """What is refused leaves nothing."""
+    """A rejected upload leaves nothing."""
     upload.close()
     upload.close()
     assert names(tmp_path) == []

@@ -34,7 +34,7 @@ USERS = ["alice", "bob", "carol", None]
 VARIANTS = [lambda name: fitting(name), lambda name: fitting(name, "Summary: another\n")]
 
 
-def spoilt(filename: str) -> bytes:
+def corrupted(filename: str) -> bytes:
     """Return an archive whose name, metadata and form are right, and of whose other files one byte is another."""
     try:
         name, version = parse_filename(filename)
@@ -51,7 +51,7 @@ def spoilt(filename: str) -> bytes:
 
 
 FAULTY = [
-    spoilt,
+    corrupted,
     lambda _name: b"",
     lambda name: fitting(name)[:-30],
     lambda _name: sdist("other"),
@@ -61,13 +61,13 @@ FAULTY = [
 
 
 class AnyUploads(RuleBasedStateMachine):
-    """An index to which people send things. `held` is what it should have; `once` what each name was for."""
+    """An index and its clients. published: the stored files; once: the content of each name that was used."""
 
     def __init__(self):
         super().__init__()
         self._directory = tempfile.TemporaryDirectory()
         self.index = Index(Path(self._directory.name) / "index")
-        self.held: dict[str, bytes] = {}
+        self.published: dict[str, bytes] = {}
         self.once: dict[str, bytes] = {}
         self.lines = 0
 
@@ -80,7 +80,7 @@ class AnyUploads(RuleBasedStateMachine):
             self._directory.cleanup()
 
     def answered(self, answer: Answer) -> Answer:
-        """Look at an answer: it is in words, and the log has its line."""
+        """Check a response: it has a message, and its audit log entry exists."""
         assert answer.code in (200, 400, 401, 403, 404, 409), answer
         assert answer.status.isprintable()
         new = self.index.audit()[self.lines :]
@@ -100,10 +100,10 @@ class AnyUploads(RuleBasedStateMachine):
         project = parse_project(filename)
         if not (user == "alice" or (user == "bob" and (project == "foo" or project.startswith("acme-")))):
             return 403
-        if filename in self.held:
-            return 200 if self.held[filename] == content else 409
+        if filename in self.published:
+            return 200 if self.published[filename] == content else 409
         name = canonical_filename(filename)
-        if name in map(canonical_filename, self.held) or self.once.get(name, content) != content:
+        if name in map(canonical_filename, self.published) or self.once.get(name, content) != content:
             return 409
         return 200
 
@@ -114,7 +114,7 @@ class AnyUploads(RuleBasedStateMachine):
         code = self.expected(filename, user, content)
         assert self.answered(self.index.upload(filename, content, user)).code == code
         if code == 200:
-            self.held[filename] = content
+            self.published[filename] = content
             self.once[canonical_filename(filename)] = content
 
     @rule(filename=st.sampled_from([*FILES, *NO_FILES]), user=st.sampled_from(USERS), fault=st.sampled_from(FAULTY))
@@ -122,17 +122,17 @@ class AnyUploads(RuleBasedStateMachine):
         """Somebody uploads what is no distribution, or another one."""
         assert self.answered(self.index.upload(filename, fault(filename), user)).code != 200
 
-    @rule(filename=st.sampled_from(FILES), cut=st.integers(1, 300), told=st.booleans())
-    def upload_torn(self, filename: str, cut: int, told: bool) -> None:
+    @rule(filename=st.sampled_from(FILES), cut=st.integers(1, 300), is_announced=st.booleans())
+    def upload_truncated(self, filename: str, cut: int, is_announced: bool) -> None:
         """Send a truncated upload, with the Content-Length of the whole body or of the part."""
         whole = multipart(upload_form(filename, fitting(filename)))
-        length = {} if told else {"CONTENT_LENGTH": str(len(whole))}
+        length = {} if is_announced else {"CONTENT_LENGTH": str(len(whole))}
         kind = f"multipart/form-data; boundary={BOUNDARY}"
         answer = self.index.request("POST", "/", "alice", whole[: -min(cut, len(whole))], CONTENT_TYPE=kind, **length)
         # The last two bytes are a line's end, which no parser needs, if the length does not say that they come.
-        if cut <= 2 and told and answer.code == 200:
+        if cut <= 2 and is_announced and answer.code == 200:
             self.answered(answer)
-            self.held[filename] = fitting(filename)
+            self.published[filename] = fitting(filename)
             self.once[canonical_filename(filename)] = fitting(filename)
         else:
             assert self.answered(answer).code in (400, 409)
@@ -144,7 +144,7 @@ class AnyUploads(RuleBasedStateMachine):
     )
     def remove(self, name: str, version: str, user: str | None) -> None:
         """Somebody removes a release."""
-        meant = [held for held in self.held if is_release(held, canonicalize_name(name), version)]
+        meant = [one for one in self.published if is_release(one, canonicalize_name(name), version)]
         code = self.answered(self.index.remove(name, version, user)).code
         if user is None:
             assert code == 401
@@ -156,7 +156,7 @@ class AnyUploads(RuleBasedStateMachine):
             assert code == 403
         else:
             assert code == (200 if meant else 404)
-            self.held = {held: content for held, content in self.held.items() if held not in meant}
+            self.published = {one: content for one, content in self.published.items() if one not in meant}
 
     @rule(filename=st.sampled_from(FILES))
     def restart(self, filename: str) -> None:
@@ -167,10 +167,10 @@ class AnyUploads(RuleBasedStateMachine):
     @invariant()
     def nothing_is_lost_or_left(self) -> None:
         """Compare stored files and pages with what was accepted; nothing else may be left behind."""
-        assert self.index.stored() == self.held
+        assert self.index.stored() == self.published
         projects = {parse_project(filename) for filename in FILES}
         on_pages = {name: digest for project in projects for name, digest in (self.index.page(project) or {}).items()}
-        assert on_pages == {name: hashlib.sha256(content).hexdigest() for name, content in self.held.items()}
+        assert on_pages == {name: hashlib.sha256(content).hexdigest() for name, content in self.published.items()}
 
 
 AnyUploads.TestCase.settings = settings(settings.get_profile("kit"), max_examples=40, stateful_step_count=12)
@@ -194,7 +194,7 @@ def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("one_by_one")
 @given(PARTS, st.sampled_from(USERS), st.integers(0, 3), st.data())
 def test_any_form(index: Index, parts: list[Part], user: str | None, damages: int, data: st.DataObject) -> None:
-    """Whatever body is sent: an answer in words, its line in the log, and never half a file or a temporary one."""
+    """Any body gets a message and an audit log entry, and leaves no partial or temporary file."""
     body = bytearray(multipart(parts))
     for _ in range(damages):
         body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))

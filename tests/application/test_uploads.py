@@ -146,7 +146,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("form", "said"), REFUSED.values(), ids=REFUSED.keys())
 def test_rejects_invalid_uploads(index: Index, form: list[Part], said: str) -> None:
-    """What cannot be taken is refused in words, in the status line and the body, even from who may do everything."""
+    """Invalid uploads are rejected with a message in the status line and the body, even for users with all rights."""
     answer = index.post(form)
     assert answer.code == 400
     assert said in answer.reason
@@ -192,7 +192,7 @@ def test_rejects_unreadable_bodies(index: Index) -> None:
 
 
 def test_rejects_different_content(index: Index) -> None:
-    """What was published stays: other bytes under its name are refused, and told what to do instead."""
+    """A published file never changes: different content is rejected, and the message says what to do."""
     assert index.upload(WHEEL).code == 200
     for agent in ("curl", "twine/7.0.0"):
         answer = index.post(upload_form(WHEEL, wheel(version="1.0.0")), HTTP_USER_AGENT=agent)
@@ -228,7 +228,7 @@ def test_rejects_everything_without_readable_rights(
 
 
 def test_error_messages_have_no_details(index: Index) -> None:
-    """Failures are told without the inner workings of the server."""
+    """Messages about unexpected errors have no details of the server."""
     index.packages.rmdir()
     answer = index.upload()
     assert answer.code == 503
@@ -237,7 +237,7 @@ def test_error_messages_have_no_details(index: Index) -> None:
 
 
 def assert_answered_in_words(index: Index, filename: str) -> None:
-    """Upload under a name: published under it, or refused in one printable line, and never a server's failure."""
+    """Any filename is published, or rejected with one printable line, and never an internal error."""
     before = index.stored()
     answer = index.upload(filename)
     assert answer.code < 500, answer

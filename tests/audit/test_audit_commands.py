@@ -171,7 +171,7 @@ def test_who_it_was_without_the_wrapper(settings: Path, monkeypatch: pytest.Monk
 
 
 def test_nothing_to_yank(settings: Path) -> None:
-    """What was not done is not told."""
+    """An action that was not performed is not logged."""
     assert run(settings, "yank", "foo", "7.0") == 1
     assert not Settings.load(settings).audit.exists()
 

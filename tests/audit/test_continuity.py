@@ -214,7 +214,7 @@ def test_crash_is_not_a_mismatch(tmp_path: Path) -> None:
     log.write(3)
     log.change(log.lines()[:-1])
     assert log.audit.mismatch() is None
-    assert log.told() == log.wanted()
+    assert log.filenames() == log.wanted()
 
 
 def test_unreadable_log(index: Index, said: Callable) -> None:

@@ -34,7 +34,7 @@ def test_healthy(settings: Settings) -> None:
     ids=["no directory", "the log is a directory", "the directory is a file"],
 )
 def test_reports_an_unwritable_log(settings: Settings, harm: object, why: str) -> None:
-    """Every upload would be refused, so whoever watches learns it first, and what it is about."""
+    """Every upload would be rejected, so the health check fails and says why."""
     harm(settings.audit)
     assert problem(settings) == f"The audit log cannot be written, so uploads are rejected: {why}."
 

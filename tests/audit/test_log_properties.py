@@ -45,7 +45,7 @@ class AnyHistory(RuleBasedStateMachine):
     def crash(self, length: int, zeros: bool, appends: int) -> None:
         """Crash during the first or the second append to the log."""
 
-        def torn(file: int, content: bytes) -> None:
+        def partial_append(file: int, content: bytes) -> None:
             nonlocal appends
             if appends:
                 appends -= 1
@@ -57,7 +57,7 @@ class AnyHistory(RuleBasedStateMachine):
             raise Crash
 
         with pytest.MonkeyPatch.context() as patch, suppress(Crash):
-            patch.setattr(log_module, "_append", torn)
+            patch.setattr(log_module, "_append", partial_append)
             self.log.write()
 
     @rule(after=st.booleans(), times=st.integers(1, 2))
@@ -107,10 +107,10 @@ class AnyHistory(RuleBasedStateMachine):
     def look(self) -> None:
         """Somebody asks whether the log is whole, and what it tells."""
         assert self.log.faults() == []
-        told = self.log.told()
-        assert told == self.log.wanted()[-len(told) :] or not told
+        logged = self.log.filenames()
+        assert logged == self.log.wanted()[-len(logged) :] or not logged
         if len(rotation.rotated_files(self.log.path)) < KEEP:
-            assert told == self.log.wanted()
+            assert logged == self.log.wanted()
 
     @invariant()
     def numbers_are_consecutive(self) -> None:

@@ -30,14 +30,14 @@ def clock(log: Log) -> Clock:
     return found
 
 
-def refuse(log: Log, count: int = 1, user: str = "alice", event: str = "refused", **facts: str) -> None:
+def reject(log: Log, count: int = 1, user: str = "alice", event: str = "refused", **facts: str) -> None:
     """Refuse requests."""
-    facts = {"address": "192.0.2.1", "project": "foo", "reason": "it is torn"} | facts
+    facts = {"address": "192.0.2.1", "project": "foo", "reason": "it is corrupt"} | facts
     for _ in range(count):
         log.audit.write(event, user=user, **facts)
 
 
-def told(log: Log) -> list[tuple[str, str, str]]:
+def logged(log: Log) -> list[tuple[str, str, str]]:
     """Return event, user and reason of each line, once the log is found to be whole."""
     assert log.faults() == []
     return [(line["event"], line["user"], line.get("reason", "")) for line in log.all()]
@@ -46,16 +46,18 @@ def told(log: Log) -> list[tuple[str, str, str]]:
 def counts(log: Log) -> list[str]:
     """Return the reasons of the lines that stand for several refusals, without the times."""
     return [
-        reason.partition(" between")[0].partition(" at 2")[0] for _, _, reason in told(log) if reason.startswith("and ")
+        reason.partition(" between")[0].partition(" at 2")[0]
+        for _, _, reason in logged(log)
+        if reason.startswith("and ")
     ]
 
 
 def test_writes_a_limited_number(log: Log, clock: Clock) -> None:
     """400 requests of one login are 20 lines and, a minute later, one more: a few kB and not megabytes."""
-    refuse(log, 400)
+    reject(log, 400)
     assert len(log.lines()) == ENTRIES_PER_WINDOW
     clock.now += WINDOW_SECONDS
-    refuse(log)
+    reject(log)
     assert len(log.lines()) == ENTRIES_PER_WINDOW + 2
     assert counts(log) == ["and 380 more requests of this user were rejected"]
     assert log.path.stat().st_size < 10_000
@@ -63,9 +65,9 @@ def test_writes_a_limited_number(log: Log, clock: Clock) -> None:
 
 def test_content_of_a_count(log: Log, clock: Clock) -> None:
     """Who, from where, from when until when; and what all of the refusals have in common."""
-    refuse(log, ENTRIES_PER_WINDOW)
-    refuse(log, 2, event="denied", version="1.0", filename="foo-1.0.zip")
-    refuse(log, 1, event="denied", version="2.0", filename="foo-2.0.zip", address="192.0.2.2")
+    reject(log, ENTRIES_PER_WINDOW)
+    reject(log, 2, event="denied", version="1.0", filename="foo-1.0.zip")
+    reject(log, 1, event="denied", version="2.0", filename="foo-2.0.zip", address="192.0.2.2")
     clock.now += WINDOW_SECONDS
     log.write()
     line = json.loads(log.lines()[ENTRIES_PER_WINDOW])
@@ -80,8 +82,8 @@ def test_content_of_a_count(log: Log, clock: Clock) -> None:
 
 
 def test_count_of_one(log: Log, clock: Clock) -> None:
-    """A count of one is told as what it is."""
-    refuse(log, ENTRIES_PER_WINDOW + 1)
+    """A count of one has a singular message."""
+    reject(log, ENTRIES_PER_WINDOW + 1)
     clock.now += WINDOW_SECONDS
     log.write()
     assert counts(log) == ["and 1 more request of this user was rejected"]
@@ -89,12 +91,12 @@ def test_count_of_one(log: Log, clock: Clock) -> None:
 
 def test_another_event_ends_the_window(log: Log, clock: Clock) -> None:
     """The count comes before what the user did next, and only once; the minute goes on."""
-    refuse(log, ENTRIES_PER_WINDOW + 5)
+    reject(log, ENTRIES_PER_WINDOW + 5)
     log.write()
-    assert [event for event, _, _ in told(log)[ENTRIES_PER_WINDOW:]] == ["refused", "upload"]
+    assert [event for event, _, _ in logged(log)[ENTRIES_PER_WINDOW:]] == ["refused", "upload"]
     log.write()
-    refuse(log, 3)
-    assert len(told(log)) == ENTRIES_PER_WINDOW + 3
+    reject(log, 3)
+    assert len(logged(log)) == ENTRIES_PER_WINDOW + 3
     clock.now += WINDOW_SECONDS
     log.write()
     assert counts(log) == [f"and {count} more requests of this user were rejected" for count in (5, 3)]
@@ -102,7 +104,7 @@ def test_another_event_ends_the_window(log: Log, clock: Clock) -> None:
 
 def test_event_of_another_user(log: Log, clock: Clock) -> None:
     """Within the minute it is nothing to this user; once the minute is over, any event brings the count."""
-    refuse(log, ENTRIES_PER_WINDOW + 5, user="bob")
+    reject(log, ENTRIES_PER_WINDOW + 5, user="bob")
     log.write()
     assert counts(log) == []
     clock.now += WINDOW_SECONDS - 1
@@ -110,20 +112,20 @@ def test_event_of_another_user(log: Log, clock: Clock) -> None:
     assert counts(log) == []
     clock.now += 1
     log.write()
-    assert told(log)[-2] == ("refused", "bob", told(log)[-2][2])
+    assert logged(log)[-2] == ("refused", "bob", logged(log)[-2][2])
     assert counts(log) == ["and 5 more requests of this user were rejected"]
 
 
 def test_window_per_user(log: Log, clock: Clock) -> None:
-    """Whoever is refused all the time takes no line away from anybody else."""
-    refuse(log, 200, user="bob")
-    refuse(log, 3)
-    assert Counter(user for _, user, _ in told(log)) == {"bob": ENTRIES_PER_WINDOW, "alice": 3}
+    """A client that is rejected all the time does not use up the entries of others."""
+    reject(log, 200, user="bob")
+    reject(log, 3)
+    assert Counter(user for _, user, _ in logged(log)) == {"bob": ENTRIES_PER_WINDOW, "alice": 3}
     for minute in range(3):
         clock.now += WINDOW_SECONDS
-        refuse(log, 200, user="bob")
+        reject(log, 200, user="bob")
         assert (
-            Counter(user for _, user, _ in told(log))["bob"]
+            Counter(user for _, user, _ in logged(log))["bob"]
             == (ENTRIES_PER_WINDOW + 1) * (minute + 1) + ENTRIES_PER_WINDOW
         )
     assert counts(log) == ["and 180 more requests of this user were rejected"] * 3
@@ -132,8 +134,8 @@ def test_window_per_user(log: Log, clock: Clock) -> None:
 def test_window_per_address(log: Log, clock: Clock) -> None:
     """Requests without a user are counted by address."""
     for number in range(3):
-        refuse(log, ENTRIES_PER_WINDOW + 2, user="", address=f"192.0.2.{number}")
-    refuse(log, ENTRIES_PER_WINDOW + 2, user="192.0.2.1")
+        reject(log, ENTRIES_PER_WINDOW + 2, user="", address=f"192.0.2.{number}")
+    reject(log, ENTRIES_PER_WINDOW + 2, user="192.0.2.1")
     clock.now += WINDOW_SECONDS
     log.write()
     assert counts(log) == ["and 2 more requests from this address were rejected"] * 3 + [
@@ -143,15 +145,15 @@ def test_window_per_address(log: Log, clock: Clock) -> None:
 
 def test_other_events_are_not_limited(log: Log, clock: Clock) -> None:
     """What is done is written, always."""
-    refuse(log, ENTRIES_PER_WINDOW * 2)
+    reject(log, ENTRIES_PER_WINDOW * 2)
     log.write(ENTRIES_PER_WINDOW * 2)
-    assert log.told() == log.wanted()
+    assert log.filenames() == log.wanted()
     assert clock.now
 
 
 def test_many_threads(log: Log, clock: Clock) -> None:
-    """The application is one process with many threads: lines and counts together are all that was refused."""
-    threads = [threading.Thread(target=refuse, args=(log, 50), kwargs={"user": f"u{n % 2}"}) for n in range(8)]
+    """The application is one process with many threads: entries and counts add up to all rejections."""
+    threads = [threading.Thread(target=reject, args=(log, 50), kwargs={"user": f"u{n % 2}"}) for n in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -159,17 +161,17 @@ def test_many_threads(log: Log, clock: Clock) -> None:
         assert not thread.is_alive()
     clock.now += WINDOW_SECONDS
     log.write()
-    lines = Counter(user for _, user, _ in told(log))
+    lines = Counter(user for _, user, _ in logged(log))
     assert lines == {"u0": ENTRIES_PER_WINDOW + 1, "u1": ENTRIES_PER_WINDOW + 1, "alice": 1}
     assert counts(log) == [f"and {200 - ENTRIES_PER_WINDOW} more requests of this user were rejected"] * 2
 
 
 def test_number_of_clients_is_bounded(log: Log, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many users there are: memory is bounded, and whose minute had to end early is told of."""
+    """Memory is bounded for any number of users; windows that end early are written as counts."""
     monkeypatch.setattr(rate_limit, "MAX_CLIENTS", 3)
     monkeypatch.setattr(rate_limit, "ENTRIES_PER_WINDOW", 1)
     for number in range(10):
-        refuse(log, 2, user=f"user{number}")
+        reject(log, 2, user=f"user{number}")
         assert len(log.audit._limit._windows) <= 3
     assert counts(log) == ["and 1 more request of this user was rejected"] * 7
     clock.now += WINDOW_SECONDS
@@ -183,22 +185,22 @@ def test_many_counts_are_written_little_by_little(log: Log, clock: Clock, monkey
     monkeypatch.setattr(rate_limit, "ENTRIES_PER_WINDOW", 1)
     monkeypatch.setattr(log_module, "MAX_COUNTS_PER_ENTRY", 4)
     for number in range(9):
-        refuse(log, 2, user=f"user{number}")
-    refuse(log, 2)
+        reject(log, 2, user=f"user{number}")
+    reject(log, 2)
     clock.now += WINDOW_SECONDS
     written = [len(log.lines())]
     for _ in range(4):
         log.write()
         written.append(len(log.lines()))
     assert [after - before for before, after in itertools.pairwise(written)] == [5, 5, 3, 1]
-    assert told(log)[written[0]][1] == "alice"
+    assert logged(log)[written[0]][1] == "alice"
     assert len(counts(log)) == 10
 
 
 def test_unwritten_rejections_are_counted(log: Log, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Refusals that could not be written are in the count, too, and the counts wait until they can be."""
     log.write()
-    refuse(log, ENTRIES_PER_WINDOW + 5, user="bob")
+    reject(log, ENTRIES_PER_WINDOW + 5, user="bob")
 
     def fail(*_arguments: object) -> None:
         raise OSError(5, "Input/output error")
@@ -208,7 +210,7 @@ def test_unwritten_rejections_are_counted(log: Log, clock: Clock, monkeypatch: p
         clock.now += WINDOW_SECONDS
         for _ in range(3):
             with pytest.raises(OSError, match="Input/output"):
-                refuse(log)
+                reject(log)
         with pytest.raises(OSError, match="Input/output"):
             log.write()
     monkeypatch.undo()

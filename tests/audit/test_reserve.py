@@ -52,7 +52,7 @@ def disk(request: pytest.FixtureRequest, log: Log, monkeypatch: pytest.MonkeyPat
 
 def refuse(log: Log) -> None:
     """Refuse a request."""
-    log.audit.write("refused", user="bob", address="192.0.2.1", reason="it is torn")
+    log.audit.write("refused", user="bob", address="192.0.2.1", reason="it is corrupt")
 
 
 def test_reserved_with_the_first_entry(log: Log) -> None:
@@ -66,7 +66,7 @@ def test_reserved_with_the_first_entry(log: Log) -> None:
 
 
 def test_a_full_disk(log: Log, disk: Disk) -> None:
-    """What is done is written, what is refused is not; and when there is room again, all is as before."""
+    """Actions are logged, rejections are not; with free space again, the reserve is restored."""
     log.write()
     disk.full = True
     with pytest.raises(OSError, match="No space left"):
@@ -81,7 +81,7 @@ def test_a_full_disk(log: Log, disk: Disk) -> None:
     disk.full = False
     refuse(log)
     assert disk.reserve.stat().st_size > 0
-    assert log.told() == log.wanted()
+    assert log.filenames() == log.wanted()
     assert [line["user"] for line in log.all()].count("bob") == 1
     assert log.faults() == []
 
@@ -113,7 +113,7 @@ def test_a_line_that_a_crash_kept_from_the_log(log: Log, disk: Disk, monkeypatch
     log.written += 1
     disk.full = True
     log.write()
-    assert log.told() == log.wanted()
+    assert log.filenames() == log.wanted()
     assert log.faults() == []
 
 

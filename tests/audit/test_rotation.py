@@ -21,7 +21,7 @@ def test_chain_over_many_files(log: Log) -> None:
         log.write(3)
         log.rotate(5)
         assert log.faults() == []
-        assert log.told() == log.wanted()
+        assert log.filenames() == log.wanted()
     assert names(log) == ["audit.log", "audit.log.1", *(f"audit.log.{number}.gz" for number in (2, 3, 4))]
     assert log.path.stat().st_mode & 0o777 == 0o640
 
@@ -46,7 +46,7 @@ def test_old_files_may_be_deleted(log: Log) -> None:
     log.write()
     assert len(names(log)) == 6
     assert log.faults() == []
-    assert log.told() == log.wanted()[-11:]
+    assert log.filenames() == log.wanted()[-11:]
 
 
 def test_rotation_without_entries(log: Log) -> None:
@@ -57,7 +57,7 @@ def test_rotation_without_entries(log: Log) -> None:
         assert log.faults() == []
     assert names(log) == ["audit.log", "audit.log.1"]
     log.write()
-    assert log.told() == log.wanted()
+    assert log.filenames() == log.wanted()
     assert log.faults() == []
 
 
@@ -67,18 +67,18 @@ def test_a_crash_and_then_a_rotation(log: Log, monkeypatch: pytest.MonkeyPatch, 
     log.write(2)
     stopped = pytest.fail.Exception("the power is gone")
 
-    def torn(file: int, content: bytes) -> None:
+    def partial_append(file: int, content: bytes) -> None:
         os.write(file, content[:length])
         raise stopped
 
-    monkeypatch.setattr(log_module, "_append", torn)
+    monkeypatch.setattr(log_module, "_append", partial_append)
     with pytest.raises(pytest.fail.Exception):
         log.write()
     monkeypatch.undo()
     log.written += 1
     log.rotate(5)
     log.write()
-    assert log.told() == log.wanted()
+    assert log.filenames() == log.wanted()
     assert log.faults() == []
     assert [line["event"] for line in log.all()][-2:] == ["opened", "upload"]
 
@@ -90,18 +90,18 @@ def test_a_crash_in_a_new_file_and_then_a_rotation(log: Log, monkeypatch: pytest
     log.rotate(5)
     stopped = pytest.fail.Exception("the power is gone")
 
-    def torn(file: int, content: bytes) -> None:
+    def partial_append(file: int, content: bytes) -> None:
         os.write(file, content[:length])
         raise stopped
 
-    monkeypatch.setattr(log_module, "_append", torn)
+    monkeypatch.setattr(log_module, "_append", partial_append)
     with pytest.raises(pytest.fail.Exception):
         log.write()
     monkeypatch.undo()
     log.rotate(5)
     assert log.faults() == []
     log.write()
-    assert log.told() == log.wanted()
+    assert log.filenames() == log.wanted()
     assert log.faults() == []
 
 
@@ -119,7 +119,7 @@ def test_a_rotation_while_a_line_is_written(log: Log, monkeypatch: pytest.Monkey
     monkeypatch.undo()
     assert log.path.read_bytes() == b""
     log.write()
-    assert log.told() == log.wanted()
+    assert log.filenames() == log.wanted()
     assert log.faults() == []
 
 
@@ -133,7 +133,7 @@ def test_all_compressed(log: Log) -> None:
         path.unlink()
         assert log.faults() == []
     log.write(2)
-    assert log.told() == log.wanted()
+    assert log.filenames() == log.wanted()
     assert log.faults() == []
 
 
@@ -147,7 +147,7 @@ def test_interrupted_compression(log: Log) -> None:
     path.with_name("audit.log.2").write_bytes(gzip.decompress(whole))
     path.write_bytes(whole[:20])
     assert log.faults() == []
-    assert log.told() == log.wanted()
+    assert log.filenames() == log.wanted()
 
 
 def test_corrupt_compressed_file(log: Log) -> None:

@@ -21,8 +21,8 @@ def edited(line: bytes, old: bytes = b"alice", new: bytes = b"mallo") -> bytes:
 
 def forged(before: bytes, **facts: object) -> bytes:
     """Return a line that follows another one as if it had always been there."""
-    told = {"event": "upload", "user": "mallory", "address": "192.0.2.2", "filename": "foo-9.tar.gz"} | facts
-    return AuditEntry.following(AuditEntry.parse(before.rstrip(b"\n")), told).raw + b"\n"
+    facts = {"event": "upload", "user": "mallory", "address": "192.0.2.2", "filename": "foo-9.tar.gz"} | facts
+    return AuditEntry.following(AuditEntry.parse(before.rstrip(b"\n")), facts).raw + b"\n"
 
 
 def changed(lines: Lines, place: int, line: bytes) -> Lines:
@@ -181,18 +181,18 @@ def test_modifications_stay_detected(log: Log, harm: Callable[[Lines], Lines]) -
     log.write(10)
     log.change(harm(log.lines()))
     log.write(3)
-    assert log.told()[-3:] == log.wanted()[-3:]
+    assert log.filenames()[-3:] == log.wanted()[-3:]
     before = log.faults()
     assert before
     log.write(3)
     log.rotate()
     log.write(3)
-    assert log.told()[-6:] == log.wanted()[-6:]
+    assert log.filenames()[-6:] == log.wanted()[-6:]
     assert [fault.replace("audit.log.1", "audit.log") for fault in log.faults()] == before
 
 
 def test_partial_line_stays_detected(log: Log) -> None:
-    """What somebody left at the end is kept to be looked at, and does not spoil the line that comes after it."""
+    """A partial line at the end is kept, and the next entry begins on a new line."""
     log.write(3)
     log.change([*log.lines(), b"nonsense"])
     log.write()
@@ -252,7 +252,7 @@ def test_detects_a_corrupt_head(log: Log, content: bytes) -> None:
     (fault,) = log.faults()
     assert fault.startswith("audit.log line 4 says that log and head did not match")
     assert "audit-head.json was missing or corrupt" in fault
-    assert log.told() == log.wanted()
+    assert log.filenames() == log.wanted()
 
 
 def test_detects_a_lost_head(log: Log) -> None:
@@ -281,7 +281,7 @@ def test_detects_an_old_head(log: Log) -> None:
     log.head.write_bytes(old)
     assert [fault.split(" was")[0] for fault in log.faults()] == ["audit.log line 4", "audit.log line 5"]
     log.write(2)
-    assert log.told() == log.wanted()
+    assert log.filenames() == log.wanted()
     assert len(log.faults()) == 2
     assert log.faults()[0].startswith("audit.log line 6 is number 4, and number 6 is expected")
 
@@ -298,7 +298,7 @@ def test_detects_a_lost_log(log: Log) -> None:
 
 
 def test_both_are_lost(log: Log) -> None:
-    """Nothing is left to compare with: the log begins anew, and says so by its numbers."""
+    """Without log and head, the log starts again at number 1."""
     log.write(5)
     log.path.unlink()
     log.head.unlink()
@@ -307,7 +307,7 @@ def test_both_are_lost(log: Log) -> None:
 
 
 def test_counts_entries(log: Log) -> None:
-    """People are told how far the word 'whole' goes."""
+    """The message says which entries were verified."""
     log.write(3)
     verification = Verification()
     assert list(verification.faults(log.audit)) == []

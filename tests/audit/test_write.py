@@ -22,7 +22,7 @@ PATIENCE = 60
 def test_content_of_an_entry(log: Log) -> None:
     """Who, what, when, from where: each under the name that programs and people look for, in one order."""
     facts = {"project": "foo", "version": "1.0", "filename": "foo-1.0.tar.gz", "size": 7, "sha256": "ab" * 32}
-    log.audit.write("refused", user="alice", address="192.0.2.1", **facts, reason="it is torn")
+    log.audit.write("refused", user="alice", address="192.0.2.1", **facts, reason="it is corrupt")
     (line,) = log.lines()
     found = json.loads(line)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", found.pop("time"))
@@ -32,7 +32,7 @@ def test_content_of_an_entry(log: Log) -> None:
         ("user", "alice"),
         ("address", "192.0.2.1"),
         *facts.items(),
-        ("reason", "it is torn"),
+        ("reason", "it is corrupt"),
         ("previous", "0" * 64),
     ]
 
@@ -159,7 +159,7 @@ def crash(*_arguments: object) -> None:
     raise Crash
 
 
-def torn(length: int) -> Callable[[int, bytes], None]:
+def partial_append(length: int) -> Callable[[int, bytes], None]:
     """Return what writes no more than a beginning, and then the power is gone. A negative length: and zeros."""
 
     def write(file: int, whole: bytes) -> None:
@@ -178,16 +178,16 @@ def test_a_crash_between_head_and_log(
 ) -> None:
     """The line gets where it belongs, by whoever comes next, whole and once; nobody has to mend it by hand."""
     log.write(number - 1)
-    monkeypatch.setattr(log_module, "_append", torn(length))
+    monkeypatch.setattr(log_module, "_append", partial_append(length))
     with pytest.raises(Crash):
         log.write()
     monkeypatch.undo()
     log.written += 1
     if read_first:
         assert log.faults() == []
-        assert log.told() == log.wanted()
+        assert log.filenames() == log.wanted()
     log.write(2)
-    assert log.told() == log.wanted()
+    assert log.filenames() == log.wanted()
     assert log.faults() == []
 
 
@@ -201,7 +201,7 @@ def test_a_crash_around_the_head(log: Log, monkeypatch: pytest.MonkeyPatch, name
     monkeypatch.undo()
     log.written += name == "sync_directory"
     log.write()
-    assert log.told() == log.wanted()
+    assert log.filenames() == log.wanted()
     assert log.faults() == []
 
 
@@ -224,7 +224,7 @@ def full_after(length: int) -> Callable[[int, bytes], int]:
 @pytest.mark.parametrize("length", [0, 1, 100])
 @pytest.mark.parametrize("number", [1, 4])
 def test_a_full_disk(log: Log, monkeypatch: pytest.MonkeyPatch, number: int, length: int) -> None:
-    """Nothing of the line stays, neither now nor later: what it would have told of was refused."""
+    """No part of the entry stays: its action was rejected."""
     log.write(number - 1)
     before = log.path.read_bytes() if number > 1 else b""
     monkeypatch.setattr(os, "write", full_after(length))
@@ -234,7 +234,7 @@ def test_a_full_disk(log: Log, monkeypatch: pytest.MonkeyPatch, number: int, len
     assert log.path.read_bytes() == before
     assert log.faults() == []
     log.write()
-    assert log.told() == log.wanted()
+    assert log.filenames() == log.wanted()
     assert log.faults() == []
 
 
@@ -252,7 +252,7 @@ def test_the_disk_fails_and_keeps_what_it_has(log: Log, monkeypatch: pytest.Monk
     monkeypatch.undo()
     log.written += 1
     log.write()
-    assert log.told() == log.wanted()
+    assert log.filenames() == log.wanted()
     assert log.faults() == []
 
 
@@ -268,7 +268,7 @@ def test_a_full_disk_of_the_data(log: Log, monkeypatch: pytest.MonkeyPatch) -> N
         log.write()
     monkeypatch.undo()
     log.write()
-    assert log.told() == log.wanted()
+    assert log.filenames() == log.wanted()
     assert log.faults() == []
 
 

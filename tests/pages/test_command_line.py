@@ -39,7 +39,7 @@ def test_rebuild(site: Site, settings: Path, capsys: pytest.CaptureFixture, word
 
 
 def test_rebuild_all_and_changed(site: Site, settings: Path) -> None:
-    """What was spoilt is found by the first, which takes longer, and not by the second."""
+    """A full rebuild restores a corrupt page, --changed does not read it."""
     page = site.paths.projects / "foo.html"
     good = page.read_bytes()
     page.write_bytes(b"spoilt")
@@ -54,7 +54,7 @@ def test_reports_files_that_are_left_out(
     site: Site, settings: Path, capsys: pytest.CaptureFixture, words: list[str]
 ) -> None:
     """It is named where the journal keeps it, and the status says that there is something to look at."""
-    site.put("bar-1.0.tar.gz", b"torn")
+    site.put("bar-1.0.tar.gz", b"corrupt")
     assert run(settings, *words) == 1
     said = capsys.readouterr()
     assert said.out.startswith("bar-1.0.tar.gz: left out: ")
@@ -100,7 +100,7 @@ def test_yank_and_unyank(site: Site, settings: Path, capsys: pytest.CaptureFixtu
 
 
 def test_yanks_survive_rebuilds(site: Site, settings: Path) -> None:
-    """Writing pages anew, or another upload, does not bring a yanked release back."""
+    """Rebuilds and uploads do not unyank a release."""
     run(settings, "yank", "foo", "1.0", "--reason", "broken")
     site.upload("foo-2.0.tar.gz", sdist())
     assert yanked(site) == ["broken", None]
@@ -130,7 +130,7 @@ def test_yank_of_a_missing_release(
 
 
 def test_unyank_against_the_settings(site: Site, settings: Path, capsys: pytest.CaptureFixture) -> None:
-    """What the settings yank stays yanked, and whoever tries is told where to change it."""
+    """A release that the settings yank stays yanked, and the message says where to change it."""
     site.paths.configured_yanks.write_text('{"foo": {"1.0": "reviewed"}}')
     assert run(settings, "rebuild") == 0
     assert run(settings, "unyank", "foo", "1.0") == 1
@@ -222,7 +222,7 @@ def test_data_that_is_not_mounted(site: Site, settings: Path, capsys: pytest.Cap
 
 def test_as_a_program(site: Site, settings: Path) -> None:
     """It starts as the wrapper starts it, and hands its status on."""
-    site.put("bar-1.0.tar.gz", b"torn")
+    site.put("bar-1.0.tar.gz", b"corrupt")
     done = subprocess.run(
         [sys.executable, "-m", "wheelhouse", "--settings", settings, "rebuild", "--changed"],
         env=os.environ | {"PYTHONPATH": str(WHEELHOUSE.parent)},

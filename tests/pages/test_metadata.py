@@ -179,8 +179,8 @@ BROKEN = {
     "text in gzip": (SDIST, gzip.compress(b"a page of text" * 100)),
     "sdist as wheel": (WHEEL, fitting(SDIST)),
     "wheel as sdist": (SDIST, fitting(WHEEL)),
-    "torn wheel": (WHEEL, wheel()[:-30]),
-    "torn sdist": (SDIST, sdists(pkg_info())[0][1][:60]),
+    "truncated wheel": (WHEEL, wheel()[:-30]),
+    "truncated sdist": (SDIST, sdists(pkg_info())[0][1][:60]),
     "an sdist that lacks its last bytes": (SDIST, sdists(pkg_info())[0][1][:-4]),
     "a wrong checksum at its end": (SDIST, damaged(sdists(pkg_info())[0][1], -8, 4)),
     "no METADATA": (WHEEL, zipped({"foo.py": ""})),
@@ -202,7 +202,7 @@ BROKEN = {
 
 @pytest.mark.parametrize(("filename", "content"), BROKEN.values(), ids=BROKEN.keys())
 def test_invalid_files(tmp_path: Path, filename: str, content: bytes) -> None:
-    """A file that is none of its kind is told from a disk that fails, in words."""
+    """Invalid files are distinguished from disk errors, with a message."""
     with pytest.raises(InvalidDistributionError) as raised:
         read(tmp_path, filename, content)
     assert str(raised.value)

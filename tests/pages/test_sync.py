@@ -109,7 +109,7 @@ def test_refreshes_changed_projects_only(full: Site, monkeypatch: pytest.MonkeyP
 
 
 def test_rebuild_one(full: Site) -> None:
-    """One project's pages can be written anew without the others."""
+    """One project can be rebuilt without the others."""
     for project in ("foo", "bar"):
         (full.paths.projects / f"{project}.json").write_text("{}")
     full.folder.rebuild("foo")
@@ -159,7 +159,7 @@ def test_invalid_filenames_are_reported(full: Site, name: str) -> None:
 
 
 def test_no_files(full: Site) -> None:
-    """Directories, links to nowhere and hidden files are none of the index's business."""
+    """Directories, broken links and dot files are ignored."""
     packages = full.paths.packages
     (packages / "foo-3.0.tar.gz").mkdir()
     (packages / "foo-4.0.tar.gz").symlink_to("nowhere")
@@ -442,9 +442,9 @@ def keep_time(path: Path, content: bytes) -> None:
 def test_check_reports_faults(full: Site) -> None:
     """Each file that is not as it should be is named once, with what is wrong: all of them in one run."""
     packages = full.paths.packages
-    for filename in ("torn-1.0.tar.gz", "gone-1.0.tar.gz", "rotten-1.0.tar.gz", "short-1.0.tar.gz"):
+    for filename in ("truncated-1.0.tar.gz", "gone-1.0.tar.gz", "rotten-1.0.tar.gz", "short-1.0.tar.gz"):
         full.put(filename, sdist())
-    full.put("torn-1.0.tar.gz", sdist()[:-5])
+    full.put("truncated-1.0.tar.gz", sdist()[:-5])
     full.folder.sync_changed()
     (packages / "gone-1.0.tar.gz").unlink()
     keep_time(packages / "rotten-1.0.tar.gz", sdist()[:-1] + b"!")
@@ -458,7 +458,7 @@ def test_check_reports_faults(full: Site) -> None:
         "notes.txt: unlisted",
         "rotten-1.0.tar.gz: differs",
         "short-1.0.tar.gz: differs",
-        "torn-1.0.tar.gz: corrupt",
+        "truncated-1.0.tar.gz: corrupt",
     ]
 
 

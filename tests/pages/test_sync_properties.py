@@ -71,7 +71,7 @@ class AnySequence(RuleBasedStateMachine):
         self.broken: set[str] = set()
         self.lived: set[str] = set()
         self.yanked: dict[tuple[str, str], str] = {}
-        self.spoilt = False
+        self.is_corrupt = False
         self.in_step = False
         # SHA-256 and time of upload by file name, as far as they can be told.
         self.uploaded: dict[str, tuple[str, str]] = {}
@@ -88,12 +88,12 @@ class AnySequence(RuleBasedStateMachine):
         """Return what the pages should say."""
         return self.site.on_disk(self.broken | {STRAY})
 
-    @rule(filename=st.sampled_from(FILES), variant=st.integers(0, 2), torn=st.booleans())
-    def copy(self, filename: str, variant: int, torn: bool) -> None:
+    @rule(filename=st.sampled_from(FILES), variant=st.integers(0, 2), truncated=st.booleans())
+    def copy(self, filename: str, variant: int, truncated: bool) -> None:
         """Somebody copies a file there by hand, over another one perhaps, and perhaps half of it."""
         content = sound(filename, variant)
-        self.site.put(filename, content[: len(content) // 2] if torn else content)
-        self.broken = self.broken | {filename} if torn else self.broken - {filename}
+        self.site.put(filename, content[: len(content) // 2] if truncated else content)
+        self.broken = self.broken | {filename} if truncated else self.broken - {filename}
         self.in_step = False
 
     @rule()
@@ -116,7 +116,7 @@ class AnySequence(RuleBasedStateMachine):
             return
         self.site.upload(filename, sound(filename, variant))
         self.broken -= {filename}
-        if not self.spoilt:
+        if not self.is_corrupt:
             assert filename in self.site.files(parse_project(filename))
         self.lived.add(parse_project(filename))
 
@@ -163,29 +163,29 @@ class AnySequence(RuleBasedStateMachine):
         found = sorted(path for path in pages.rglob("*") if path.is_file() and path.parent.name not in kept)
         if found:
             data.draw(st.sampled_from(found)).unlink()
-            self.in_step, self.spoilt = False, True
+            self.in_step, self.is_corrupt = False, True
 
     @rule(data=st.data(), content=st.sampled_from([b"", b"{", b"[]", b"{}"]))
-    def spoil_a_record(self, data: st.DataObject, content: bytes) -> None:
+    def corrupt_a_record(self, data: st.DataObject, content: bytes) -> None:
         """Overwrite a record with invalid content."""
         found = sorted(self.site.paths.records.iterdir())
         if found:
             data.draw(st.sampled_from(found)).write_bytes(content)
-            self.in_step, self.spoilt = False, True
+            self.in_step, self.is_corrupt = False, True
 
     @rule(content=st.sampled_from([None, b"", b"nonsense", b"half a line"]))
-    def spoil_the_upload_times(self, content: bytes | None) -> None:
+    def corrupt_the_upload_times(self, content: bytes | None) -> None:
         """Delete or corrupt the table of upload times. The records of some pages may still have the times."""
         table = self.site.paths.upload_times
         if content is None:
             table.unlink(missing_ok=True)
         elif table.exists():
             table.write_bytes(table.read_bytes() + content if content else b"")
-        if self.spoilt or not self.in_step:
+        if self.is_corrupt or not self.in_step:
             self.uploaded.clear()
         self.in_step = False
 
-    @precondition(lambda self: not self.spoilt)
+    @precondition(lambda self: not self.is_corrupt)
     @rule(filename=st.sampled_from(FILES), version=st.sampled_from(["1.0", "1", "v1.1"]), reason=st.none() | st.text())
     def yank(self, filename: str, version: str, reason: str | None) -> None:
         """Somebody yanks a release, or takes that back."""
@@ -205,12 +205,12 @@ class AnySequence(RuleBasedStateMachine):
 
     @rule()
     def rebuild(self) -> None:
-        """Somebody has all pages written anew."""
+        """Rebuild all pages."""
         self.look(self.site.folder.rebuild())
 
     def look(self, lines: list[str]) -> None:
         """Compare everything with everything."""
-        self.spoilt, self.in_step = False, True
+        self.is_corrupt, self.in_step = False, True
         left_out = {STRAY, *self.broken} & set(self.files())
         assert {line.partition(":")[0] for line in lines} == left_out
         faults = self.site.folder.check()

@@ -109,12 +109,12 @@ class TestTable:
         times.add({SDIST: recorded(b"b")})
         assert times.read() == ({WHEEL: recorded(b"a"), SDIST: recorded(b"b")}, 1)
 
-    @pytest.mark.parametrize("torn", [TIME.encode(), b"\0" * 17, b"x"], ids=ascii)
-    def test_partial_last_line(self, times: UploadTimes, tmp_path: Path, torn: bytes) -> None:
+    @pytest.mark.parametrize("truncated", [TIME.encode(), b"\0" * 17, b"x"], ids=ascii)
+    def test_partial_last_line(self, times: UploadTimes, tmp_path: Path, partial: bytes) -> None:
         """A crash may leave half a line: the next one begins on a line of its own."""
         times.add({WHEEL: recorded(b"a")})
         with (tmp_path / "uploaded.txt").open("ab") as file:
-            file.write(torn)
+            file.write(partial)
         assert times.read() == ({WHEEL: recorded(b"a")}, 1)
         times.add({SDIST: recorded(b"b")})
         assert times.read() == ({WHEEL: recorded(b"a"), SDIST: recorded(b"b")}, 1)
@@ -205,7 +205,7 @@ def test_other_bytes_are_another_file(site: Site) -> None:
 
 def test_corrupt_files_are_not_recorded(site: Site) -> None:
     """It is on no page. When it is whole, its time is recorded."""
-    site.put(WHEEL, b"torn")
+    site.put(WHEEL, b"corrupt")
     site.folder.sync_changed()
     assert not site.paths.upload_times.exists()
     path = site.put(WHEEL, wheel())
@@ -233,7 +233,7 @@ def test_existing_data(site: Site, work: str, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("work", ["rebuild", "sync_changed"])
 def test_a_copy_of_the_data(site: Site, work: str) -> None:
-    """`cp -r` on a new server: pages are made anew, and the times are those of the uploads."""
+    """After cp -r to a new server, the rebuilt pages have the original upload times."""
     for number in range(5):
         site.upload(f"foo-1.{number}.tar.gz", sdist("foo", str(number)))
     before = shown(site)
@@ -245,7 +245,7 @@ def test_a_copy_of_the_data(site: Site, work: str) -> None:
 
 
 def test_one_table_is_read_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages of thousands of projects are made anew with one look at the table."""
+    """A rebuild of thousands of projects reads the table once."""
     for number in range(20):
         site.upload(f"foo{number}-1.0.tar.gz", sdist())
     forget_pages(site)
@@ -258,7 +258,7 @@ def test_one_table_is_read_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("work", ["rebuild", "sync_changed"])
 def test_a_lost_table(site: Site, work: str) -> None:
-    """It is written anew from what is known of the files, as long as that is there; uploads and pages go on."""
+    """It is rebuilt from the file records; uploads and pages continue."""
     for number in range(3):
         site.upload(f"foo-1.{number}.tar.gz", sdist())
     copy_data(site)

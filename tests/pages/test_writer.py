@@ -61,7 +61,7 @@ def test_no_metadata(site: Site) -> None:
 
 
 def test_metadata_goes_with_its_file(site: Site) -> None:
-    """Who asks for the metadata of what is gone must not be told of a file that cannot be had."""
+    """Metadata of a deleted file must not be served."""
     site.upload(WHEEL, wheel())
     site.remove(WHEEL)
     assert list((site.paths.pages / "metadata").iterdir()) == []
@@ -129,8 +129,8 @@ def test_page_is_written_before_the_gone_marker_is_deleted(site: Site, monkeypat
 
 
 def test_corrupt_files_do_not_use_a_name(site: Site) -> None:
-    """What only a torn file has claimed is not the index's own."""
-    site.upload(WHEEL, b"torn")
+    """A corrupt file does not make its project name a used name."""
+    site.upload(WHEEL, b"corrupt")
     assert site.on_pages() == {}
     assert site.gone() == set()
     assert not site.paths.used_names.exists()
@@ -255,7 +255,7 @@ def test_a_disk_that_fails(site: Site, monkeypatch: pytest.MonkeyPatch, path: st
 
 
 def test_a_file_that_cannot_be_read(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A failing disk is no reason to call a file torn, and to remember it as that."""
+    """A disk error must not be recorded as a corrupt file."""
     site.upload(WHEEL, wheel())
     monkeypatch.setattr(file_records, "sha256_of", failing(EIO))
     with pytest.raises(OSError, match="Input/output error"):

@@ -12,7 +12,7 @@ from wheelhouse.audit.verify import Verification
 
 
 class Log:
-    """A log and its head, in two directories as on a server. Lines are told apart by their file names."""
+    """A log and its head, in two directories as on a server. Entries have different filenames."""
 
     def __init__(self, home: Path):
         self.path, self.head = home / "log/audit/audit.log", home / "state/audit-head.json"
@@ -50,7 +50,7 @@ class Log:
                     found.append(AuditEntry.parse(line).facts)
         return found
 
-    def told(self) -> list[str]:
+    def filenames(self) -> list[str]:
         """Return the file names that the lines are about, oldest first."""
         return [line["filename"] for line in self.all() if "filename" in line]
 

@@ -83,7 +83,7 @@ class Index:
         self.start()
 
     def start(self, **changed: object) -> None:
-        """Start the application anew. changed: settings; those of the limits by their own names."""
+        """Restart the application. changed: settings; those of the limits by their own names."""
         settings = json.loads(self.settings.read_text())
         for name, value in changed.items():
             group = next((settings[key] for key in ("limits", "admission") if name in settings[key]), settings)
@@ -128,7 +128,7 @@ class Index:
         )
 
     def stored(self) -> dict[str, bytes]:
-        """Return what the packages directory holds, hidden files included."""
+        """Return the content of the packages directory, including temporary files."""
         return {path.name: path.read_bytes() for path in self.packages.iterdir()}
 
     def request(self, method: str, path: str, user: str | None = None, body: bytes = b"", **environ: str) -> Answer:

@@ -153,7 +153,7 @@ def member_of(block: bytes, kind: bytes, size: int, override: dict[str, str]) ->
             )
         size = extended_size
     if kind not in (*FILES, *LINKS, DIRECTORY):
-        raise RequestError(f"its member {short_repr(name)} is no plain file, directory or link")
+        raise RequestError(f"its member {short_repr(name)} is not a plain file, directory or link")
     if kind not in FILES and size:
         raise RequestError(f"its member {short_repr(name)} is a directory or link with content")
     if kind != DIRECTORY and name.endswith("/"):

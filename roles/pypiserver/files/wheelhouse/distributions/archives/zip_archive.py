@@ -40,7 +40,7 @@ class Archive:
     def _add(self, member: Member) -> None:
         name, kind = member.text, stat.S_IFMT(member.attributes >> 16)
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK):
-            raise RequestError(f"its member {short_repr(name)} is no file, directory or link")
+            raise RequestError(f"its member {short_repr(name)} is not a file, directory or link")
         is_directory = name.endswith("/")
         if is_directory != (kind == stat.S_IFDIR) and kind != 0:
             raise RequestError(f"its member {short_repr(name)} is a directory by its name or its mode, and not by both")
