@@ -109,7 +109,7 @@ class TestTable:
         times.add({SDIST: recorded(b"b")})
         assert times.read() == ({WHEEL: recorded(b"a"), SDIST: recorded(b"b")}, 1)
 
-    @pytest.mark.parametrize("truncated", [TIME.encode(), b"\0" * 17, b"x"], ids=ascii)
+    @pytest.mark.parametrize("partial", [TIME.encode(), b"\0" * 17, b"x"], ids=ascii)
     def test_partial_last_line(self, times: UploadTimes, tmp_path: Path, partial: bytes) -> None:
         """A crash may leave half a line: the next one begins on a line of its own."""
         times.add({WHEEL: recorded(b"a")})

@@ -236,7 +236,7 @@ def test_settings_are_read_as_they_are_written(tmp_path: Path) -> None:
     path = tmp_path / "settings.json"
     path.write_text(kit.render("templates/etc/pypi/settings.json.j2", pypi_data_dir="/a", pypi_pages_dir="/c"))
     settings = Settings.load(path)
-    places = settings.paths
+    paths = settings.paths
     assert (settings.audit, settings.audit_head) == (
         Path("/var/log/pypi/audit/audit.log"),
         Path("/a/state/audit-head.json"),
@@ -245,9 +245,9 @@ def test_settings_are_read_as_they_are_written(tmp_path: Path) -> None:
     assert settings.limits.min_free_space == 512 << 20
     assert settings.admission == AdmissionLimits(1 << 30, 128, 64)
     assert settings.early_answers == Path("/run/pypi-answers")
-    assert (places.packages, places.pages) == (Path("/a/packages"), Path("/c"))
-    assert (places.names, places.yanked) == (Path("/a/state/names.txt"), Path("/a/state/yanked.json"))
-    assert (places.yanked_settings, places.url) == (Path("/etc/pypi/yanked.json"), "https://pypi.example.com/")
+    assert (paths.packages, paths.pages) == (Path("/a/packages"), Path("/c"))
+    assert (paths.used_names, paths.yanked) == (Path("/a/state/names.txt"), Path("/a/state/yanked.json"))
+    assert (paths.configured_yanks, settings.url) == (Path("/etc/pypi/yanked.json"), "https://pypi.example.com/")
 
 
 def test_yanked_json(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 from pypiserver.backend import PkgFile, SimpleFileBackend
-from pypiserver.config import _ConfigCommon
+from pypiserver.config import RunConfig
 
 from wheelhouse.distributions.filenames import MAX_LENGTH, is_valid_project_name, parse_filename
 from wheelhouse.errors import NotFoundError, RequestError, short_repr
@@ -18,7 +18,7 @@ from wheelhouse.web.request import Request
 class Backend(SimpleFileBackend):
     """A backend that compares names as in PEP 503 and versions as in PEP 440. current_request: of this thread."""
 
-    def __init__(self, config: _ConfigCommon, store: Store, current_request: Callable[[], Request]) -> None:
+    def __init__(self, config: RunConfig, store: Store, current_request: Callable[[], Request]) -> None:
         super().__init__(config)
         # Not resolved here: the target of the path changes (storage/data_directory.py).
         self.roots = [Path(root) for root in config.roots]
