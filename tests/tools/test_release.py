@@ -83,7 +83,7 @@ class Repository:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Repository:
-    """A repository that is ready for a release, but for its tests."""
+    """Create a repository that is ready for a release, but for its tests."""
     return Repository(tmp_path)
 
 
