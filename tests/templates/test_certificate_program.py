@@ -54,7 +54,7 @@ def server(tmp_path: Path) -> Server:
 def test_first(server: Server) -> None:
     """The authority may vouch for the server's names alone. What is good is left alone."""
     said = server.run(pypi_server_aliases=["other.example.org"])
-    assert re.match(r"Made a certificate authority and a certificate for pypi.example.com other.example.org,", said)
+    assert re.match(r"Created a certificate authority and a certificate for pypi.example.com other.example.org,", said)
     assert server.names() == server.permitted() == ["pypi.example.com", "other.example.org"]
     assert server.is_valid()
     assert server.run(pypi_server_aliases=["other.example.org"]) == ""
@@ -80,7 +80,7 @@ def test_new_name_in_the_domain(server: Server) -> None:
     before = server.certificate("ca")
     assert server.permitted() == ["example.com"]
     said = server.run("Index.Example.com", **domains)
-    assert said.startswith("Made a certificate for Index.Example.com")
+    assert said.startswith("Created a certificate for Index.Example.com")
     assert server.certificate("ca") == before
     assert server.is_valid()
     assert server.run("Index.Example.com", **domains) == ""
@@ -121,6 +121,6 @@ def test_restored_authority(server: Server, tmp_path_factory: pytest.TempPathFac
     new = Server(tmp_path_factory.mktemp("new"))
     for name in ("ca.key", "ca.crt"):
         (new.home / "tls" / name).write_bytes((server.home / "tls" / name).read_bytes())
-    assert new.run().startswith("Made a certificate for")
+    assert new.run().startswith("Created a certificate for")
     assert new.certificate("ca") == server.certificate("ca")
     assert new.is_valid()

@@ -136,5 +136,5 @@ def test_accounts_need_none_of_it(deploy, servers):
 def test_broken_apache_directives(refused, directives, reason):
     """Nobody can check these but Apache itself: it is started with them, aside, before the running one sees them."""
     run = refused({"pypi_apache_directives": directives}, "--tags", "apache")
-    assert "Apache would not start with this site, so the one before it stays in service." in run.words
+    assert "Apache does not start with the new site configuration; the existing one was left unchanged." in run.words
     assert reason in run.words

@@ -99,7 +99,7 @@ def test_networks(node, ask, cure):
     """A mistake in the networks is taken back by a run, since SSH is another door."""
     assert node.playbook("site.yml", "--tags", "apache", pypi_allowed_networks=["192.0.2.0/24"]).code == 0
     status, body = ask("/simple/")
-    assert (status, body.strip()) == (403, "Not from this address, or not with this account.")
+    assert (status, body.strip()) == (403, "Access denied for this address or this user.")
     cure("Everybody is locked out")
     assert ask("/simple/")[0] == 401
 

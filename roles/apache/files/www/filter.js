@@ -1,10 +1,10 @@
-// The filter box of the landing page; without a script the page does without one.
+// The filter box of the landing page. Without JavaScript it stays hidden.
 "use strict";
 const box = document.getElementById("filter");
 const items = Array.from(document.querySelectorAll("#projects > li"));
 box.parentElement.hidden = false;
 box.addEventListener("input", () => {
-  // As projects' names are compared: small letters, and one hyphen for any run of -, _ and .
+  // Normalize as PEP 503 does: lowercase, and one hyphen for any run of -, _ and .
   const wanted = box.value.trim().toLowerCase().replace(/[-_.]+/g, "-");
   for (const item of items) {
     item.hidden = !item.firstElementChild.textContent.includes(wanted);
