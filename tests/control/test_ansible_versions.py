@@ -45,7 +45,7 @@ def test_newest(python_of, tmp_path: Path) -> None:
     run = control.playbook("playbooks/verify.yml", "-i", inventory, python=python_of(NEWEST))
     assert run.code != 0
     assert "is too old" not in run.output
-    assert "pypi_server_name: 'no_name' is no host name" in run.words
+    assert "pypi_server_name: 'no_name' is not a valid host name" in run.words
 
 
 @pytest.mark.parametrize("release", ["installed", NEWEST])

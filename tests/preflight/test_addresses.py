@@ -5,17 +5,17 @@ from support import kit, load, short
 
 problems = load("roles/pypi/filter_plugins/addresses.py").address_problems
 
-DIRECTORY = "no path that fits"
+DIRECTORY = "must be an absolute path"
 
 # What is given, and what the message must say: which setting, what is wrong, what to write.
 WRONG = [
     ({"pypi_server_name": "bad_name"}, ["pypi_server_name", "'bad_name'", "pypi.example.com"]),
-    ({"pypi_server_name": "-pypi.example.com"}, ["pypi_server_name", "no host name"]),
-    ({"pypi_server_name": "pypi..example.com"}, ["pypi_server_name", "no host name"]),
-    ({"pypi_server_name": "pypi.example.com\n"}, ["pypi_server_name", "no host name"]),
-    ({"pypi_server_name": "a" * 64 + ".example.com"}, ["pypi_server_name", "no host name"]),
-    ({"pypi_server_name": "192.0.2.7"}, ["pypi_server_name", "no host name"]),
-    ({"pypi_server_name": ""}, ["pypi_server_name", "no host name"]),
+    ({"pypi_server_name": "-pypi.example.com"}, ["pypi_server_name", "not a valid host name"]),
+    ({"pypi_server_name": "pypi..example.com"}, ["pypi_server_name", "not a valid host name"]),
+    ({"pypi_server_name": "pypi.example.com\n"}, ["pypi_server_name", "not a valid host name"]),
+    ({"pypi_server_name": "a" * 64 + ".example.com"}, ["pypi_server_name", "not a valid host name"]),
+    ({"pypi_server_name": "192.0.2.7"}, ["pypi_server_name", "not a valid host name"]),
+    ({"pypi_server_name": ""}, ["pypi_server_name", "not a valid host name"]),
     ({"pypi_server_aliases": ["fine.example.com", "so so"]}, ["pypi_server_aliases", "'so so'"]),
     ({"pypi_tls_domains": ["*.example.com"]}, ["pypi_tls_domains", "'*.example.com'", "such as example.com"]),
     (
@@ -24,14 +24,14 @@ WRONG = [
     ),
     ({"pypi_server_name": "anexample.com", "pypi_tls_domains": ["example.com"]}, ["'anexample.com'"]),
     ({"pypi_url": "http://pypi.example.com/"}, ["pypi_url", "Write https"]),
-    ({"pypi_url": "https://pypi.example.com"}, ["pypi_url", "a slash"]),
-    ({"pypi_url": "https://pypi.example.com/prefix/"}, ["pypi_url", "not the address"]),
-    ({"pypi_url": "https://user:word@pypi.example.com/"}, ["pypi_url", "not the address"]),
-    ({"pypi_url": "https://pypi.example.com:70000/"}, ["pypi_url", "a port if need be"]),
-    ({"pypi_url": "https://pypi.example.com/?a=b"}, ["pypi_url", "not the address"]),
-    ({"pypi_url": "https://pypi.example.com/#a"}, ["pypi_url", "not the address"]),
-    ({"pypi_url": "https://[::1/"}, ["pypi_url", "not the address"]),
-    ({"pypi_url": "https:///"}, ["pypi_url", "not the address"]),
+    ({"pypi_url": "https://pypi.example.com"}, ["pypi_url", "a trailing slash"]),
+    ({"pypi_url": "https://pypi.example.com/prefix/"}, ["pypi_url", "not a valid URL"]),
+    ({"pypi_url": "https://user:word@pypi.example.com/"}, ["pypi_url", "not a valid URL"]),
+    ({"pypi_url": "https://pypi.example.com:70000/"}, ["pypi_url", "optionally a port"]),
+    ({"pypi_url": "https://pypi.example.com/?a=b"}, ["pypi_url", "not a valid URL"]),
+    ({"pypi_url": "https://pypi.example.com/#a"}, ["pypi_url", "not a valid URL"]),
+    ({"pypi_url": "https://[::1/"}, ["pypi_url", "not a valid URL"]),
+    ({"pypi_url": "https:///"}, ["pypi_url", "not a valid URL"]),
     ({"pypi_url": "https://pypi.example.com/\n"}, ["pypi_url"]),
     ({"pypi_url": "https://pypi.exam\tple.com/"}, ["pypi_url"]),
     ({"pypi_url": " https://pypi.example.com/"}, ["pypi_url"]),
@@ -39,7 +39,7 @@ WRONG = [
     ({"pypi_url": "https://pypi.example.com:0/"}, ["pypi_url"]),
     ({"pypi_url": "ftp://pypi.example.com/", "pypi_tls": "none"}, ["pypi_url", "http or https"]),
     ({"pypi_upstream_url": "m.example/simple/"}, ["pypi_upstream_url", "'m.example/simple/'", "Write http or https"]),
-    ({"pypi_upstream_url": "https://m.example/simple"}, ["pypi_upstream_url", "a slash"]),
+    ({"pypi_upstream_url": "https://m.example/simple"}, ["pypi_upstream_url", "a trailing slash"]),
     ({"pypi_upstream_url": "ftp://m.example/simple/"}, ["pypi_upstream_url", "http or https"]),
     ({"pypi_upstream_url": "https://user:word@m.example/"}, ["pypi_upstream_url", "without a login"]),
     ({"pypi_upstream_url": "https://user@m.example/"}, ["pypi_upstream_url", "without a login"]),
@@ -53,10 +53,13 @@ WRONG = [
     ({"pypi_upstream_url": "https://m.example/simple/?a=/"}, ["pypi_upstream_url"]),
     ({"pypi_upstream_url": "https://m.example/simple/\n"}, ["pypi_upstream_url"]),
     ({"pypi_upstream_url": "https://pypi.example.com/simple/"}, ["pypi_upstream_url", "this index itself"]),
-    ({"pypi_upstream_url": "https://PyPI.example.com/simple/"}, ["pypi_upstream_url", "in circles"]),
+    ({"pypi_upstream_url": "https://PyPI.example.com/simple/"}, ["pypi_upstream_url", "redirects would loop"]),
     ({"pypi_http_port": 0}, ["pypi_http_port", "from 1 to 65535"]),
     ({"pypi_https_port": "65536"}, ["pypi_https_port", "from 1 to 65535"]),
-    ({"pypi_http_port": 8443, "pypi_https_port": "8443"}, ["pypi_http_port and pypi_https_port", "its own"]),
+    (
+        {"pypi_http_port": 8443, "pypi_https_port": "8443"},
+        ["pypi_http_port and pypi_https_port must differ: both are 8443"],
+    ),
     ({"pypi_allowed_networks": ["10.0.0.1/8"]}, ["pypi_allowed_networks", "10.0.0.1/8", "write 10.0.0.0/8"]),
     ({"pypi_allowed_networks": ["10.0.0.0/33"]}, ["pypi_allowed_networks", "10.0.0.0/33", "such as 10.0.0.0/8"]),
     ({"pypi_allowed_networks": ["10.0.0.0/8, 192.0.2.0/24"]}, ["pypi_allowed_networks", "such as"]),
@@ -75,7 +78,7 @@ WRONG = [
     ),
     (
         {"pypi_health_networks": ["10.0.0.0/8"]},
-        ["pypi_health_networks", "10.0.0.0/8", "has no effect", "pypi_allowed_networks is empty", "Take it out"],
+        ["pypi_health_networks", "10.0.0.0/8", "has no effect", "pypi_allowed_networks is empty", "Remove it"],
     ),
     (
         {
@@ -85,21 +88,24 @@ WRONG = [
         },
         ["pypi_health_networks", "has no effect", "pypi_access is 'any'", "pypi_access: all"],
     ),
-    ({"pypi_access": "any"}, ["pypi_access", "no networks are named", "pypi_allowed_networks"]),
+    ({"pypi_access": "any"}, ["pypi_access", "which is empty", "pypi_allowed_networks"]),
     (
         {"pypi_access": "any", "pypi_read": "anyone", "pypi_allowed_networks": ["10.0.0.0/8"]},
-        ["pypi_access", "everybody", "pypi_read: login"],
+        ["pypi_access", "all clients", "pypi_read: login"],
     ),
-    ({"pypi_data_dir": "srv/pypi"}, ["pypi_data_dir", "'srv/pypi'", "an absolute one"]),
-    ({"pypi_data_dir": "/srv/pypi/"}, ["pypi_data_dir", "no slash at its end"]),
+    ({"pypi_data_dir": "srv/pypi"}, ["pypi_data_dir", "'srv/pypi'", DIRECTORY]),
+    ({"pypi_data_dir": "/srv/pypi/"}, ["pypi_data_dir", "without a trailing slash"]),
     ({"pypi_data_dir": "/"}, ["pypi_data_dir", DIRECTORY]),
     ({"pypi_data_dir": "/srv/my pypi"}, ["pypi_data_dir", DIRECTORY]),
     ({"pypi_log_dir": "/var/log/../pypi"}, ["pypi_log_dir", DIRECTORY]),
     ({"pypi_config_dir": "/etc/py\npi"}, ["pypi_config_dir", DIRECTORY]),
     ({"pypi_program_dir": "/opt/$pypi"}, ["pypi_program_dir", DIRECTORY]),
     ({"pypi_pages_dir": "/var/lib/my pages"}, ["pypi_pages_dir", DIRECTORY]),
-    ({"pypi_pages_dir": "/srv/x", "pypi_data_dir": "/srv/x"}, ["pypi_data_dir and pypi_pages_dir", "its own"]),
-    ({"pypi_data_dir": "/srv/x", "pypi_log_dir": "/srv/x"}, ["pypi_data_dir and pypi_log_dir", "its own directory"]),
+    (
+        {"pypi_pages_dir": "/srv/x", "pypi_data_dir": "/srv/x"},
+        ["pypi_data_dir and pypi_pages_dir must differ: both are /srv/x"],
+    ),
+    ({"pypi_data_dir": "/srv/x", "pypi_log_dir": "/srv/x"}, ["pypi_data_dir and pypi_log_dir must differ"]),
 ]
 
 RIGHT = [

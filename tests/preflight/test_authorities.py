@@ -60,8 +60,8 @@ def test_accepted(certificates: str, authority: str) -> None:
     [
         (SIGNED, OTHER, ["has signed none of the certificates in", "Name the file of the authority"]),
         (certificate("server", "intermediate"), ROOT, ["has signed none", "intermediate"]),
-        (SIGNED, "garbage", ["/controller/ca.pem", "no certificate in PEM form"]),
-        (SIGNED, "", ["/controller/ca.pem is not there, or is empty"]),
+        (SIGNED, "garbage", ["/controller/ca.pem", "not a PEM file with certificates"]),
+        (SIGNED, "", ["/controller/ca.pem is missing or empty"]),
     ],
     ids=["another", "no intermediate", "garbage", "missing"],
 )
@@ -79,7 +79,7 @@ def test_a_relative_path() -> None:
     assert "'ca.pem' is not an absolute path" in problem
 
 
-@pytest.mark.parametrize(("text", "said"), [("", "is not there, or is empty"), ("garbage", "no certificate in PEM")])
+@pytest.mark.parametrize(("text", "said"), [("", "is missing or empty"), ("garbage", "not a PEM file")])
 def test_public_authorities(text: str, said: str) -> None:
     """The public authorities need not have signed anything here, but there must be some."""
     settings = SETTINGS | {"pypi_public_ca_file": "/controller/public.pem"}

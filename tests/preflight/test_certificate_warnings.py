@@ -45,7 +45,7 @@ SERVER = issued("server", "intermediate")
 
 # What the file holds, and what the warning must say.
 WARNED = [
-    (SERVER, ["no intermediate", "CN=intermediate", "append that certificate"]),
+    (SERVER, ["no intermediate", "CN=intermediate", "Append the issuer's certificate"]),
     (SERVER + ROOT, ["second certificate", "CN=root", "CN=intermediate"]),
     (SERVER + INTERMEDIATE + issued("company", "company"), ["third certificate", "CN=company", "CN=root"]),
     # The same name, but another key.
@@ -125,6 +125,6 @@ def test_real_run(tmp_path: Path) -> None:
     text = "".join(f"{name}: {value}\n" for name, value in settings.items()) + "pypi_users: [{name: alice}]\n"
     inventory = control.inventory(tmp_path / "inventory", text)
     run = control.playbook(control.checks(tmp_path, "settings"), "-i", inventory, "--tags", "tls")
-    assert "WARNING: pypi_tls_certificate: it comes with no intermediate" in run.words
+    assert "WARNING: pypi_tls_certificate: the file has no intermediate" in run.words
     assert "3 more days" in run.words
     assert control.PASSED in run.output

@@ -67,29 +67,29 @@ ED_KEY = ed25519.Ed25519PrivateKey.generate()
 
 # Certificate, key, and what the message must say: which setting, what is wrong, what to do.
 WRONG = [
-    (GOOD, key_text(OTHER_KEY), ["pypi_tls_certificate and pypi_tls_private_key", "do not belong together", "Name"]),
-    (GOOD, key_text(RSA_KEY), ["do not belong together"]),
+    (GOOD, key_text(OTHER_KEY), ["pypi_tls_certificate and pypi_tls_private_key", "do not match", "Name"]),
+    (GOOD, key_text(RSA_KEY), ["do not match"]),
     (
         certificate("ca.example.com", key=OTHER_KEY) + GOOD,
         key_text(),
-        ["do not belong together", "must come first"],
+        ["do not match", "must come first"],
     ),
     (certificate("pypi.example.com", days=-1), key_text(), ["pypi_tls_certificate", "expired on", "Renew"]),
     (certificate("www.example.com"), key_text(), ["pypi_tls_certificate", "pypi.example.com", "issued for that name"]),
-    (certificate("*.com"), key_text(), ["not made for pypi.example.com"]),
-    (certificate("*.pypi.example.com"), key_text(), ["not made for pypi.example.com"]),
+    (certificate("*.com"), key_text(), ["not valid for pypi.example.com"]),
+    (certificate("*.pypi.example.com"), key_text(), ["not valid for pypi.example.com"]),
     # A common name alone has counted for nothing for years (RFC 9525, section 6.3).
-    (certificate(), key_text(), ["not made for pypi.example.com"]),
-    ("garbage", key_text(), ["pypi_tls_certificate", "/controller/server.pem", "no certificate in PEM form"]),
-    (GOOD[:200], key_text(), ["pypi_tls_certificate", "no certificate in PEM form"]),
-    (GOOD, "garbage", ["pypi_tls_private_key", "/controller/server.key", "no private key"]),
+    (certificate(), key_text(), ["not valid for pypi.example.com"]),
+    ("garbage", key_text(), ["pypi_tls_certificate", "/controller/server.pem", "not a PEM file with certificates"]),
+    (GOOD[:200], key_text(), ["pypi_tls_certificate", "not a PEM file with certificates"]),
+    (GOOD, "garbage", ["pypi_tls_private_key", "/controller/server.key", "not a PEM file with a private key"]),
     (GOOD, key_text(passphrase=b"canary"), ["pypi_tls_private_key", "a passphrase", "ansible-vault"]),
-    (GOOD, GOOD, ["pypi_tls_private_key", "no private key"]),
+    (GOOD, GOOD, ["pypi_tls_private_key", "not a PEM file with a private key"]),
     (GOOD, odd_key(), ["pypi_tls_private_key"]),
     (certificate("pypi.example.com", since=-5), key_text(), ["pypi_tls_certificate"]),
     (GOOD + key_text(), key_text(), ["pypi_tls_certificate"]),
-    ("", key_text(), ["pypi_tls_certificate", "/controller/server.pem is not there, or is empty"]),
-    (GOOD, "", ["pypi_tls_private_key", "/controller/server.key is not there, or is empty"]),
+    ("", key_text(), ["pypi_tls_certificate", "/controller/server.pem is missing or empty"]),
+    (GOOD, "", ["pypi_tls_private_key", "/controller/server.key is missing or empty"]),
 ]
 
 
@@ -130,13 +130,13 @@ def test_no_files_named() -> None:
     """Whoever writes `provided` and nothing more is told both settings."""
     found = problems(SETTINGS | {"pypi_tls_certificate": "", "pypi_tls_private_key": ""}, "", "")
     assert [line.split(":")[0] for line in found] == ["pypi_tls_certificate", "pypi_tls_private_key"]
-    assert all("Write the path" in line for line in found)
+    assert all("must be the path of a PEM file" in line for line in found)
 
 
 def test_a_relative_path() -> None:
     """Ansible would look for it in the role, and find nothing or another file."""
     (problem,) = problems(SETTINGS | {"pypi_tls_certificate": "server.pem"}, "", key_text())
-    assert "'server.pem' is no absolute path" in problem
+    assert "'server.pem' is not an absolute path" in problem
     assert "{{ inventory_dir }}/" in problem
 
 

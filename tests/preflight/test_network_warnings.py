@@ -37,7 +37,7 @@ def test_words() -> None:
     """The address, the rules, and what follows."""
     (line,) = warnings("203.0.113.8 50000 192.0.2.1 22\r\n", OFFICE)
     assert line.startswith("pypi_allowed_networks: ")
-    for words in ("203.0.113.8", "10.0.0.0/8, 203.0.113.7, 2001:db8::/32", "403", "Add it"):
+    for words in ("203.0.113.8", "10.0.0.0/8, 203.0.113.7, 2001:db8::/32", "403", "Add the address"):
         assert words in line
 
 

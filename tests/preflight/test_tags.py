@@ -55,7 +55,7 @@ def test_certificate_is_not_needed(tag: str) -> None:
 @pytest.mark.parametrize("tags", [["all"], ["tls"], ["accounts", "tls"], ["index"]])
 def test_certificate_is_needed(tags: list[str]) -> None:
     """A run that would copy the files checks them."""
-    assert "/nowhere.crt is not there" in problems(**kit.sample() | NO_CERTIFICATE, ansible_run_tags=tags)[0]
+    assert "/nowhere.crt is missing" in problems(**kit.sample() | NO_CERTIFICATE, ansible_run_tags=tags)[0]
 
 
 def test_settings_are_checked_with_each_tag() -> None:
@@ -89,5 +89,5 @@ def test_real_runs(tmp_path: Path, options: list[str], refused: bool) -> None:
     """It keeps nobody from being locked out."""
     checks = control.checks(tmp_path, "settings")
     run = control.playbook(checks, "-i", control.inventory(tmp_path / "inventory", SETTINGS), *options)
-    assert ("/nowhere.crt is not there" in run.words) is refused
+    assert ("/nowhere.crt is missing" in run.words) is refused
     assert (control.PASSED in run.output) is not refused

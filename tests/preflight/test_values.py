@@ -5,33 +5,42 @@ from pathlib import Path
 import pytest
 from support import control, kit, load, preflight, short
 
-problems = load("roles/pypi/filter_plugins/values.py").type_problems
+problems = load("roles/pypi/filter_plugins/setting_types.py").type_problems
 
 USER = {"name": "alice"}
 RIGHT = {"users": ["alice"], "may": ["upload"], "projects": ["*"]}
 
 # What is given, and what the message must say: where, the value received, what is allowed.
 WRONG = [
-    ({"pypi_tls": "letsencrypt"}, ["pypi_tls: 'letsencrypt'", "self_signed, provided, none"]),
-    ({"pypi_access": "both"}, ["pypi_access: 'both'", "all, any"]),
-    ({"pypi_upstream": "proxy"}, ["pypi_upstream: 'proxy'", "none, redirect"]),
-    ({"pypi_https_port": "https"}, ["pypi_https_port: 'https'", "whole number"]),
-    ({"pypi_timeout": 1.5}, ["pypi_timeout: 1.5", "whole number"]),
-    ({"pypi_timeout": True}, ["pypi_timeout: True", "whole number"]),
-    ({"pypi_timeout": [60]}, ["pypi_timeout: ", "whole number"]),
-    ({"pypi_bcrypt_cost": 3}, ["pypi_bcrypt_cost: 3", "4, 5, 6"]),
-    ({"pypi_bcrypt_cost": "21"}, ["pypi_bcrypt_cost: '21'", "4, 5, 6"]),
-    ({"pypi_data_is_mount": "perhaps"}, ["pypi_data_is_mount: 'perhaps'", "true or false"]),
-    ({"pypi_data_is_mount": []}, ["pypi_data_is_mount: ", "true or false"]),
+    ({"pypi_tls": "letsencrypt"}, ["pypi_tls must be one of", "(got 'letsencrypt')", "self_signed, provided, none"]),
+    ({"pypi_access": "both"}, ["pypi_access must be", "(got 'both')", "all, any"]),
+    ({"pypi_upstream": "proxy"}, ["pypi_upstream must be", "(got 'proxy')", "none, redirect"]),
+    ({"pypi_https_port": "https"}, ["pypi_https_port must be", "(got 'https')", "whole number"]),
+    ({"pypi_timeout": 1.5}, ["pypi_timeout must be", "(got 1.5)", "whole number"]),
+    ({"pypi_timeout": True}, ["pypi_timeout must be", "(got True)", "whole number"]),
+    ({"pypi_timeout": [60]}, ["pypi_timeout must be", "whole number"]),
+    ({"pypi_bcrypt_cost": 3}, ["pypi_bcrypt_cost must be", "(got 3)", "4, 5, 6"]),
+    ({"pypi_bcrypt_cost": "21"}, ["pypi_bcrypt_cost must be", "(got '21')", "4, 5, 6"]),
+    ({"pypi_data_is_mount": "perhaps"}, ["pypi_data_is_mount must be", "(got 'perhaps')", "true or false"]),
+    ({"pypi_data_is_mount": []}, ["pypi_data_is_mount must be", "true or false"]),
     ({"pypi_users": [{"password": "canary"}]}, ["pypi_users, entry 1", "'name' is missing"]),
-    ({"pypi_users": [USER, USER | {"passwd": "canary"}]}, ["pypi_users, entry 2", "'passwd'", "Is password meant?"]),
+    (
+        {"pypi_users": [USER, USER | {"passwd": "canary"}]},
+        ["pypi_users, entry 2", "'passwd'", "Did you mean password?"],
+    ),
     ({"pypi_users": [USER | {"zzz": "canary"}]}, ["pypi_users, entry 1", "'zzz'", "name, password, password_hash"]),
     ({"pypi_users": ["alice"]}, ["pypi_users, entry 1", "keys and values"]),
-    ({"pypi_users": USER}, ["pypi_users: ", "a list"]),
-    ({"pypi_users": [USER | {"state": "gone"}]}, ["pypi_users, entry 1, state: 'gone'", "present, absent"]),
+    ({"pypi_users": USER}, ["pypi_users must be a list", "(got dict)"]),
+    (
+        {"pypi_users": [USER | {"state": "gone"}]},
+        ["pypi_users, entry 1, state must be", "(got 'gone')", "present, absent"],
+    ),
     ({"pypi_users": [USER | {"password": 1234567}]}, ["pypi_users, entry 1, password", "text in quotes"]),
-    ({"pypi_users": [USER | {"expires": None}]}, ["pypi_users, entry 1, expires", "after the colon"]),
-    ({"pypi_rights": [RIGHT | {"may": ["yank"]}]}, ["pypi_rights, entry 1, may, entry 1: 'yank'", "upload, remove"]),
+    ({"pypi_users": [USER | {"expires": None}]}, ["pypi_users, entry 1, expires", "has no value"]),
+    (
+        {"pypi_rights": [RIGHT | {"may": ["yank"]}]},
+        ["pypi_rights, entry 1, may, entry 1 must be", "(got 'yank')", "upload, remove"],
+    ),
     ({"pypi_rights": [{"users": ["alice"], "projects": ["*"]}]}, ["pypi_rights, entry 1", "'may' is missing"]),
     ({"pypi_yanked": [{"project": "foo", "version": "1.0", "because": "x"}]}, ["pypi_yanked, entry 1", "'because'"]),
     ({"pypi_yanked": [{"project": "foo"}]}, ["pypi_yanked, entry 1", "'version' is missing"]),

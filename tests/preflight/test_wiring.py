@@ -23,9 +23,9 @@ def test_fine(given: dict) -> None:
         ({"pypi_rights": [{"users": ["zoe"], "may": ["upload"], "projects": ["*"]}]}, "the user 'zoe'"),
         ({"pypi_private_names": ["Acme_*"]}, "pypi_private_names"),
         ({"pypi_max_total_size": "much"}, "pypi_max_total_size"),
-        ({"pypi_tls": "provided"}, "this names no file"),
-        ({"pypi_tls": "provided", "pypi_tls_certificate": "/nowhere/a.crt"}, "/nowhere/a.crt is not there"),
-        ({"pypi_public_ca_file": "/nowhere/a.crt"}, "/nowhere/a.crt is not there"),
+        ({"pypi_tls": "provided"}, "must be the path of a PEM file"),
+        ({"pypi_tls": "provided", "pypi_tls_certificate": "/nowhere/a.crt"}, "/nowhere/a.crt is missing"),
+        ({"pypi_public_ca_file": "/nowhere/a.crt"}, "/nowhere/a.crt is missing"),
     ],
     ids=str,
 )

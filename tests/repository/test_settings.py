@@ -11,7 +11,7 @@ TYPES = {"str": str, "path": str, "int": int, "bool": bool, "list": list, "dict"
 NAME = re.compile(r"(?<![\w.~/])pypi_[a-z0-9_]*[a-z0-9]\b(?!\()")
 
 # Names that begin like settings and are something else: modules, a filter, a group of hosts.
-OTHERS = {"pypi_files", "pypi_host", "pypi_htpasswd", "pypi_present", "pypi_release", "pypi_responses", "pypi_secrets"}
+OTHERS = {"pypi_files", "pypi_host", "pypi_htpasswd", "pypi_present_users", "pypi_release", "pypi_responses", "pypi_secrets"}
 OTHERS |= {"pypi_servers"}
 
 

@@ -19,7 +19,7 @@ BAD = {
     ),
     "two users of one name": (
         {"pypi_users": [{"name": "alice"}, {"name": "alice"}], "pypi_rights": []},
-        ["pypi_users: the user 'alice' is there twice", "Keep one of them"],
+        ["pypi_users: the user 'alice' is listed twice", "Remove one of the entries"],
     ),
     "user with a colon": (
         {"pypi_users": [{"name": "al:ice"}], "pypi_rights": []},
@@ -27,19 +27,19 @@ BAD = {
     ),
     "nobody at all": (
         {"pypi_users": [], "pypi_rights": []},
-        ["there is no user, and reading needs a login", "Add one"],
+        ["the list is empty, and reading needs a login", "Add a user"],
     ),
     "unknown group": (
         {"pypi_rights": [{"groups": ["publisher"], "may": ["upload"], "projects": ["*"]}]},
-        ["pypi_rights, entry 1: no user is in the group 'publisher'", "are in admins, publishers"],
+        ["pypi_rights, entry 1: the group 'publisher' has no members", "have admins, publishers"],
     ),
     "host name": (
         {"pypi_server_name": "pypi_example.test"},
-        ["pypi_server_name: 'pypi_example.test' is no host name", "Write the name that clients use"],
+        ["pypi_server_name: 'pypi_example.test' is not a valid host name", "Write the name that clients use"],
     ),
     "missing certificate": (
         {"pypi_tls": "provided", "pypi_tls_certificate": "/nowhere.crt", "pypi_tls_private_key": "/nowhere.key"},
-        ["pypi_tls_certificate: /nowhere.crt is not there"],
+        ["pypi_tls_certificate: /nowhere.crt is missing"],
     ),
 }
 

@@ -1,4 +1,4 @@
-"""What can be wrong with names, addresses, ports and paths in the settings."""
+"""Checks of names, addresses, ports and paths in the settings."""
 
 import ipaddress
 import re
@@ -9,16 +9,16 @@ LABEL = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
 
 
 def is_host_name(name: str) -> bool:
-    """Whether a string is a host name by RFC 1123, which an IP address is not."""
+    """Return whether a string is a host name (RFC 1123). An IP address is not one."""
     labels = name.split(".")
     return len(name) <= 253 and all(LABEL.fullmatch(label) for label in labels) and not labels[-1].isdigit()
 
 
 def network_problem(text: str) -> str | None:
-    """What is wrong with an IP address or network in CIDR notation (RFC 4632, RFC 4291), if anything."""
+    """Return the problem with an IP address or network in CIDR notation (RFC 4632, RFC 4291), or None."""
     try:
         if "%" in text or "." in text.partition("/")[2]:
-            raise ValueError(f"{text!r} is written in a way that Apache does not take for what it says")
+            raise ValueError(f"{text!r} is not valid for Apache (zone IDs and netmasks are not supported)")
         ipaddress.ip_network(text, strict=True)
     except ValueError as error:
         try:
@@ -32,18 +32,18 @@ def name_problems(settings: dict) -> list[str]:
     named = [("pypi_server_name", settings["pypi_server_name"])]
     named += [("pypi_server_aliases", alias) for alias in settings["pypi_server_aliases"]]
     return [
-        f"{setting}: {name!r} is no host name. Write the name that clients use, such as pypi.example.com."
+        f"{setting}: {name!r} is not a valid host name. Write the name that clients use, such as pypi.example.com."
         for setting, name in named
         if not is_host_name(str(name))
     ]
 
 
 def domain_problems(settings: dict) -> list[str]:
-    """RFC 5280, section 4.2.1.10: a domain stands for itself and for all names in it."""
+    """Return problems of name constraints (RFC 5280, section 4.2.1.10): a domain includes itself and all subdomains."""
     domains = [str(domain) for domain in settings["pypi_tls_domains"]]
     problems = [
-        f"pypi_tls_domains: {domain!r} is not a valid domain name. Write a name such as example.com, which stands for "
-        "all names in it."
+        f"pypi_tls_domains: {domain!r} is not a valid domain name. Write a name such as example.com, which "
+        "includes its subdomains."
         for domain in domains
         if not is_host_name(domain)
     ]
@@ -51,7 +51,7 @@ def domain_problems(settings: dict) -> list[str]:
         return problems
     ends = tuple(f".{domain.lower()}" for domain in domains)
     return [
-        f"pypi_tls_domains: {name!r} is a name of the server and in none of these domains: {', '.join(domains)}. "
+        f"pypi_tls_domains: the server name {name!r} is in none of these domains: {', '.join(domains)}. "
         "Add its domain, or leave the setting empty."
         for name in (settings["pypi_server_name"], *settings["pypi_server_aliases"])
         if not f".{name.lower()}".endswith(ends)
@@ -63,33 +63,35 @@ def url_problems(settings: dict) -> list[str]:
     scheme = "http or https" if settings["pypi_tls"] == "none" else "https"
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018  (raises on a port that is none)
+        parts.port  # noqa: B018  (raises for an invalid port)
     except ValueError:
         parts = urlsplit("")
-    # urlsplit drops line breaks, tabs and spaces at the ends, and Apache would not.
+    # urlsplit drops line breaks, tabs and spaces at the ends; Apache does not.
     tidy = not set(url) & set(" \t\r\n") and parts.port != 0 and not parts.netloc.endswith(":")
     plain = tidy and parts.hostname and is_host_name(parts.hostname) and "@" not in parts.netloc
     if plain and parts.scheme in scheme.split(" or ") and (parts.path, parts.query, parts.fragment) == ("/", "", ""):
         return []
     return [
-        f"pypi_url: {url!r} is not the address of the index. Write {scheme}, a host name, a port if need be, "
-        "and a slash: https://pypi.example.com:8443/."
+        f"pypi_url: {url!r} is not a valid URL of the index. Write {scheme}, a host name, optionally a port, "
+        "and a trailing slash: https://pypi.example.com:8443/."
     ]
 
 
 def upstream_problems(settings: dict) -> list[str]:
-    """The address ends up in a rewrite rule of Apache's, and in what every client is told."""
+    """Return problems of the upstream URL. It is written into a rewrite rule of Apache and into redirects."""
     url = settings["pypi_upstream_url"]
     if not url:
         return []
     found = re.fullmatch(r"https?://([^/:]+)(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*/", url)
     if not found or not is_host_name(found[1]) or not 0 < int((found[2] or ":443")[1:]) <= 65535:
         return [
-            f"pypi_upstream_url: {url!r} is not the address of an index's project pages. Write http or https, a host "
-            "name, a path without a login or special characters, and a slash: https://mirror.example.com/simple/."
+            f"pypi_upstream_url: {url!r} is not a valid URL of project pages. Write http or https, a host name, a path "
+            "without a login or special characters, and a trailing slash: https://mirror.example.com/simple/."
         ]
     if url.lower().startswith(settings["pypi_url"].lower()):
-        return [f"pypi_upstream_url: {url!r} is this index itself, which would send people round in circles."]
+        return [
+            f"pypi_upstream_url: {url!r} is this index itself, so redirects would loop. Write the URL of another index."
+        ]
     return []
 
 
@@ -97,12 +99,12 @@ def port_problems(settings: dict) -> list[str]:
     # On the command line (-e) numbers are given as text.
     ports = {setting: int(settings[setting]) for setting in ("pypi_http_port", "pypi_https_port")}
     problems = [
-        f"{setting}: {port} is no port. Write a number from 1 to 65535."
+        f"{setting}: {port} is not a valid port. Write a number from 1 to 65535."
         for setting, port in ports.items()
         if not 1 <= port <= 65535
     ]
     if len(set(ports.values())) < len(ports):
-        problems.append("pypi_http_port and pypi_https_port are the same. Give each its own.")
+        problems.append("pypi_http_port and pypi_https_port must differ: both are {pypi_http_port}.".format(**settings))
     return problems
 
 
@@ -116,14 +118,14 @@ def network_problems(settings: dict) -> list[str]:
 
 
 def health_problems(settings: dict) -> list[str]:
-    """Return what is wrong with networks that say who may ask for health where everybody may."""
+    """Return a problem if pypi_health_networks has no effect, because health is not restricted to networks."""
     networks = settings["pypi_health_networks"]
     why = "pypi_access is 'any'" if settings["pypi_access"] != "all" else "pypi_allowed_networks is empty"
     if not networks or (settings["pypi_allowed_networks"] and settings["pypi_access"] == "all"):
         return []
     return [
-        f"pypi_health_networks: {', '.join(map(str, networks))} has no effect: everybody may ask for health, since "
-        f"{why}. Take it out, or list networks in pypi_allowed_networks with pypi_access: all."
+        f"pypi_health_networks: {', '.join(map(str, networks))} has no effect: all addresses may request health, since "
+        f"{why}. Remove it, or list networks in pypi_allowed_networks with pypi_access: all."
     ]
 
 
@@ -133,29 +135,29 @@ def access_problems(settings: dict) -> list[str]:
     problems = []
     if not settings["pypi_allowed_networks"]:
         problems.append(
-            "pypi_access: 'any' lets allowed networks in without a login, and no networks are named, which means all. "
-            "List them in pypi_allowed_networks, or write pypi_access: all."
+            "pypi_access: 'any' needs no login in pypi_allowed_networks, which is empty and allows all addresses. "
+            "List networks in pypi_allowed_networks, or write pypi_access: all."
         )
     if settings["pypi_read"] == "anyone":
         problems.append(
-            "pypi_access: 'any' together with pypi_read: anyone lets everybody read from everywhere. "
+            "pypi_access: 'any' together with pypi_read: anyone allows all clients to read from all addresses. "
             "Write pypi_access: all, or pypi_read: login."
         )
     return problems
 
 
 def path_problems(settings: dict) -> list[str]:
-    """Paths end up in Apache's configuration and in unit files, which split at spaces."""
+    """Return problems of paths. Apache's configuration and unit files split them at spaces."""
     names = [name for name in settings if name.startswith("pypi_") and name.endswith("_dir")]
     on_server = sorted(set(names) - {"pypi_secrets_dir", "pypi_ca_dir"})
     problems = [
-        f"{name}: {settings[name]!r} is no path that fits. Write an absolute one of letters, digits and /._-, "
-        "with no slash at its end."
+        f"{name}: {settings[name]!r} must be an absolute path of letters, digits, '.', '_' and '-' without a trailing "
+        "slash, such as /srv/pypi."
         for name in on_server
         if not re.fullmatch(r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+", settings[name])
     ]
     return problems + [
-        f"{name} and {other} are both {settings[name]}. Give each its own directory."
+        f"{name} and {other} must differ: both are {settings[name]}."
         for index, name in enumerate(on_server)
         for other in on_server[index + 1 :]
         if settings[name] == settings[other]
@@ -163,9 +165,9 @@ def path_problems(settings: dict) -> list[str]:
 
 
 def address_problems(settings: dict) -> list[str]:
-    """One line for each thing that is wrong: which setting, why, and what to write.
+    """Return one line for each problem: the setting, what is wrong, the value received, and what is allowed.
 
-    settings: all of the kit's settings by name, of the types in meta/argument_specs.yml.
+    settings: all settings of the kit by name, of the types in meta/argument_specs.yml.
     """
     checks = (name_problems, domain_problems, url_problems, upstream_problems, port_problems)
     checks += (network_problems, health_problems, access_problems, path_problems)
@@ -173,10 +175,10 @@ def address_problems(settings: dict) -> list[str]:
 
 
 def network_warnings(connection: str, networks: list[str]) -> list[str]:
-    """Return a warning if the networks that may use the index are without the client of an SSH connection.
+    """Return a warning if the client of an SSH connection is not in the allowed networks.
 
-    connection: the variable SSH_CONNECTION as sshd sets it on the host; anything else means that it is unknown.
-    networks: pypi_allowed_networks, which have been checked.
+    connection: the variable SSH_CONNECTION as sshd sets it on the host; any other text means that it is unknown.
+    networks: pypi_allowed_networks, already checked.
     """
     try:
         address = ipaddress.ip_address((connection.split() or [""])[0].partition("%")[0])
@@ -186,8 +188,8 @@ def network_warnings(connection: str, networks: list[str]) -> list[str]:
     if any(address in ipaddress.ip_network(network) for network in networks):
         return []
     return [
-        f"pypi_allowed_networks: this connection comes from {address}, which is in none of {', '.join(networks)}: "
-        "clients there, and playbooks/verify.yml, are answered with 403. Add it, unless that is meant."
+        f"pypi_allowed_networks: this connection comes from {address}, which is in none of {', '.join(networks)}. "
+        "Clients there, and playbooks/verify.yml, get 403. Add the address, unless this is intended."
     ]
 
 

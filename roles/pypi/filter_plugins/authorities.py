@@ -1,11 +1,11 @@
-"""What can be wrong with the files of certificate authorities that clients are to trust."""
+"""Checks of the files with certificate authorities for clients."""
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 
 def certificates_in(text: str) -> list[x509.Certificate]:
-    """Return the certificates of a PEM file; none if it holds none, or a broken one."""
+    """Return the certificates of a PEM file; none if it has none, or an invalid one."""
     try:
         return x509.load_pem_x509_certificates(text.encode())
     except ValueError:
@@ -13,7 +13,7 @@ def certificates_in(text: str) -> list[x509.Certificate]:
 
 
 def has_signed(authority: x509.Certificate, certificate: x509.Certificate) -> bool:
-    """Whether an authority has issued a certificate, or is that certificate."""
+    """Return whether an authority has issued a certificate, or is that certificate."""
     if authority == certificate:
         return True
     try:
@@ -24,34 +24,34 @@ def has_signed(authority: x509.Certificate, certificate: x509.Certificate) -> bo
 
 
 def file_problem(path: str, text: str) -> str | None:
-    """Return what is wrong with a PEM file of authorities, if anything. text: its content, empty if it is missing."""
+    """Return the problem with a PEM file of authorities, or None. text: its content, empty if it is missing."""
     if not path.startswith("/"):
         return f"{path!r} is not an absolute path. Write {{{{ inventory_dir }}}}/... for it"
     if not text:
-        return f"{path} is not there, or is empty, on the control node"
+        return f"{path} is missing or empty on the control node"
     if not certificates_in(text):
-        return f"{path} holds no certificate in PEM form"
+        return f"{path} is not a PEM file with certificates"
     return None
 
 
 def signature_problem(settings: dict, certificate_text: str, authority_text: str) -> str | None:
-    """Return why the authority is not that of the provided certificate, if it is not."""
+    """Return a problem if the authority has issued none of the provided certificates, or None."""
     provided = certificates_in(certificate_text)
     authorities = certificates_in(authority_text)
     if not provided or any(has_signed(authority, one) for authority in authorities for one in provided):
         return None
     return (
-        f"{settings['pypi_tls_ca']} has signed none of the certificates in {settings['pypi_tls_certificate']}, so no "
-        "client could check them. Name the file of the authority, or add the intermediate certificate behind the "
+        f"{settings['pypi_tls_ca']} has signed none of the certificates in {settings['pypi_tls_certificate']}, so "
+        "clients cannot verify them. Name the file of the authority, or append the intermediate certificate to the "
         "server's"
     )
 
 
 def authority_problems(settings: dict, certificate_text: str, texts: dict[str, str]) -> list[str]:
-    """Return one line for each thing that is wrong: which setting, why, and what to do.
+    """Return one line for each problem: the setting, what is wrong, and what to do.
 
-    settings: all of the kit's settings by name; certificate_text: the content of pypi_tls_certificate; texts: the
-    content of the files that the settings name, by setting, empty where there is no such file.
+    settings: all settings of the kit by name; certificate_text: the content of pypi_tls_certificate; texts: the
+    content of the files that the settings name, by setting, empty if there is no such file.
     """
     named = ["pypi_public_ca_file"] + (["pypi_tls_ca"] if settings["pypi_tls"] == "provided" else [])
     found = {setting: file_problem(settings[setting], texts.get(setting, "")) for setting in named if settings[setting]}

@@ -1,30 +1,30 @@
-"""What can be wrong with sizes and numbers in the settings."""
+"""Checks of sizes and numbers in the settings."""
 
 import re
 
 SIZE = re.compile(r"[1-9][0-9]*[KMGT]?")
 
-# Settings that are sizes, and what to write.
+# Settings that are sizes, with examples.
 SIZES = {
     "pypi_max_upload_size": "such as 300M",
     "pypi_max_total_size": "such as 500G, or leave it empty for no limit",
-    "pypi_min_free_space": "such as 512M, or 0 to let the disk run full",
+    "pypi_min_free_space": "such as 512M, or 0 for no reserve",
     "pypi_max_unpacked_size": "such as 10G",
     "pypi_upload_min_rate": "such as 16K",
     "pypi_max_application_memory": "such as 1G",
 }
-# What says that there is no limit.
+# Values that disable a limit.
 NO_LIMIT = {"pypi_max_total_size": "", "pypi_min_free_space": "0"}
-# Of these there must be one at least.
+# Numbers that must be positive, with their units.
 COUNTS = {
-    "pypi_timeout": "seconds",
-    "pypi_max_members": "files",
-    "pypi_max_unpacked_ratio": "times its own size",
-    "pypi_max_failed_logins": "wrong passwords",
-    "pypi_audit_months": "months",
+    "pypi_timeout": "second",
+    "pypi_max_members": "file",
+    "pypi_max_unpacked_ratio": "times the size of the archive",
+    "pypi_max_failed_logins": "wrong password for each minute and address",
+    "pypi_audit_months": "month",
 }
 SETTINGS_FILE = "inventory/group_vars/pypi_servers/settings.yml"
-# Each takes two threads and its share of the memory.
+# Each upload needs two threads and memory.
 MAX_UPLOADS = 1000
 # Browsers and operating systems reject certificates that are valid for more than 398 days.
 MAX_TLS_DAYS = 397
@@ -32,7 +32,8 @@ MAX_TLS_DAYS = 397
 
 def size_problems(settings: dict) -> list[str]:
     return [
-        f"{name}: {settings[name]!r} is no size. Write a number and K, M, G or T, {example}."
+        f"{name}: {settings[name]!r} is not a valid size. Write a number and K, M, G or T, {example}. "
+        f"Change it in {SETTINGS_FILE}."
         for name, example in SIZES.items()
         if settings[name] != NO_LIMIT.get(name) and not SIZE.fullmatch(settings[name])
     ]
@@ -41,14 +42,14 @@ def size_problems(settings: dict) -> list[str]:
 def count_problems(settings: dict) -> list[str]:
     # On the command line (-e) numbers are given as text.
     return [
-        f"{name}: {settings[name]} {unit} is none at all. Write a number from 1 on."
+        f"{name} must be at least 1 {unit} (got {settings[name]}). Change it in {SETTINGS_FILE}."
         for name, unit in COUNTS.items()
         if int(settings[name]) < 1
     ]
 
 
 def range_problems(settings: dict) -> list[str]:
-    """Return one line for each number that is outside its range, which may depend on another setting."""
+    """Return one line for each number outside its range, which may depend on another setting."""
 
     def outside(name: str, low: int, high: int | None, why: str) -> list[str]:
         value = int(settings[name])
@@ -70,9 +71,9 @@ def range_problems(settings: dict) -> list[str]:
 
 
 def limit_problems(settings: dict) -> list[str]:
-    """One line for each thing that is wrong: which setting, why, and what to write.
+    """Return one line for each problem: the setting, what is wrong, the value received, and what is allowed.
 
-    settings: all of the kit's settings by name, of the types in meta/argument_specs.yml.
+    settings: all settings of the kit by name, of the types in meta/argument_specs.yml.
     """
     return size_problems(settings) + count_problems(settings) + range_problems(settings)
 

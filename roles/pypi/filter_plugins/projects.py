@@ -1,4 +1,4 @@
-"""What can be wrong with projects' names and releases in the settings."""
+"""Checks of project names and releases in the settings."""
 
 import re
 from collections import Counter
@@ -6,7 +6,7 @@ from collections import Counter
 from packaging.utils import canonicalize_name, canonicalize_version
 from packaging.version import InvalidVersion, Version
 
-# Names as PEP 503 normalises them, with wildcards.
+# Normalized names (PEP 503), with wildcards.
 PATTERN = re.compile(r"[a-z0-9*?]+(-[a-z0-9*?]+)*")
 # A name in any spelling (core metadata, the field Name).
 NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -17,10 +17,10 @@ USERS_FILE = "inventory/group_vars/pypi_servers/users.yml"
 def pattern_problem(pattern: str) -> str | None:
     if PATTERN.fullmatch(pattern):
         return None
-    normalised = re.sub(r"[-_.]+", "-", pattern).lower()
-    if PATTERN.fullmatch(normalised):
-        return f"names are compared in their normalised form. Write {normalised!r} for {pattern!r}"
-    return f"{pattern!r} is no pattern. Take small letters, digits, hyphens, and * for anything"
+    normalized = re.sub(r"[-_.]+", "-", pattern).lower()
+    if PATTERN.fullmatch(normalized):
+        return f"{pattern!r} is not normalized, as project names are before they are compared. Write {normalized!r}"
+    return f"{pattern!r} is not a valid pattern. Use lowercase letters, digits, hyphens, and the wildcards * and ?"
 
 
 def right_problems(rights: list[dict]) -> list[str]:
@@ -37,7 +37,7 @@ def private_problems(patterns: list[str]) -> list[str]:
 
 
 def is_version(text: str) -> bool:
-    """Whether a string is a version by PEP 440."""
+    """Return whether a string is a valid version (PEP 440)."""
     try:
         Version(text)
     except InvalidVersion:
@@ -50,19 +50,19 @@ def yanked_problems(releases: list[dict]) -> list[str]:
     for number, release in enumerate(releases, start=1):
         project, version = release["project"], release["version"]
         if not NAME.fullmatch(project):
-            problems.append(f"entry {number}: {project!r} is no project's name. Write it as pip is told it")
+            problems.append(f"entry {number}: {project!r} is not a valid project name (PEP 508)")
         if not is_version(version):
-            problems.append(f"entry {number}: {version!r} is no version (PEP 440). Write one such as '1.0.2'")
+            problems.append(f"entry {number}: {version!r} is not a valid version (PEP 440). Write one such as '1.0.2'")
     meant = [(canonicalize_name(release["project"]), canonicalize_version(release["version"])) for release in releases]
     twice = [release for release, count in Counter(meant).items() if count > 1]
-    problems += [f"{project} {version} is there twice. Keep one of them" for project, version in twice]
+    problems += [f"{project} {version} is listed twice. Remove one of the entries" for project, version in twice]
     return [f"pypi_yanked, {problem}." for problem in problems]
 
 
 def project_problems(settings: dict) -> list[str]:
-    """One line for each thing that is wrong: where, why, and what to write.
+    """Return one line for each problem: the setting, what is wrong, the value received, and what is allowed.
 
-    settings: all of the kit's settings by name, of the types in meta/argument_specs.yml.
+    settings: all settings of the kit by name, of the types in meta/argument_specs.yml.
     """
     return [
         *right_problems(settings["pypi_rights"]),

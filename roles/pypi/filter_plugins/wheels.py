@@ -1,4 +1,4 @@
-"""Which wheels a server installs, and what can be wrong with a folder of them."""
+"""Checks of the folder of wheels that servers install from."""
 
 import re
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ HASH = re.compile(r"--hash=(\S+)")
 
 @dataclass(frozen=True)
 class Pin:
-    """A pinned requirement. name: normalised (PEP 503); hashes: as in "sha256:...", any of them will do."""
+    """A pinned requirement. name: normalized (PEP 503); hashes: as in "sha256:...", any of which is accepted."""
 
     name: str
     version: str
@@ -24,7 +24,7 @@ class Pin:
 
 
 def pins_for(requirements: str, python: str) -> list[Pin]:
-    """Return the pins that hold for a server's Python, whichever Python asks.
+    """Return the pins for a server's Python, whichever Python runs this.
 
     requirements: the text of a requirements file with hashes; python: a version such as 3.13.5. pip itself evaluates
     environment markers with the Python that it runs on, also for `pip download --python-version`.
@@ -63,14 +63,17 @@ def releases_in(folder: Path) -> set[tuple[str, str]]:
 
 
 def wheel_problems(folder: str, requirements: str, python: str) -> list[str]:
-    """Return what keeps a server from installing from a folder, if anything: a line with what to do.
+    """Return a line with what to do if a server cannot install from a folder.
 
     folder: pypi_install_folder; requirements, python: as pins_for takes them.
     """
     if not folder.startswith("/"):
         return [f"pypi_install_folder: {folder!r} is not an absolute path. Write {{{{ inventory_dir }}}}/... for it."]
     if not Path(folder).is_dir():
-        return [f"pypi_install_folder: {folder} is not a directory on the control node. Fill one with: make wheels"]
+        return [
+            f"pypi_install_folder: {folder} is not a directory on the control node. "
+            f"Create it with: make wheels FOLDER={folder}"
+        ]
     there = releases_in(Path(folder))
     missing = [
         f"{pin.name} {pin.version}" for pin in pins_for(requirements, python) if (pin.name, pin.version) not in there

@@ -1,8 +1,8 @@
-"""Values that do not fit the specification of their setting: type, choices, keys.
+"""Checks of types, choices and keys of the settings against meta/argument_specs.yml.
 
-Ansible's own check of roles' arguments asks what it could make of a value ("upload" for a list, 12345678 for a
-password) and passes it, but leaves the variable as it is written, and that is what the roles use. With each problem
-it also prints the whole specification. Therefore the specification has no entry point of a task file's name.
+Ansible's own role argument validation accepts values that it can convert ("upload" for a list, 12345678 for a password)
+and leaves the variable unconverted, as the roles then use it. It also prints the whole specification with each problem.
+Therefore no entry point of the specification has the name of a task file.
 """
 
 import re
@@ -22,12 +22,12 @@ CLASSES = {"str": str, "path": str, "list": list, "dict": dict}
 
 
 def is_int(value: object) -> bool:
-    """Whether a value is a whole number. On the command line (-e) numbers are given as text."""
+    """Return whether a value is a whole number. On the command line (-e), numbers are given as text."""
     return isinstance(value, int | str) and re.fullmatch(r"-?[0-9]+", str(value)) is not None
 
 
 def is_bool(value: object) -> bool:
-    """Whether Ansible takes a value for true or false."""
+    """Return whether Ansible accepts a value as a boolean."""
     try:
         boolean(value)
     except TypeError:
@@ -36,35 +36,35 @@ def is_bool(value: object) -> bool:
 
 
 def scalar_problems(where: str, value: object, spec: dict) -> list[str]:
-    """Return what is wrong with a number, a truth value or one of several choices, with the value received."""
+    """Return problems of a number, a boolean or a choice, with the value received."""
     kind, choices = spec.get("type", "str"), spec.get("choices", [])
     if (kind == "int" and not is_int(value)) or (kind == "bool" and not is_bool(value)):
-        return [f"{where}: {value!r} is not {EXPECTED[kind]}."]
+        return [f"{where} must be {EXPECTED[kind]} (got {value!r})."]
     if choices and str(value) not in [str(choice) for choice in choices]:
-        return [f"{where}: {value!r} is not a valid value. Write one of {', '.join(map(str, choices))}."]
+        return [f"{where} must be one of {', '.join(map(str, choices))} (got {value!r})."]
     return []
 
 
 def key_problems(where: str, value: dict, options: dict) -> list[str]:
-    """Return which keys are missing and which are unknown. Nothing of their values, which may be secret."""
+    """Return missing and unknown keys, without their values, which may be secret."""
     required = [name for name, spec in options.items() if spec.get("required") and name not in value]
     problems = [f"{where}: the key {name!r} is missing." for name in required]
     for name in value:
         if name not in options:
             like = get_close_matches(str(name), options, n=1)
-            meant = f"Is {like[0]} meant?" if like else f"The keys are {', '.join(options)}."
-            problems.append(f"{where}: there is no key {name!r}. {meant}")
+            hint = f"Did you mean {like[0]}?" if like else f"Valid keys: {', '.join(options)}."
+            problems.append(f"{where}: unknown key {name!r}. {hint}")
     return problems
 
 
 def value_problems(where: str, value: object, spec: dict) -> list[str]:
-    """Return one line for each value that does not fit: where, and what to write."""
+    """Return one line for each invalid value: its place, and what is allowed."""
     if value is None:
-        return [f"{where}: there is nothing after the colon. Write a value, or leave it out."]
+        return [f"{where} has no value. Write one after the colon, or remove the key."]
     kind = spec.get("type", "str")
     if kind in CLASSES and not isinstance(value, CLASSES[kind]):
-        # Without the value: it may be a password.
-        return [f"{where}: this is another type of value. Write {EXPECTED[kind]}."]
+        # Without the value received, which may be a password.
+        return [f"{where} must be {EXPECTED[kind]} (got {type(value).__name__})."]
     if kind == "list":
         inner = {"type": spec.get("elements", "raw")}
         inner |= {name: spec[name] for name in ("options", "choices") if name in spec}
@@ -79,7 +79,7 @@ def value_problems(where: str, value: object, spec: dict) -> list[str]:
 
 
 def type_problems(settings: dict, specs: dict) -> list[str]:
-    """All that does not fit. settings: by name; specs: as in meta/argument_specs.yml."""
+    """Return all problems. settings: by name; specs: as in meta/argument_specs.yml."""
     return [line for name, spec in specs.items() for line in value_problems(name, settings[name], spec)]
 
 
