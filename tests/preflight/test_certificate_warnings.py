@@ -115,7 +115,7 @@ def test_the_role_asks(tmp_path: Path, tags: list[str], count: int) -> None:
 def test_no_encryption() -> None:
     """Whoever turns it off is told so, each time."""
     (line,) = found("__pypi_warnings", pypi_tls="none")
-    assert "passwords and packages travel in the clear" in line
+    assert "passwords and packages are sent without encryption" in line
     assert found("__pypi_warnings") == []
 
 

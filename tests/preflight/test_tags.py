@@ -64,15 +64,15 @@ def test_settings_are_checked_with_each_tag() -> None:
         assert problems(**kit.sample() | {"pypi_server_name": "no_name"}, ansible_run_tags=[tag])
 
 
-MOUNT = ("host.yml", "host | See whether the data's file system is mounted")
-LOST = ("host.yml", "host | Refuse to start over where the data has gone")
+MOUNT = ("host.yml", "host | Check whether the data directory is a mount point")
+LOST = ("host.yml", "host | Fail if the data of an existing deployment is missing")
 LOST_DATA = {"__pypi_host": {"deployed": True, "has_data": False}}
 
 
 @pytest.mark.parametrize(
     ("task", "needed_by", "given"),
     [
-        (("host.yml", "host | Check its ports"), {"packages", "apache"}, {}),
+        (("host.yml", "host | Check the ports of the index"), {"packages", "apache"}, {}),
         (MOUNT, {"pypiserver"}, {"pypi_data_is_mount": True}),
         (LOST, {"pypiserver"}, LOST_DATA),
     ],

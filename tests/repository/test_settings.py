@@ -11,7 +11,15 @@ TYPES = {"str": str, "path": str, "int": int, "bool": bool, "list": list, "dict"
 NAME = re.compile(r"(?<![\w.~/])pypi_[a-z0-9_]*[a-z0-9]\b(?!\()")
 
 # Names that begin like settings and are something else: modules, a filter, a group of hosts.
-OTHERS = {"pypi_files", "pypi_host", "pypi_htpasswd", "pypi_present_users", "pypi_release", "pypi_responses", "pypi_secrets"}
+OTHERS = {
+    "pypi_files",
+    "pypi_host",
+    "pypi_htpasswd",
+    "pypi_present_users",
+    "pypi_release",
+    "pypi_responses",
+    "pypi_secrets",
+}
 OTHERS |= {"pypi_servers"}
 
 
@@ -33,7 +41,8 @@ def users() -> list[Path]:
 def names_in(path: Path) -> set[str]:
     """Return the names in a file that look like settings."""
     found = set(NAME.findall(path.read_text(encoding="utf-8")))
-    return {name for name in found if not name.endswith(("_problems", "_warnings"))} - OTHERS
+    others = {name for name in found if name.endswith(("_problems", "_warnings")) or name.startswith("pypi_shared_")}
+    return found - others - OTHERS
 
 
 def test_specs_are_defaults() -> None:

@@ -123,7 +123,7 @@ def written() -> dict[str, str]:
             arguments = task.get("ansible.builtin.template")
             for item in task.get("loop", [None]) if arguments else []:
                 source = arguments["src"].replace("{{ item }}", str(item))
-                source = source.replace("{{ __pypi_templates }}", "templates")
+                source = source.replace("{{ pypi_shared_templates }}", "templates")
                 if not source.startswith("templates/"):
                     source = named(path.parents[1] / "templates" / source)
                 found[source] = str(arguments["dest"]).replace("{{ item }}", str(item))

@@ -105,15 +105,15 @@ def test_taken_port(refused):
     """Another program's port is not taken away from it."""
     run = refused({"pypi_https_port": 8444})
     assert "Nothing was changed. Port 8444" in run.words
-    assert "is taken by python3" in run.words
+    assert "is in use by python3" in run.words
     assert "choose another port with pypi_http_port and pypi_https_port" in run.words
 
 
 def test_data_that_is_not_mounted(refused):
     """What is put there would be below the mount, where nobody sees it again."""
     run = refused({"pypi_data_is_mount": True})
-    assert "is no file system of its own, as pypi_data_is_mount says" in run.words
-    assert "Mount the one that belongs there" in run.words
+    assert "pypi_data_is_mount is true, and /srv/pypi" in run.words
+    assert "Mount its file system, or set pypi_data_is_mount to false" in run.words
 
 
 @pytest.mark.usefixtures("unharmed")

@@ -42,6 +42,6 @@ def test_deploy_refuses(deploy, servers):
     run = deploy()
     assert run.code != 0
     assert run.hosts == {server: {"changed": 0, "failed": 1} for server in servers}
-    assert "has lost the index's data" in run.words
-    assert "Mount the file system that belongs there or restore the backup." in run.words
+    assert "The data of the existing deployment on" in run.words
+    assert "or restore the backup." in run.words
     assert "-e pypi_data_is_new=true" in run.words

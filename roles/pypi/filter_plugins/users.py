@@ -29,7 +29,8 @@ def name_problems(users: list[dict]) -> list[str]:
             problems.append(f"the user name {name!r} has a colon or a control character, {NOT_ALLOWED}")
         elif not USER.fullmatch(name):
             problems.append(
-                f"the user name {name!r} is not valid. Use at most 64 letters, digits and ._@+-, no sign first"
+                f"the user name {name!r} is not valid. Use at most 64 characters: letters, digits and ._@+-, the first a "
+                "letter or digit"
             )
     twice = [name for name, count in Counter(user["name"] for user in users).items() if count > 1]
     return problems + [f"the user {name!r} is listed twice. Remove one of the entries" for name in twice]
@@ -59,7 +60,8 @@ def password_problems(users: list[dict]) -> list[str]:
 def group_problems(users: list[dict]) -> list[str]:
     named = {group for user in users for group in user.get("groups") or []}
     return [
-        f"the group name {group!r} is not valid. Use at most 64 letters, digits and ._-, no sign first"
+        f"the group name {group!r} is not valid. Use at most 64 characters: letters, digits and ._-, the first a "
+        "letter or digit"
         for group in sorted(named)
         if not GROUP.fullmatch(group)
     ]
