@@ -51,21 +51,21 @@ def node(tmp_path: Path) -> Node:
 def test_generated_once(node: Node) -> None:
     """Who has neither password nor hash gets a random password, and keeps it."""
     told = node.run(ALICE, BOB, CAROL, {"name": "dora", "password": "own"})
-    assert set(told["made_up"]) == {"alice", "bob"}
-    assert all(re.fullmatch(r"[A-Za-z0-9]{32}", password) for password in told["made_up"].values())
-    assert len(set(told["made_up"].values())) == 2
+    assert set(told["generated_passwords"]) == {"alice", "bob"}
+    assert all(re.fullmatch(r"[A-Za-z0-9]{32}", password) for password in told["generated_passwords"].values())
+    assert len(set(told["generated_passwords"].values())) == 2
     assert re.fullmatch(r"[A-Za-z0-9]{64}", told["fingerprint_key"])
     assert node.result["generated"] == ["alice", "bob"]
     assert node.result["changed"] is True
     assert node.run(ALICE, BOB, CAROL) == told | {"users": [ALICE, BOB, CAROL]}
     assert (node.result["generated"], node.result["changed"]) == ([], False)
-    assert node.password("alice") == told["made_up"]["alice"] + "\n"
+    assert node.password("alice") == told["generated_passwords"]["alice"] + "\n"
     assert sorted(path.name for path in (node.secrets / "passwords").iterdir()) == ["alice.txt", "bob.txt"]
 
 
 def test_the_module_gets_the_rest(node: Node) -> None:
     """What is not of the control node is passed on as it is."""
-    assert set(node.run(ALICE)) == {"path", "users", "made_up", "fingerprint_key"}
+    assert set(node.run(ALICE)) == {"path", "users", "generated_passwords", "fingerprint_key"}
 
 
 def test_only_the_owner_reads_them(node: Node) -> None:
@@ -83,7 +83,7 @@ def test_files_of_former_versions(node: Node) -> None:
     (node.secrets / "passwords/bob.txt").write_text("of bob")
     (node.secrets / "fingerprint-key.txt").write_text("a.,:-_key\n")
     told = node.run(ALICE, BOB)
-    assert told["made_up"] == {"alice": "of alice", "bob": "of bob"}
+    assert told["generated_passwords"] == {"alice": "of alice", "bob": "of bob"}
     assert told["fingerprint_key"] == "a.,:-_key"
     assert node.result["changed"] is False
 
@@ -93,7 +93,7 @@ def test_encrypted_files(node: Node) -> None:
     vault = [("default", VaultSecret(b"the vault's password"))]
     (node.secrets / "passwords").mkdir(parents=True)
     (node.secrets / "passwords/alice.txt").write_bytes(VaultLib(vault).encrypt("of alice\n"))
-    assert node.run(ALICE, vault=vault)["made_up"] == {"alice": "of alice"}
+    assert node.run(ALICE, vault=vault)["generated_passwords"] == {"alice": "of alice"}
 
 
 def test_an_empty_file(node: Node) -> None:
@@ -117,24 +117,24 @@ def test_check_mode(node: Node) -> None:
     """A dry run writes nothing: it reads what is there, and takes anything for what is missing."""
     told = node.run(ALICE, check=True)
     assert not node.secrets.exists()
-    assert told["made_up"]["alice"]
+    assert told["generated_passwords"]["alice"]
     assert told["fingerprint_key"]
     assert (node.result["generated"], node.result["changed"]) == (["alice"], True)
     (node.secrets / "passwords").mkdir(parents=True)
     (node.secrets / "passwords/alice.txt").write_text("of alice\n")
     before = sorted(node.secrets.rglob("*"))
-    assert node.run(ALICE, BOB, check=True)["made_up"]["alice"] == "of alice"
+    assert node.run(ALICE, BOB, check=True)["generated_passwords"]["alice"] == "of alice"
     assert sorted(node.secrets.rglob("*")) == before
 
 
 def test_a_user_who_comes_back(node: Node) -> None:
     """Whoever was removed and is listed again gets a new password: the old one may be known to others."""
-    old = node.run(ALICE, BOB)["made_up"]
+    old = node.run(ALICE, BOB)["generated_passwords"]
     node.run(BOB, removed=["alice"])
     assert node.result["retired"] == ["alice"]
     assert sorted(path.name for path in (node.secrets / "passwords").glob("*.txt")) == ["bob.txt"]
     assert (node.secrets / "passwords/.removed/alice.txt").read_text() == old["alice"] + "\n"
-    new = node.run(ALICE, BOB)["made_up"]
+    new = node.run(ALICE, BOB)["generated_passwords"]
     assert new["alice"] != old["alice"]
     assert new["bob"] == old["bob"]
     node.run(BOB, removed=["alice"])
@@ -200,7 +200,11 @@ def test_users_of_another_host_that_cannot_be_read(node: Node) -> None:
 def test_no_secret_in_the_result(node: Node) -> None:
     """Ansible prints it with -v."""
     told = node.run(ALICE)
-    assert not [secret for secret in (*told["made_up"].values(), told["fingerprint_key"]) if secret in str(node.result)]
+    assert not [
+        secret
+        for secret in (*told["generated_passwords"].values(), told["fingerprint_key"])
+        if secret in str(node.result)
+    ]
 
 
 PLAYBOOK = f"""\

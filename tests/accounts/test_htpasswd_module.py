@@ -144,7 +144,7 @@ def test_from_password_to_hash_and_back(server: Server) -> None:
 
 def test_made_up_passwords(server: Server) -> None:
     """Who comes without a password gets the one that was made up, and a user's own counts before it."""
-    server.run({"name": "dave"}, ALICE, made_up={"dave": "canary-dave", "alice": "canary-wrong"})
+    server.run({"name": "dave"}, ALICE, generated_passwords={"dave": "canary-dave", "alice": "canary-wrong"})
     assert bcrypt.checkpw(b"canary-dave", server.hashes()["dave"].encode())
     assert bcrypt.checkpw(b"canary-alice", server.hashes()["alice"].encode())
 
@@ -234,7 +234,7 @@ def test_the_diff_tells_who_expires(server: Server) -> None:
 def test_no_secret_leaves(server: Server) -> None:
     """Results and diffs end up on screens and in the logs of build servers."""
     made_up = {"dave": "canary-dave"}
-    first = server.run(ALICE, CAROL, {"name": "dave"}, made_up=made_up, _ansible_diff=True)
+    first = server.run(ALICE, CAROL, {"name": "dave"}, generated_passwords=made_up, _ansible_diff=True)
     second = server.run(ALICE | {"password": "canary-new"}, BOB, _ansible_diff=True)
     assert second["diff"] == {
         "before_header": str(server.path),

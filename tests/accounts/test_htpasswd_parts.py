@@ -67,14 +67,14 @@ def test_fingerprints_depend_on_everything(tmp_path) -> None:
     path = tmp_path / "fingerprints"
     path.write_text("{}")
     known = module.Fingerprints(path, "key")
-    known.remember("alice", HASH, "secret", same_hash=False)
+    known.update("alice", HASH, "secret", same_hash=False)
     path.write_text(module.json.dumps(known._after))
     again = module.Fingerprints(path, "key")
-    assert again.knows("alice", HASH, "secret")
-    assert not again.knows("bob", HASH, "secret")
-    assert not again.knows("alice", HASH + "a", "secret")
-    assert not again.knows("alice", HASH, "Secret")
-    assert not module.Fingerprints(path, "another key").knows("alice", HASH, "secret")
+    assert again.matches("alice", HASH, "secret")
+    assert not again.matches("bob", HASH, "secret")
+    assert not again.matches("alice", HASH + "a", "secret")
+    assert not again.matches("alice", HASH, "Secret")
+    assert not module.Fingerprints(path, "another key").matches("alice", HASH, "secret")
 
 
 @pytest.mark.parametrize(
@@ -85,4 +85,4 @@ def test_damaged_fingerprints(tmp_path, damage: str) -> None:
     """They save time and nothing more: without them all goes its slower way."""
     path = tmp_path / "fingerprints"
     path.write_text(damage)
-    assert not module.Fingerprints(path, "key").knows("alice", HASH, "secret")
+    assert not module.Fingerprints(path, "key").matches("alice", HASH, "secret")

@@ -14,7 +14,7 @@ from support import short
 from support.files import HARM, keep_time, replace
 from support.passwords import ALICE, BOB, PATIENCE, Checker, Clock, Runs, hashed, passwords
 
-HtpasswdFile, Busy = passwords.HtpasswdFile, passwords.Busy
+HtpasswdFile, BusyError = passwords.HtpasswdFile, passwords.BusyError
 
 
 @pytest.mark.parametrize(
@@ -68,18 +68,18 @@ def sizes(checker: Checker) -> int:
 def test_forgotten(checker: Checker, runs: Runs, clock: Clock) -> None:
     """After a while a password is looked at again, however often it was used in between."""
     checker.check("alice", "right")
-    clock.now += passwords.REMEMBERED_SECONDS - 1
+    clock.now += passwords.CACHE_SECONDS - 1
     assert checker.check("alice", "right")
     assert len(runs.asked) == 1
     clock.now += 2
     assert checker.check("alice", "right")
     assert len(runs.asked) == 2
-    assert passwords.REMEMBERED_SECONDS <= 600
+    assert passwords.CACHE_SECONDS <= 600
 
 
 def test_bounded(checker: Checker, runs: Runs, monkeypatch: pytest.MonkeyPatch, htpasswd: Path) -> None:
     """Memory does not grow with the users: the one who came first is forgotten first."""
-    monkeypatch.setattr(passwords, "REMEMBERED_PAIRS", 3)
+    monkeypatch.setattr(passwords, "CACHE_SIZE", 3)
     users = ["a", "b", "c", "d"]
     htpasswd.write_text("".join(f"{user}:{ALICE}\n" for user in users))
     for user in users:
@@ -316,7 +316,7 @@ def test_one_run_for_one_wrong_pair(checker: Checker, runs: Runs) -> None:
 
 def test_a_pair_that_was_just_found_right(checker: Checker, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who looked a moment before the run came to an end must not start another one."""
-    remembered = checker._remembered
+    remembered = checker._is_cached
 
     def too_early(pair: bytes) -> bool:
         found = remembered(pair)
@@ -325,7 +325,7 @@ def test_a_pair_that_was_just_found_right(checker: Checker, runs: Runs, monkeypa
         assert checker.check("alice", "right")
         return found
 
-    monkeypatch.setattr(checker, "_remembered", too_early)
+    monkeypatch.setattr(checker, "_is_cached", too_early)
     assert checker.check("alice", "right")
     assert len(runs.asked) == 1
 
@@ -336,17 +336,17 @@ def test_a_flood(checker: Checker, runs: Runs) -> None:
     runs.asked.clear()
     runs.hold.clear()
     crowd = Crowd(checker)
-    crowd.comes(*[("alice", f"guess {number}", f"192.0.2.{number}") for number in range(passwords.WAITING)])
-    wait_until(lambda: waiting(checker) == passwords.WAITING)
-    wait_until(lambda: runs.at_once == passwords.RUNS)
+    crowd.comes(*[("alice", f"guess {number}", f"192.0.2.{number}") for number in range(passwords.MAX_WAITING)])
+    wait_until(lambda: waiting(checker) == passwords.MAX_WAITING)
+    wait_until(lambda: runs.at_once == passwords.MAX_RUNS)
     for user in ("alice", "nobody"):
-        with pytest.raises(Busy):
+        with pytest.raises(BusyError):
             checker.check(user, "one more", "198.51.100.1")
     assert checker.check("bob", "word") is True
-    assert len(runs.asked) == passwords.RUNS
+    assert len(runs.asked) == passwords.MAX_RUNS
     runs.hold.set()
-    assert crowd.goes() == {False: passwords.WAITING}
-    assert runs.most_at_once == passwords.RUNS
+    assert crowd.goes() == {False: passwords.MAX_WAITING}
+    assert runs.most_at_once == passwords.MAX_RUNS
     assert checker.check("alice", "right") is True
     assert sizes(checker) == 2
     assert waiting(checker) == 0

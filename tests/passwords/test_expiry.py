@@ -131,7 +131,7 @@ def test_a_day_that_is_none(checker: Checker, htpasswd: Path, day: str) -> None:
     good = htpasswd.read_text()
     replace(htpasswd, f"bob:{BOB}\nalice:{ALICE}:{day}\n")
     for user, password in [("alice", "right"), ("bob", "word")]:
-        with pytest.raises(ValueError, match="htpasswd is damaged, at the user 'alice'") as error:
+        with pytest.raises(ValueError, match="htpasswd is corrupt at user 'alice'") as error:
             checker.check(user, password)
         assert "$2y$" not in str(error.value)
     replace(htpasswd, good)

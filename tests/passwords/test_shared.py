@@ -45,7 +45,7 @@ def test_one_run_for_all(processes: list[Checker], runs: Runs) -> None:
 def test_a_process_that_starts_later(processes: list[Checker], htpasswd: Path, directory: Path, clock: Clock) -> None:
     """After a reload nobody's password is checked again, and the time does not begin anew."""
     processes[0].check("alice", "right")
-    clock.now += passwords.REMEMBERED_SECONDS - 1
+    clock.now += passwords.CACHE_SECONDS - 1
     later = Checker(HtpasswdFile(htpasswd), directory, clock=clock)
     later._runs = later._recent_runs = None
     assert later.check("alice", "right") is True
@@ -67,7 +67,7 @@ def test_a_new_password_counts_in_all(processes: list[Checker], htpasswd: Path) 
 def test_recent_for_all(processes: list[Checker], runs: Runs, clock: Clock) -> None:
     """A process that never saw a user knows that the pair was right within the hour, and checks it again."""
     processes[0].check("alice", "right")
-    clock.now += passwords.REMEMBERED_SECONDS + passwords.RECENT_SECONDS - 1
+    clock.now += passwords.CACHE_SECONDS + passwords.RECENT_SECONDS - 1
     processes[1]._runs = None  # the places of unknown pairs
     assert processes[1].check("alice", "right") is True
     assert len(runs.asked) == 2
@@ -86,7 +86,7 @@ def test_what_is_in_the_directory(processes: list[Checker], directory: Path, clo
     for path in (one, other):
         assert path.stat().st_size == 0
         assert path.stat().st_mode & 0o777 == 0o600
-        assert path.stat().st_mtime == clock.now + passwords.REMEMBERED_SECONDS
+        assert path.stat().st_mtime == clock.now + passwords.CACHE_SECONDS
 
 
 def test_a_remembered_pair_costs_no_system_call(
@@ -173,7 +173,7 @@ def test_of_another_user(
     """A directory that somebody else made in its place is not used."""
     monkeypatch.setattr(os, "geteuid", lambda: directory.stat().st_uid + 1)
     Checker(HtpasswdFile(htpasswd), directory)
-    assert "is not used: it must be a directory of the user" in capsys.readouterr().err
+    assert "is not used: it must be a directory of uid" in capsys.readouterr().err
     assert list(directory.iterdir()) == []
 
 
@@ -196,7 +196,7 @@ def test_swept(processes: list[Checker], directory: Path, clock: Clock, htpasswd
     checker.check("alice", "right")
     (left_over := directory / f".{'0' * 64}.1.1").touch()
     (forged := directory / ("f" * 64)).touch()
-    clock.now += passwords.REMEMBERED_SECONDS + passwords.RECENT_SECONDS + 1
+    clock.now += passwords.CACHE_SECONDS + passwords.RECENT_SECONDS + 1
     (old,) = [path for path in pairs(directory) if path != forged]
     checker.check("bob", "word")
     assert not old.exists()
@@ -232,14 +232,14 @@ def test_files_are_bounded(
     processes: list[Checker], directory: Path, htpasswd: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many users sign in. The oldest make room at the next sweep; until then, no more are added."""
-    monkeypatch.setattr(passwords, "SHARED_PAIRS", 10)
+    monkeypatch.setattr(passwords, "SHARED_CACHE_SIZE", 10)
     htpasswd.write_text("".join(f"user{number}:{ALICE}\n" for number in range(15)))
     for number in range(15):
         clock.now += 1
         assert processes[0].check(f"user{number}", "right") is True
     before = pairs(directory)
     assert len(before) == 10
-    clock.now += passwords.SWEEP_INTERVAL
+    clock.now += passwords.CLEANUP_INTERVAL
     newest = sorted(before, key=lambda path: path.stat().st_mtime)[1:]
     replace(htpasswd, htpasswd.read_text() + f"last:{ALICE}\n")
     assert processes[0].check("last", "right") is True

@@ -11,7 +11,11 @@ from support.passwords import ALICE, BOB, Checker, Clock, Runs, hashed, password
 from support.processes import PATIENCE
 from test_checker import Crowd, following, wait_until, waiting
 
-HtpasswdFile, Busy, TooManyFailures = passwords.HtpasswdFile, passwords.Busy, passwords.TooManyFailures
+HtpasswdFile, BusyError, TooManyFailuresError = (
+    passwords.HtpasswdFile,
+    passwords.BusyError,
+    passwords.TooManyFailuresError,
+)
 PROCESSES = "templates/etc/apache2/conf-available/pypi-processes.conf.j2"
 
 
@@ -29,7 +33,7 @@ def test_a_wrong_pair_is_remembered(
     for number in range(50):
         assert checker.check(user, password, f"192.0.2.{number}") is answer
     assert len(runs.asked) == 1
-    clock.now += passwords.WRONG_SECONDS + 1
+    clock.now += passwords.WRONG_CACHE_SECONDS + 1
     assert checker.check(user, password) is answer
     assert len(runs.asked) == 2
 
@@ -56,7 +60,7 @@ def test_a_wrong_pair_that_becomes_right(checker: Checker, htpasswd: Path) -> No
 
 def test_wrong_pairs_are_bounded(htpasswd: Path, clock: Clock, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory does not grow with the guesses."""
-    monkeypatch.setattr(passwords, "REMEMBERED_PAIRS", 3)
+    monkeypatch.setattr(passwords, "CACHE_SIZE", 3)
     checker = Checker(HtpasswdFile(htpasswd), max_failures=100, clock=clock)
     guesses(checker, 10, "192.0.2.1")
     assert len(checker._wrong) == 3
@@ -68,20 +72,20 @@ def test_failures_of_an_address(htpasswd: Path, clock: Clock, runs: Runs) -> Non
     checker = Checker(HtpasswdFile(htpasswd), max_failures=5, clock=clock)
     guesses(checker, 5, "192.0.2.1")
     for user in ("alice", "bob", "nobody"):
-        with pytest.raises(TooManyFailures, match="pypi_max_failed_logins"):
+        with pytest.raises(TooManyFailuresError, match="pypi_max_failed_logins"):
             checker.check(user, "guess 5", "192.0.2.1")
-    with pytest.raises(TooManyFailures):
+    with pytest.raises(TooManyFailuresError):
         checker.check("bob", "word", "192.0.2.1")
     assert len(runs.asked) == 5
     assert checker.check("bob", "word", "192.0.2.2") is True
     assert checker.check("bob", "word", "192.0.2.1") is True
     clock.now += passwords.FAILURES_SECONDS - 1
-    with pytest.raises(TooManyFailures):
+    with pytest.raises(TooManyFailuresError):
         checker.check("alice", "right", "192.0.2.1")
     clock.now += 1
     assert checker.check("alice", "right", "192.0.2.1") is True
     guesses(checker, 5, "192.0.2.1", "another")
-    with pytest.raises(TooManyFailures):
+    with pytest.raises(TooManyFailuresError):
         checker.check("alice", "guess", "192.0.2.1")
 
 
@@ -100,7 +104,7 @@ def test_what_an_address_is(htpasswd: Path, clock: Clock, address: str, same: li
     checker = Checker(HtpasswdFile(htpasswd), max_failures=1, clock=clock)
     guesses(checker, 1, address)
     for one in same:
-        with pytest.raises(TooManyFailures):
+        with pytest.raises(TooManyFailuresError):
             checker.check("alice", "another", one)
     for number, one in enumerate(other):
         assert checker.check("alice", f"another {number}", one) in (False, None)
@@ -118,20 +122,20 @@ def test_addresses_are_bounded(htpasswd: Path, clock: Clock, runs: Runs, monkeyp
         guesses(checker, 1, f"192.0.2.{number}", f"from {number}")
     assert len(checker._addresses) == 3
     for number in (3, 2, 1):
-        with pytest.raises(TooManyFailures):
+        with pytest.raises(TooManyFailuresError):
             checker.check("alice", "right", f"192.0.2.{number}")
     assert checker.check("alice", "right", "192.0.2.0") is True
 
 
 def test_an_address_has_a_quarter_of_the_places(checker: Checker, runs: Runs) -> None:
     """One client that opens many connections leaves places for newcomers from elsewhere."""
-    share = passwords.WAITING_PER_ADDRESS
-    assert 0 < share <= passwords.WAITING / 4
+    share = passwords.MAX_WAITING_PER_ADDRESS
+    assert 0 < share <= passwords.MAX_WAITING / 4
     runs.hold.clear()
     crowd = Crowd(checker)
     crowd.comes(*[("alice", f"guess {number}", "192.0.2.1") for number in range(share)])
     wait_until(lambda: waiting(checker) == share)
-    with pytest.raises(Busy, match="WAITING_PER_ADDRESS"):
+    with pytest.raises(BusyError, match="MAX_WAITING_PER_ADDRESS"):
         checker.check("alice", "right", "192.0.2.1")
     crowd.comes(("alice", "right", "192.0.2.2"))
     wait_until(lambda: waiting(checker) == share + 1)
@@ -145,14 +149,14 @@ def test_threads_that_unknown_pairs_hold(checker: Checker, runs: Runs) -> None:
     assert checker.check("bob", "word") is True
     runs.hold.clear()
     crowd = Crowd(checker)
-    crowd.comes(("alice", "guess"), *[("alice", "wrong")] * (passwords.HELD - 1))
-    wait_until(lambda: following(checker) == passwords.HELD - 2)
-    with pytest.raises(Busy, match="HELD"):
+    crowd.comes(("alice", "guess"), *[("alice", "wrong")] * (passwords.MAX_PENDING - 1))
+    wait_until(lambda: following(checker) == passwords.MAX_PENDING - 2)
+    with pytest.raises(BusyError, match="MAX_PENDING"):
         checker.check("alice", "wrong")
     assert checker.check("bob", "word") is True
     runs.hold.set()
-    assert crowd.goes() == {False: passwords.HELD}
-    assert checker._held == 0
+    assert crowd.goes() == {False: passwords.MAX_PENDING}
+    assert checker._pending == 0
     assert checker._waiting == 0
 
 
@@ -160,10 +164,10 @@ def test_one_new_user_may_wait_on_all_threads(checker: Checker, runs: Runs) -> N
     """A farm of clients with one login starts at once, when no password is remembered: all are served by one run."""
     runs.hold.clear()
     crowd = Crowd(checker)
-    crowd.comes(*[("alice", "right")] * (2 * passwords.HELD))
-    wait_until(lambda: following(checker) == 2 * passwords.HELD - 1)
+    crowd.comes(*[("alice", "right")] * (2 * passwords.MAX_PENDING))
+    wait_until(lambda: following(checker) == 2 * passwords.MAX_PENDING - 1)
     runs.hold.set()
-    assert crowd.goes() == {True: 2 * passwords.HELD}
+    assert crowd.goes() == {True: 2 * passwords.MAX_PENDING}
     assert len(runs.asked) == 1
 
 
@@ -171,23 +175,23 @@ def test_a_recent_pair_is_neither_limited_nor_waits(htpasswd: Path, clock: Clock
     """Whoever was in within the last hour is served, whatever others do, behind the same address, too."""
     checker = Checker(HtpasswdFile(htpasswd), max_failures=1, clock=clock)
     assert checker.check("bob", "word", "192.0.2.1") is True
-    clock.now += passwords.REMEMBERED_SECONDS + passwords.RECENT_SECONDS - 1
+    clock.now += passwords.CACHE_SECONDS + passwords.RECENT_SECONDS - 1
     runs.hold.clear()
     crowd = Crowd(checker)
-    crowd.comes(*[("alice", f"guess {number}", f"192.0.2.{number}") for number in range(passwords.WAITING)])
-    wait_until(lambda: waiting(checker) == passwords.WAITING)
-    wait_until(lambda: runs.at_once == passwords.RUNS)
+    crowd.comes(*[("alice", f"guess {number}", f"192.0.2.{number}") for number in range(passwords.MAX_WAITING)])
+    wait_until(lambda: waiting(checker) == passwords.MAX_WAITING)
+    wait_until(lambda: runs.at_once == passwords.MAX_RUNS)
     newcomer = Crowd(checker)
     newcomer.comes(("bob", "word", "192.0.2.1"))
     # bcrypt itself is what is held here: a place of its own is what lets it begin at all.
-    wait_until(lambda: runs.at_once == passwords.RUNS + 1)
+    wait_until(lambda: runs.at_once == passwords.MAX_RUNS + 1)
     runs.hold.set()
     assert newcomer.goes() == {True: 1}
     crowd.goes()
-    with pytest.raises(TooManyFailures):
+    with pytest.raises(TooManyFailuresError):
         checker.check("alice", "right", "192.0.2.1")
     assert checker.check("bob", "word", "192.0.2.1") is True
-    clock.now += passwords.REMEMBERED_SECONDS + 10
+    clock.now += passwords.CACHE_SECONDS + 10
     guesses(checker, 1, "192.0.2.1", "later")
     assert checker.check("bob", "word", "192.0.2.1") is True
 
@@ -197,12 +201,12 @@ def test_recent_is_not_for_ever(htpasswd: Path, clock: Clock) -> None:
     clock.now = 1.0
     checker = Checker(HtpasswdFile(htpasswd), max_failures=1, clock=clock)
     guesses(checker, 1, "192.0.2.1")
-    with pytest.raises(TooManyFailures):
+    with pytest.raises(TooManyFailuresError):
         checker.check("bob", "word", "192.0.2.1")
     assert checker.check("bob", "word", "192.0.2.2")
-    clock.now += passwords.REMEMBERED_SECONDS + passwords.RECENT_SECONDS + 1
+    clock.now += passwords.CACHE_SECONDS + passwords.RECENT_SECONDS + 1
     guesses(checker, 1, "192.0.2.1")
-    with pytest.raises(TooManyFailures):
+    with pytest.raises(TooManyFailuresError):
         checker.check("bob", "word", "192.0.2.1")
 
 
@@ -218,10 +222,10 @@ def test_a_flood_on_all_processes(htpasswd: Path, tmp_path: Path, clock: Clock, 
     """
     (directory := tmp_path / "shared").mkdir(mode=0o700)
     threads = threads_of_a_process()
-    assert passwords.RUNS < passwords.WAITING < passwords.HELD < threads
+    assert passwords.MAX_RUNS < passwords.MAX_WAITING < passwords.MAX_PENDING < threads
     processes = [Checker(HtpasswdFile(htpasswd), directory, 20, clock) for _ in range(3)]
     assert processes[0].check("bob", "word") is True
-    clock.now += passwords.REMEMBERED_SECONDS + 1
+    clock.now += passwords.CACHE_SECONDS + 1
     assert processes[0].check("alice", "right") is True
     runs.hold.clear()
     free = [threading.Semaphore(threads) for _ in processes]
@@ -229,13 +233,13 @@ def test_a_flood_on_all_processes(htpasswd: Path, tmp_path: Path, clock: Clock, 
     for number, (checker, room) in enumerate(zip(processes, free, strict=True)):
         crowd = Process(checker, room)
         # First distinct ones, then the same ones once more on all connections, from one address each.
-        crowd.comes(*[("x", f"{number} {guess}", f"10.{number}.0.{guess}") for guess in range(passwords.WAITING)])
-        wait_until(lambda checker=checker: waiting(checker) == passwords.WAITING)
+        crowd.comes(*[("x", f"{number} {guess}", f"10.{number}.0.{guess}") for guess in range(passwords.MAX_WAITING)])
+        wait_until(lambda checker=checker: waiting(checker) == passwords.MAX_WAITING)
         crowd.comes(*[("x", f"{number} {guess % 16}", f"10.{number}.0.{guess % 16}") for guess in range(threads)])
         crowds.append(crowd)
     for checker, room in zip(processes, free, strict=True):
-        wait_until(lambda checker=checker: checker._held == passwords.HELD)
-        wait_until(lambda room=room: room._value == threads - passwords.HELD)
+        wait_until(lambda checker=checker: checker._pending == passwords.MAX_PENDING)
+        wait_until(lambda room=room: room._value == threads - passwords.MAX_PENDING)
         for _ in range(5):
             assert checker.check("alice", "right") is True
     recent = [Crowd(checker) for checker in processes]
@@ -246,7 +250,7 @@ def test_a_flood_on_all_processes(htpasswd: Path, tmp_path: Path, clock: Clock, 
     runs.hold.set()
     assert [crowd.goes() for crowd in recent] == [{True: 1}] * 3
     for crowd in crowds:
-        assert set(crowd.goes()) <= {None, Busy}
+        assert set(crowd.goes()) <= {None, BusyError}
 
 
 class Process(Crowd):
@@ -270,7 +274,7 @@ def test_a_refusal_is_cheap(htpasswd: Path, clock: Clock) -> None:
     guesses(checker, 1, "192.0.2.1")
     caught = []
     for _ in range(3):
-        with pytest.raises(TooManyFailures) as error:
+        with pytest.raises(TooManyFailuresError) as error:
             checker.check("alice", "right")
         caught.append(error.value)
     assert len({id(error) for error in caught}) == 3
@@ -284,18 +288,18 @@ def test_log_lines_are_bounded(htpasswd: Path, clock: Clock, capsys: pytest.Capt
     checker = Checker(HtpasswdFile(htpasswd), max_failures=1, clock=clock)
     guesses(checker, 1, "192.0.2.1")
     for _ in range(1000):
-        with pytest.raises(TooManyFailures):
+        with pytest.raises(TooManyFailuresError):
             checker.check("alice", "right")
     (line,) = capsys.readouterr().err.splitlines()
     assert "from 192.0.2.1 " in line
     assert "right" not in line
     clock.now += passwords.LOG_INTERVAL
-    with pytest.raises(TooManyFailures):
+    with pytest.raises(TooManyFailuresError):
         checker.check("alice", "right")
     (line,) = capsys.readouterr().err.splitlines()
     assert "(999 times since the last such line)" in line
     for _ in range(7):
-        with pytest.raises(TooManyFailures):
+        with pytest.raises(TooManyFailuresError):
             checker.check("alice", "right")
     clock.now += passwords.LOG_INTERVAL
     assert checker.check("bob", "word", "192.0.2.9") is True

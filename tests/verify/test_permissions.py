@@ -44,23 +44,26 @@ def test_fine(changed: dict) -> None:
     [
         (
             {"pypi_read": ["admins"]},
-            ["verify may not read", "pypi_read: [admins]", "Add the user to one of the groups"],
+            ["verify is not allowed to read", "pypi_read: [admins]", "Add the user to one of the groups"],
         ),
         (
             {"pypi_read": ["admins"], "pypi_allowed_networks": ["10.0.0.0/8"]},
-            ["verify may not read", "pypi_read: [admins]"],
+            ["verify is not allowed to read", "pypi_read: [admins]"],
         ),
         (
             {"pypi_rights": []},
-            ["verify may not upload and remove wheelhouse-verify-*", "pypi_rights", "users: [verify]"],
+            ["verify is not allowed to upload and remove wheelhouse-verify-*", "pypi_rights", "users: [verify]"],
         ),
-        ({"pypi_rights": [RIGHT | {"may": ["upload"]}]}, ["verify may not remove wheelhouse-verify-*"]),
-        ({"pypi_rights": [RIGHT | {"projects": ["wheelhouse-*-x"]}]}, ["verify may not upload and remove"]),
-        ({"pypi_rights": [RIGHT | {"projects": ["*"]}]}, ["verify may upload other projects", "pypi_verify_user"]),
+        ({"pypi_rights": [RIGHT | {"may": ["upload"]}]}, ["verify is not allowed to remove wheelhouse-verify-*"]),
+        ({"pypi_rights": [RIGHT | {"projects": ["wheelhouse-*-x"]}]}, ["verify is not allowed to upload and remove"]),
+        (
+            {"pypi_rights": [RIGHT | {"projects": ["*"]}]},
+            ["verify is allowed to upload other projects", "pypi_verify_user"],
+        ),
         ({"pypi_users": [{"name": "verify", "expires": str(TODAY)}]}, ["verify has expired", str(TODAY), "expires"]),
         ({"pypi_users": [{"name": "verify", "expires": TODAY}]}, ["verify has expired"]),
-        ({"pypi_users": [{"name": "verify", "state": "absent"}]}, ["there is no user verify in pypi_users"]),
-        ({"pypi_verify_user": "nobody"}, ["there is no user nobody in pypi_users", "wheelhouse-verify-*"]),
+        ({"pypi_users": [{"name": "verify", "state": "absent"}]}, ["the user verify is not in pypi_users"]),
+        ({"pypi_verify_user": "nobody"}, ["the user nobody is not in pypi_users", "wheelhouse-verify-*"]),
     ],
     ids=str,
 )
@@ -76,7 +79,7 @@ def test_the_role_asks() -> None:
     settings = READERS | {"pypi_rights": [RIGHT], "pypi_read": ["admins"]}
     said = kit.evaluate(kit.trust_as_template("{{ __verify_permission_problems }}"), **settings)
     assert len(said) == 1
-    assert "may not read" in said[0]
+    assert "is not allowed to read" in said[0]
 
 
 @pytest.mark.parametrize(

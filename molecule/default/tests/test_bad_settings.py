@@ -85,7 +85,7 @@ def test_key_of_another_certificate(refused, servers, tmp_path, certificate_for)
     certificate, _ = certificate_for(names, tmp_path / "one")
     _, key = certificate_for(names, tmp_path / "other")
     run = refused({"pypi_tls": "provided", "pypi_tls_certificate": certificate, "pypi_tls_private_key": key})
-    assert "pypi_tls_certificate and pypi_tls_private_key do not belong together" in run.words
+    assert "pypi_tls_certificate and pypi_tls_private_key do not match" in run.words
     assert "Name the key that the certificate was requested with" in run.words
 
 

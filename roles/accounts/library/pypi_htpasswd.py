@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""An htpasswd file (Apache's AuthUserFile) with exactly the users that are named, in one step."""
+"""Ansible module: write an htpasswd file (Apache's AuthUserFile) with exactly the given users, atomically."""
 
 import hashlib
 import hmac
@@ -18,54 +18,54 @@ except ImportError:
 
 DOCUMENTATION = r"""
 module: pypi_htpasswd
-short_description: Write all users of an htpasswd file in one step
+short_description: Write all users of an htpasswd file atomically
 description:
-  - The file holds the users that are named, with bcrypt hashes, and nobody else. A line of a user who expires has the
-    day in a third field, which passwords.py looks at.
-  - A user whose password has not changed keeps the hash. To tell without the cost of bcrypt, a keyed
-    fingerprint of each password is kept beside the file. Its key stays on the controller, so the
-    fingerprints tell nothing to whoever has the server alone.
-  - No password, hash or key appears in the result or the diff.
+  - The file has exactly the given users, with bcrypt hashes. The line of a user who expires has the date in a third
+    field, which passwords.py reads.
+  - A user whose password has not changed keeps the hash. A keyed fingerprint (HMAC) of each password is stored next to
+    the file, to detect that without running bcrypt. The key stays on the control node, so the fingerprints disclose
+    nothing to an attacker who has only the server.
+  - Passwords, hashes and keys are not in the result or the diff.
 author: Wheelhouse
 extends_documentation_fragment: [ansible.builtin.files]
 options:
   path:
-    description: The htpasswd file. The fingerprints go into <path>.fingerprints, readable by root alone.
+    description: The htpasswd file. The fingerprints are in <path>.fingerprints, which only root can read.
     type: path
     required: true
   users:
-    description: The users who may sign in.
+    description: All users.
     type: list
     elements: dict
     required: true
     suboptions:
       name: {description: The user's name., type: str, required: true}
-      password: {description: The password in the clear., type: str}
+      password: {description: The password in plain text., type: str}
       password_hash: {description: The password's bcrypt hash., type: str}
-      expires: {description: The day (YYYY-MM-DD) from which on the user is refused., type: str}
-      groups: {description: Not used here., type: list, elements: str}
-      state: {description: Not used here., type: str}
+      expires: {description: The date (YYYY-MM-DD) from which access is denied., type: str}
+      groups: {description: Ignored., type: list, elements: str}
+      state: {description: Ignored., type: str}
   secrets_dir:
     description:
       - On the control node, the directory with the generated passwords (passwords/<name>.txt) and the fingerprint key.
       - Missing ones are generated, except in check mode. The password of a user whom this run removes is moved to
         passwords/.removed/, unless another host of the inventory has the user.
     type: path
-  made_up:
-    description: Passwords, by name, for users who come with neither password nor hash. Read from secrets_dir.
+  generated_passwords:
+    description: Passwords, by name, of users with neither password nor password_hash. Set by the action plugin.
     type: dict
     default: {}
   cost:
-    description: The work factor of bcrypt. Hashes of another cost are made anew from their passwords.
+    description: The work factor of bcrypt. Hashes of another cost are replaced.
     type: int
     default: 12
   fingerprint_key:
-    description: The secret that the fingerprints are made with. Read from secrets_dir.
+    description: The key of the fingerprints. Set by the action plugin.
     type: str
 """
 
 EXAMPLES = r"""
-- name: Let alice and bob in, and nobody else
+- name: Write the htpasswd file with the users alice and bob
   pypi_htpasswd:
     path: /etc/pypi/htpasswd
     users:
@@ -77,23 +77,23 @@ EXAMPLES = r"""
 
 RETURN = r"""
 added: {description: Names of new users., type: list, returned: always}
-removed: {description: Names of users who are gone., type: list, returned: always}
-changed_users: {description: Names of users whose hash or day is new., type: list, returned: always}
+removed: {description: Names of removed users., type: list, returned: always}
+changed_users: {description: Names of users whose hash or expiry date changed., type: list, returned: always}
 generated: {description: Names of users whose password was generated., type: list, returned: always}
-retired: {description: Names of removed users whose generated password was moved away., type: list, returned: always}
+retired: {description: Names of removed users whose generated password was retired., type: list, returned: always}
 """
 
 
 class Fingerprints:
-    """Which hash belongs to which password, remembered without either. One controller, one key.
+    """Keyed fingerprints (HMAC) that tell whether a password still matches its stored hash.
 
-    A file of JSON: {user: {key's name: HMAC-SHA-256 over user, hash and password}}.
+    Each control node has a key. The file is JSON: {user: {key ID: HMAC-SHA-256 over user, hash and password}}.
     """
 
     def __init__(self, path, key):
         self._path = path
         self._key = key.encode()
-        self._key_name = hashlib.sha256(b"name of " + self._key).hexdigest()[:16]
+        self._key_id = hashlib.sha256(b"name of " + self._key).hexdigest()[:16]
         try:
             self._before = json.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -106,14 +106,14 @@ class Fingerprints:
         text = "\0".join((name, password_hash, password)).encode()
         return hmac.new(self._key, text, hashlib.sha256).hexdigest()
 
-    def knows(self, name, password_hash, password):
-        known = self._before.get(name, {}).get(self._key_name, "")
+    def matches(self, name, password_hash, password):
+        known = self._before.get(name, {}).get(self._key_id, "")
         return hmac.compare_digest(known, self._of(name, password_hash, password))
 
-    def remember(self, name, password_hash, password, same_hash):
-        """Other controllers' fingerprints hold as long as the hash is the same."""
+    def update(self, name, password_hash, password, same_hash):
+        """Add a fingerprint. Those of other control nodes are kept as long as the hash is the same."""
         self._after[name] = dict(self._before.get(name, {})) if same_hash else {}
-        self._after[name][self._key_name] = self._of(name, password_hash, password)
+        self._after[name][self._key_id] = self._of(name, password_hash, password)
 
     def save(self):
         if self._after != self._before:
@@ -121,7 +121,7 @@ class Fingerprints:
 
 
 def replace(path, text, prepare=None):
-    """Replace a file in one step. Nobody but root may read it, unless prepare(temporary file) says otherwise."""
+    """Replace a file atomically. Only root can read it, unless prepare(temporary file) sets another mode."""
     descriptor, temporary = tempfile.mkstemp(prefix=".", dir=Path(path).parent)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
@@ -133,7 +133,7 @@ def replace(path, text, prepare=None):
 
 
 def read(path):
-    """The users of an htpasswd file, and what follows their names: {name: "hash" or "hash:day"}."""
+    """Return the entries of an htpasswd file: {name: "hash" or "hash:date"}."""
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
@@ -146,7 +146,7 @@ def hash_of(entry):
 
 
 def cost_of(password_hash):
-    """bcrypt's work factor, as the hash states it; -1 if it is no bcrypt hash."""
+    """Return the work factor of a bcrypt hash; -1 if it is not a bcrypt hash."""
     parts = password_hash.split("$")
     return int(parts[2]) if len(parts) == 4 and parts[1] in ("2a", "2b", "2y") and parts[2].isdigit() else -1
 
@@ -163,19 +163,19 @@ def new_hash(password, cost):
     return "$2y$" + bcrypt.hashpw(password.encode(), bcrypt.gensalt(cost)).decode()[4:]
 
 
-def settle(user, before, fingerprints, cost):
-    """The hash that a user is to have: (name, hash, password or None). before: hashes by name."""
+def choose_hash(user, before, fingerprints, cost):
+    """Return the hash to write for a user: (name, hash, password or None). before: hashes by name."""
     name = user["name"]
     if user["password_hash"] is not None:
         return name, user["password_hash"], None
     password, present = user["password"], before.get(name, "")
-    if cost_of(present) == cost and (fingerprints.knows(name, present, password) or matches(password, present)):
+    if cost_of(present) == cost and (fingerprints.matches(name, present, password) or matches(password, present)):
         return name, present, password
     return name, new_hash(password, cost), password
 
 
-def listing(entries, before):
-    """What a diff may show: names, whose password is another, and who expires."""
+def diff_text(entries, before):
+    """Return the text for a diff: names, changed passwords, and expiry dates, without secrets."""
     return "".join(f"{name}{remark(entries[name], before.get(name))}\n" for name in sorted(entries))
 
 
@@ -198,7 +198,7 @@ def main():
         argument_spec={
             "path": {"type": "path", "required": True},
             "users": {"type": "list", "elements": "dict", "required": True, "options": user_spec},
-            "made_up": {"type": "dict", "default": {}, "no_log": True},
+            "generated_passwords": {"type": "dict", "default": {}, "no_log": True},
             "cost": {"type": "int", "default": 12},
             "fingerprint_key": {"type": "str", "required": True, "no_log": True},
         },
@@ -206,41 +206,45 @@ def main():
         supports_check_mode=True,
     )
     if bcrypt is None:
-        # In check mode on a fresh host, the package would have come a task earlier.
+        # In check mode on a fresh host, an earlier task has not installed the package.
         if module.check_mode:
             module.exit_json(changed=True, added=[], removed=[], changed_users=[])
-        module.fail_json(msg="The host lacks bcrypt for Python. Install it: apt-get install python3-bcrypt")
+        module.fail_json(
+            msg="The Python package bcrypt is missing on the host. Install it: apt-get install python3-bcrypt"
+        )
 
     path, cost = module.params["path"], module.params["cost"]
     users = module.params["users"]
     for user in users:
         if user["password"] is None and user["password_hash"] is None:
-            user["password"] = module.params["made_up"].get(user["name"])
+            user["password"] = module.params["generated_passwords"].get(user["name"])
             if user["password"] is None:
-                module.fail_json(msg=f"The user {user['name']} has neither password nor password_hash.")
+                module.fail_json(
+                    msg=f"The user {user['name']} has neither password nor password_hash, and no generated one."
+                )
 
     before = read(path)
     hashes = {name: hash_of(entry) for name, entry in before.items()}
     fingerprints = Fingerprints(path + ".fingerprints", module.params["fingerprint_key"])
-    # bcrypt lets go of Python's lock, so the processors share the work.
+    # bcrypt releases the GIL, so threads run in parallel.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        settled = list(pool.map(lambda user: settle(user, hashes, fingerprints, cost), users))
+        chosen = list(pool.map(lambda user: choose_hash(user, hashes, fingerprints, cost), users))
 
     expires = {user["name"]: f":{user['expires']}" for user in users if user["expires"] is not None}
-    after = {name: password_hash + expires.get(name, "") for name, password_hash, _password in settled}
+    after = {name: password_hash + expires.get(name, "") for name, password_hash, _password in chosen}
     added, removed = sorted(set(after) - set(before)), sorted(set(before) - set(after))
     renewed = sorted(name for name in set(after) & set(before) if after[name] != before[name])
     changed = after != before or not Path(path).exists()
 
     def attributes(file):
-        """Owner, group and mode as the task says. Returns whether they were others."""
+        """Set owner, group and mode. Return whether they changed."""
         arguments = module.load_file_common_arguments(module.params, path=file)
         return module.set_fs_attributes_if_different(arguments, changed=False)
 
     if not module.check_mode:
-        for name, password_hash, password in settled:
+        for name, password_hash, password in chosen:
             if password is not None:
-                fingerprints.remember(name, password_hash, password, hashes.get(name) == password_hash)
+                fingerprints.update(name, password_hash, password, hashes.get(name) == password_hash)
         if changed:
             replace(path, "".join(f"{name}:{after[name]}\n" for name in sorted(after)), attributes)
         fingerprints.save()
@@ -254,8 +258,8 @@ def main():
         diff={
             "before_header": path,
             "after_header": path,
-            "before": listing(before, before),
-            "after": listing(after, before),
+            "before": diff_text(before, before),
+            "after": diff_text(after, before),
         },
     )
 

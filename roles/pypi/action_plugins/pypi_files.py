@@ -8,7 +8,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
 
-# Found from this file: a playbook that uses the roles may be in any directory.
+# Relative to this file, because the playbook may be in any directory.
 TEMPLATES = Path(__file__).resolve().parents[3] / "templates"
 
 
@@ -25,14 +25,14 @@ class ActionModule(ActionBase):
         return self._execute_module("pypi_files", module_args=arguments, task_vars=task_vars)
 
     def _with_content(self, file: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        """Return the entry of a file with its content."""
+        """Return the entry of a file together with its content."""
         if "content" in file:
             raise AnsibleActionFail(
                 f"pypi_files: {file['path']} has content. Put it into a template or a file of the role, and name that "
                 "with template or src"
             )
         if "src" in file and "template" in file:
-            raise AnsibleActionFail(f"pypi_files: {file['path']} has both src and template. Keep one of them")
+            raise AnsibleActionFail(f"pypi_files: {file['path']} has both src and template. Remove one of them")
         if "src" in file:
             # Decrypted, if it is encrypted with ansible-vault.
             path = self._loader.get_real_file(self._find_needle("files", file["src"]))

@@ -1,4 +1,4 @@
-"""Keeps the directory in which the control node has its secrets out of git."""
+"""Ansible action plugin: create the secrets directory on the control node and exclude it from git."""
 
 import os
 import shlex
@@ -10,16 +10,16 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 IGNORE_EVERYTHING = "*"
-# Comments, which Ansible reads as an empty inventory: it warns of a directory in which there is none.
-README = "# Passwords and keys that were generated. Back them up; they belong in no git repository.\n"
+# Only comments, which Ansible parses as an empty inventory: it warns of a directory without one.
+README = "# Generated passwords and keys. Back them up. Do not commit them to git.\n"
 OWN = (".gitignore", "README", "passwords/README")
 VAULT = b"$ANSIBLE_VAULT;"
-# As many names as a message lists.
+# Maximum number of names in a message.
 LISTED = 3
 
 
 def tracked_files(directory: Path) -> list[str]:
-    """Return the names, below a directory, of what git tracks there. Without git or a repository there are none."""
+    """Return the names of tracked files, relative to a directory; none without git or a repository."""
     existing = next(path for path in (directory, *directory.parents) if path.is_dir())
     # A git hook that runs Ansible sets variables that name its own repository.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
@@ -33,7 +33,7 @@ def tracked_files(directory: Path) -> list[str]:
 
 
 def is_encrypted(path: Path) -> bool:
-    """Whether a file is encrypted with ansible-vault."""
+    """Return whether a file is encrypted with ansible-vault."""
     try:
         with path.open("rb") as file:
             return file.read(len(VAULT)) == VAULT
@@ -42,7 +42,7 @@ def is_encrypted(path: Path) -> bool:
 
 
 def tracked_problem(directory: Path) -> str | None:
-    """Return what is wrong if git tracks secrets of a directory."""
+    """Return an error message if git tracks unencrypted secrets in a directory."""
     names = [name for name in tracked_files(directory) if name not in OWN and not is_encrypted(directory / name)]
     if not names:
         return None
@@ -50,15 +50,15 @@ def tracked_problem(directory: Path) -> str | None:
     more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
     return (
         f"Nothing was changed. pypi_secrets_dir: git tracks {count} in {directory}, which is for passwords and keys: "
-        f"{', '.join(names[:LISTED])}{more}. Take them out of git "
+        f"{', '.join(names[:LISTED])}{more}. Remove them from git "
         f"(git rm -r --cached {shlex.quote(str(directory))}) and commit that. "
-        "Whoever has the repository knows them: delete the files, and the next run generates others. "
-        "Or name another directory."
+        "Everyone with access to the repository knows them: delete the files, and the next run generates others. "
+        "Or set another directory."
     )
 
 
 class ActionModule(ActionBase):
-    """Refuse secrets that git tracks, then create the directory and have git ignore it. It contacts no host."""
+    """Fails if git tracks secrets; otherwise creates the directory and its .gitignore. Contacts no host."""
 
     _requires_connection = False
 
@@ -77,7 +77,7 @@ class ActionModule(ActionBase):
         return {"changed": bool(missing), "changed_paths": [str(path) for path in missing]}
 
     def _missing(self, directory: Path) -> dict[Path, str]:
-        """Return what the kit's own files lack: {path: text}."""
+        """Return the files to write: {path: text}."""
         missing = {path: README for name in OWN[1:] if not (path := directory / name).exists()}
         gitignore = directory / OWN[0]
         with suppress(FileNotFoundError):

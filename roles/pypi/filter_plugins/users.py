@@ -29,8 +29,8 @@ def name_problems(users: list[dict]) -> list[str]:
             problems.append(f"the user name {name!r} has a colon or a control character, {NOT_ALLOWED}")
         elif not USER.fullmatch(name):
             problems.append(
-                f"the user name {name!r} is not valid. Use at most 64 characters: letters, digits and ._@+-, the first a "
-                "letter or digit"
+                f"the user name {name!r} is not valid. Use at most 64 characters: letters, digits and ._@+-, the first "
+                "a letter or digit"
             )
     twice = [name for name, count in Counter(user["name"] for user in users).items() if count > 1]
     return problems + [f"the user {name!r} is listed twice. Remove one of the entries" for name in twice]

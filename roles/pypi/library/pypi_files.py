@@ -184,7 +184,7 @@ ARGUMENTS: dict[str, Any] = {
 
 
 class Difference:
-    """What changes at one path: state, owner, group, mode and content, before and after."""
+    """The change of one path: state, owner, group, mode and content, before and after."""
 
     def __init__(self, path: object, before: str, after: str):
         self.path = str(path)
@@ -202,7 +202,7 @@ class Difference:
         self.content = {"before_header": self.path, "after_header": header, "before": text, "after": after}
 
     def set_created(self, entry: dict) -> None:
-        """Show the owner, group and mode of a new path, and none of before."""
+        """Show the owner, group and mode of a new path in the state after."""
         self.before = {"path": self.path, "state": self.before["state"]}
         self.after |= {name: entry[name] for name in ("owner", "group", "mode")}
 
@@ -213,7 +213,7 @@ class Difference:
 
 
 class Files:
-    """The work of one task: what changes, and the diff of it."""
+    """Applies one task, and records changes and their diff."""
 
     def __init__(self, module: AnsibleModule):
         self.module = module
@@ -349,7 +349,7 @@ def differs(entry: dict, before: bytes | None) -> bool:
 def main() -> None:
     """Create directories, validate and replace files, remove paths, create links."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    # Other users must be able to pass through directories that are created on the way to a file.
+    # Other users need search (x) permission for missing parents that are created.
     os.umask(0o022)
     files = Files(module)
     for entry in module.params["directories"]:

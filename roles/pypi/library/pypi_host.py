@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: what a host has that matters before the index is deployed on it. Only reads."""
+"""Ansible module: gather facts about an existing deployment of the index and an existing Apache."""
 
 import hashlib
 import os
@@ -11,7 +11,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: pypi_host
-short_description: Find what a host has of the index, and of an Apache that others use
+short_description: Gather facts about an existing deployment of the index and an existing Apache
 options:
   settings_file: {type: path, required: true, description: The application's settings file.}
   data_mark: {type: path, required: true, description: The file that every data directory of the index has.}
@@ -24,17 +24,17 @@ RETURN = r"""
 deployed: {type: bool, returned: always, description: Whether the index was deployed before.}
 has_data: {type: bool, returned: always, description: Whether the data directory is that of an index.}
 package_lists: {type: bool, returned: always, description: Whether apt has package lists.}
-data_uid: {type: int, returned: if there is data, description: The uid that owns the data, which may be no user's.}
-data_uid_user: {type: str, returned: always, description: The name of the user with data_uid, or nothing.}
+data_uid: {type: int, returned: if there is data, description: The uid that owns the data, even without such a user.}
+data_uid_user: {type: str, returned: always, description: The name of the user with data_uid, or empty.}
 user_uid: {type: int, returned: if the user exists, description: The uid of the user.}
-foreign_files: {type: int, returned: always, description: How many files neither the user nor root owns.}
-mpm: {type: str, returned: always, description: The MPM that Apache uses, or nothing.}
+foreign_files: {type: int, returned: always, description: Number of files that neither the user nor root owns.}
+mpm: {type: str, returned: always, description: The enabled MPM of Apache, or empty.}
 default_site_changed: {type: bool, returned: always, description: Whether 000-default is enabled and edited.}
 foreign_ports: {type: list, returned: always, description: Ports of other sites for which ports.conf has the Listen.}
 """
 
 APACHE = Path("/etc/apache2")
-# What the kit writes, and what it replaces.
+# The site of the kit, and the one that it replaces.
 OWN_SITES = {"pypi.conf", "000-default.conf"}
 DEFAULT_SITE = APACHE / "sites-enabled/000-default.conf"
 PACKAGES = Path("/var/lib/dpkg/status")
@@ -104,13 +104,13 @@ def foreign_ports(ports: list[int]) -> list[int]:
 
 
 def default_site_changed() -> bool:
-    """Tell whether Debian's default site is enabled, and is not as the package has it (dpkg-query(1), Conffiles)."""
+    """Return whether Debian's default site is enabled and differs from the packaged one (dpkg-query(1), Conffiles)."""
     if not DEFAULT_SITE.is_file():
         return False
     available = APACHE / "sites-available/000-default.conf"
     shipped = re.search(rf"^ {re.escape(str(available))} ([0-9a-f]{{32}})", text(PACKAGES), re.MULTILINE)
     content = DEFAULT_SITE.read_bytes()
-    # MD5, as dpkg's database has it.
+    # dpkg's database has MD5 digests.
     return shipped is None or hashlib.md5(content, usedforsecurity=False).hexdigest() != shipped[1]
 
 
@@ -121,7 +121,7 @@ def mpm() -> str:
 
 
 def main() -> None:
-    """Look."""
+    """Gather the facts."""
     module = AnsibleModule(
         argument_spec={
             "settings_file": {"type": "path", "required": True},
@@ -143,7 +143,7 @@ def main() -> None:
         data_uid=data_uid,
         data_uid_user=user_of(data_uid),
         user_uid=user_uid,
-        # Root may copy packages by hand; nobody else can.
+        # Only root can copy packages by hand.
         foreign_files=sum(number for uid, number in counts.items() if uid not in (0, user_uid)),
         mpm=mpm(),
         default_site_changed=default_site_changed(),

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: find an intact build of a release, or a directory to build it in; and write its manifest."""
+"""Ansible module: find an intact build of a release or a directory for a new one, or write its manifest."""
 
 import hashlib
 import json
@@ -16,8 +16,8 @@ description:
   - A release is a directory that is never changed once it is built. Its manifest has the digest of every file, and
     is written last, so a directory without one was not completed.
   - With state C(found), compares the builds of a release with their manifests. Returns the directory of an intact one,
-    or else the name of a directory in which to build it. That is never one that C(current) leads to, so a damaged
-    build stays in use until another one takes its place.
+    or else the name of a directory in which to build it. That is never the one that C(current) links to, so a
+    damaged build stays in use until another one replaces it.
   - With state C(complete), writes the manifest of a build.
 options:
   directory: {type: path, required: true, description: The directory that has all releases.}
@@ -27,9 +27,9 @@ options:
 
 RETURN = r"""
 build: {type: str, returned: always, description: The name of the directory of the build.}
-intact: {type: bool, returned: always, description: Whether it is complete and unchanged.}
-in_use: {type: bool, returned: always, description: Whether C(current) leads to it.}
-damage: {type: list, returned: always, description: How the build in use differs from its manifest, ten files at most.}
+intact: {type: bool, returned: always, description: Whether the build is complete and unchanged.}
+in_use: {type: bool, returned: always, description: Whether C(current) links to the build.}
+damage: {type: list, returned: always, description: Differences of the build in use from its manifest, at most ten.}
 """
 
 MANIFEST = "manifest.json"
@@ -53,7 +53,7 @@ def contents(build: Path) -> dict[str, str]:
 
 
 def damage(build: Path) -> list[str]:
-    """Compare a build with its manifest. Return what differs, a file each; empty if it is intact."""
+    """Compare a build with its manifest. Return a line for each file that differs; empty if it is intact."""
     try:
         wanted = json.loads((build / MANIFEST).read_bytes())
     except (OSError, ValueError):
@@ -68,7 +68,7 @@ def damage(build: Path) -> list[str]:
 
 
 def in_use(directory: Path) -> str:
-    """Return the name of the build that current leads to; empty if there is none."""
+    """Return the name of the build that current links to; empty if there is none."""
     try:
         return (directory / "current").readlink().name
     except OSError:
@@ -76,10 +76,10 @@ def in_use(directory: Path) -> str:
 
 
 def find(directory: Path, name: str) -> dict:
-    """Return what the module returns for a release: see RETURN."""
+    """Return the result of the module for a release: see RETURN."""
     current = in_use(directory)
     builds = [name, *sorted(path.name for path in directory.glob(f"{name}-*"))]
-    # The one in use first, so that nothing changes if there are two intact ones.
+    # The build in use first, so that nothing changes if two builds are intact.
     builds.sort(key=lambda build: build != current)
     differences = {build: damage(directory / build) for build in builds if (directory / build).is_dir()}
     found = next((build for build, different in differences.items() if not different), None)
@@ -92,7 +92,7 @@ def find(directory: Path, name: str) -> dict:
 
 
 def unused(directory: Path, name: str, current: str) -> str:
-    """Return a name for a new build. A directory without a manifest is used again: its build was interrupted."""
+    """Return a name for a new build. A directory without a manifest is reused: its build was interrupted."""
     for build in (name if number == 1 else f"{name}-{number}" for number in count(1)):
         if build != current and not (directory / build / MANIFEST).exists():
             return build
@@ -107,7 +107,7 @@ def complete(build: Path) -> bool:
         return False
     temporary = path.with_suffix(".new")
     temporary.write_text(text, encoding="utf-8")
-    # All files before the manifest: after a power failure it must not describe files that are not on the disk.
+    # Sync all files before the manifest: after a power failure, it must not list files that are not on the disk.
     os.sync()
     temporary.replace(path)
     return True

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: check how a web server on the host itself responds."""
+"""Ansible module: check the responses of a web server on the host itself."""
 
 import base64
 import http.client
@@ -11,17 +11,16 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: pypi_responses
-short_description: Check how a web server on the host itself responds
+short_description: Check the responses of a web server on the host itself
 description:
-  - Sends requests to 127.0.0.1 and compares the status codes of the responses with the expected ones. Repeats those
-    that differ until they are as expected, since a reload takes effect a moment after it is reported, or until the
-    time is over.
-  - Does not verify the certificate, which is not made for 127.0.0.1.
+  - Sends requests to 127.0.0.1 and compares the status codes of the responses with the expected ones. Repeats requests
+    with other responses until the timeout, because a reload takes effect a moment after it is reported.
+  - Does not verify the certificate, which is not valid for 127.0.0.1.
 options:
   scheme: {type: str, required: true, choices: [http, https], description: The scheme of the URL.}
   port: {type: int, required: true, description: The TCP port.}
   host: {type: str, required: true, description: The server name, sent in the Host header and for TLS (SNI).}
-  timeout: {type: int, default: 60, description: How many seconds to repeat requests for.}
+  timeout: {type: int, default: 60, description: Seconds for which requests are repeated.}
   requests:
     description: The requests.
     type: list
@@ -44,13 +43,13 @@ REQUEST = {
     "status": {"type": "list", "elements": "int", "required": True},
 }
 SECONDS_BETWEEN = 1
-# Of an unexpected response, so many characters are shown.
+# Maximum number of characters of an unexpected response in the message.
 EXCERPT = 300
-HINT = "For the reason, see on the host: journalctl --unit pypi-application, Apache's error log, wheelhouse check"
+HINT = "To find the reason, run on the host: journalctl --unit pypi-application, Apache's error log, wheelhouse check"
 
 
 class ServerConnection(http.client.HTTPSConnection):
-    """A TLS connection to 127.0.0.1 that names the server it wants (SNI), and does not verify the certificate."""
+    """A TLS connection to 127.0.0.1 with a server name (SNI), without verification of the certificate."""
 
     def __init__(self, host: str, port: int, timeout: float) -> None:
         context = ssl.create_default_context()
@@ -60,7 +59,7 @@ class ServerConnection(http.client.HTTPSConnection):
         self._server_name = host
 
     def connect(self) -> None:
-        """Connect, and begin TLS."""
+        """Connect and start TLS."""
         http.client.HTTPConnection.connect(self)
         self.sock = self._context.wrap_socket(self.sock, server_hostname=self._server_name)
 
@@ -84,7 +83,7 @@ def respond(scheme: str, port: int, host: str, request: dict) -> tuple[int, str]
 
 
 def problem(scheme: str, port: int, host: str, request: dict) -> str:
-    """Send a request. Return how the response differs from the expected one, in a sentence; empty if it does not."""
+    """Send a request. Return a sentence about an unexpected response; empty if it is as expected."""
     login = " with a wrong password" if request["wrong_password"] else ""
     asked = f"{request['method']} {request['path']}{login}: expected {' or '.join(map(str, request['status']))}"
     try:
@@ -95,7 +94,7 @@ def problem(scheme: str, port: int, host: str, request: dict) -> str:
 
 
 def main() -> None:
-    """Send all requests, and repeat those with unexpected responses until the time is over."""
+    """Send all requests, and repeat those with unexpected responses until the timeout."""
     module = AnsibleModule(
         argument_spec={
             "scheme": {"type": "str", "required": True, "choices": ["http", "https"]},
@@ -117,7 +116,7 @@ def main() -> None:
             break
         time.sleep(SECONDS_BETWEEN)
     if problems:
-        heading = f"The index did not answer as the settings say for {module.params['timeout']} seconds:"
+        heading = f"Unexpected responses of the index for {module.params['timeout']} seconds:"
         module.fail_json(msg="\n".join([heading, *problems, HINT]))
     module.exit_json(changed=False)
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make a wheel (PEP 427) of one module that knows its version, without a build tool or a network.
+"""Build a wheel (PEP 427) of one module with a constant VERSION, without a build tool or network access.
 
 Usage: make_wheel.py PROJECT VERSION DIRECTORY
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def record_line(name: str, text: str) -> str:
-    """One line of RECORD: path, urlsafe base64 of the SHA-256 without padding, size in bytes."""
+    """Return a line of RECORD: path, urlsafe base64 of the SHA-256 without padding, size in bytes."""
     digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
     return f"{name},sha256={digest},{len(text.encode())}\n"
 
