@@ -100,7 +100,7 @@ def test_networks(node, ask, cure):
     assert node.playbook("site.yml", "--tags", "apache", pypi_allowed_networks=["192.0.2.0/24"]).code == 0
     status, body = ask("/simple/")
     assert (status, body.strip()) == (403, "Access denied for this address or this user.")
-    cure("Everybody is locked out")
+    cure("All clients get 403")
     assert ask("/simple/")[0] == 401
 
 
