@@ -1,4 +1,4 @@
-# The commands of the kit. `make help` lists them.
+# Commands of the kit. `make help` lists them.
 
 SHELL := /bin/sh
 PORT ?=
@@ -6,7 +6,7 @@ PYTHON ?=
 NAME ?=
 SEED ?=
 FOLDER ?= wheels
-# All but the long ones: make faults, make attack.
+# All scenarios except the long ones: make faults, make attack.
 SCENARIOS := $(filter-out attack faults,$(notdir $(patsubst %/molecule.yml,%,$(wildcard molecule/*/molecule.yml))))
 
 # Programs of the virtualenv first; Molecule's state and Ansible's in this folder.
@@ -22,13 +22,13 @@ export MOLECULE_COMMAND_BORDERS := 0
 help: ## List the commands
 	@sed -n 's/^\([a-z%-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
 
-demo: .venv/made ## Everything from nothing: a practice server, a first upload and install (PORT=8443)
+demo: .venv/made ## Deploy an index to a container, upload and install a package (PORT=8443)
 	@tools/engine
 	@tools/images/build
 	@tools/demo
 
 # One after another, also with --jobs; `make release` reads what end-tests records.
-test: .venv/made ## Everything that must hold: lint, unit, molecule
+test: .venv/made ## Run all checks and tests: lint, unit, molecule
 	@tools/release begin-tests
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory unit
@@ -42,28 +42,28 @@ lint: .venv/made ## Static checks: ruff, yamllint, ansible-lint, shellcheck; a m
 	ansible-lint -q
 	@tools/shellcheck
 
-unit: .venv/made ## Modules, templates and specs, without a machine; seconds
+unit: .venv/made ## Unit tests of modules, templates and settings; 2 minutes
 	python -m pytest
 
-molecule: $(SCENARIOS:%=molecule-%) ## Real hosts, Debian 12 and 13: every scenario; minutes
+molecule: $(SCENARIOS:%=molecule-%) ## Tests on real Debian 12 and 13 hosts, all scenarios; 70 minutes
 
 $(SCENARIOS:%=molecule-%): molecule-%: .venv/made
 	@tools/engine
 	@tools/images/build clients
 	molecule test --scenario-name $*
 
-attack: .venv/made ## Attack it by role; a table of what it withstood; 25 minutes
+attack: .venv/made ## Attacks by role, with a table of results; 25 minutes
 	@tools/engine
 	@tools/images/build clients
 	@tools/attack
 
-faults: .venv/made ## Break it on purpose, again and again; a table of what was lost; 40 minutes (SEED=1)
+faults: .venv/made ## Interrupted runs, fault injection under load, with a table of results; 40 minutes (SEED=1)
 	@tools/engine
 	@tools/images/build clients
 	@INTERRUPT_EVERY=1 molecule test --scenario-name runs
 	@tools/faults
 
-bench: .venv/made ## Measure the kit beside other set-ups (QUICK=1: little of everything, 3 minutes)
+bench: .venv/made ## Measure the kit and other set-ups (QUICK=1: 3 minutes instead of 20)
 	@tools/engine
 	@tools/images/build
 	@QUICK='$(QUICK)' RENDER='$(RENDER)' benchmarks/run
@@ -71,16 +71,16 @@ bench: .venv/made ## Measure the kit beside other set-ups (QUICK=1: little of ev
 password: .venv/made ## Ask for a password and print its line for users.yml (NAME=alice)
 	@tools/password '$(NAME)'
 
-wheels: .venv/made ## Download what servers install, for those without a way out (FOLDER=wheels)
+wheels: .venv/made ## Download wheels for servers without internet access (FOLDER=wheels)
 	@tools/wheels '$(FOLDER)'
 
-requirements: .venv/made ## Take the newest versions into requirements.txt and its like
+requirements: .venv/made ## Update versions and hashes in all requirements.txt
 	@tools/requirements
 
-release: ## Check what a release needs: clean tree, VERSION and CHANGELOG.md, tests of this commit
+release: ## Check the requirements of a release: clean tree, VERSION, CHANGELOG.md, tests
 	@tools/release check
 
-clean: ## Remove what the kit has started on this machine
+clean: ## Remove containers, networks and images of the kit from this machine
 	@tools/clean
 
 .venv/made: requirements.txt tools/virtualenv

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# Sourced by the tools: how they speak, and how they become root.
-# Everything said goes to standard error; standard output is for results.
+# Functions for the tools: messages, steps with logs, and commands as root.
+# Messages are written to standard error; standard output is for results.
 
 log_dir=${TMPDIR:-/tmp}/wheelhouse-$(id -u)
 mkdir -p "$log_dir" && chmod 700 "$log_dir"
@@ -13,8 +13,8 @@ die() {
     exit 1
 }
 
-# step TEXT COMMAND...: says what is being done, that it goes on, and how long
-# it took. The command's output goes to a log, whose end is shown if it fails.
+# step TEXT COMMAND...: runs a command with a progress line and its duration. Its output is
+# written to a log, whose end is printed if it fails.
 step() {
     text=$1
     shift
@@ -30,7 +30,7 @@ step() {
     printf ' %s s\n' "$(($(date +%s) - began))" >&2
     if [ "$status" -ne 0 ]; then
         tail -n 20 "$log" >&2
-        say "That failed. The whole log: $log"
+        say "Failed: $text. Full log: $log"
     fi
     return "$status"
 }
@@ -43,7 +43,7 @@ may_be_root() { [ "$(id -u)" -eq 0 ] || { has sudo && { sudo -n true 2>/dev/null
 
 as_root() { if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi; }
 
-# apt_install PACKAGE...: only where is_debian and may_be_root.
+# apt_install PACKAGE...: requires is_debian and may_be_root.
 apt_install() {
     as_root apt-get update --quiet=2 &&
         as_root env DEBIAN_FRONTEND=noninteractive \

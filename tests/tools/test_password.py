@@ -73,7 +73,7 @@ def test_from_a_pipe(typed: str) -> None:
         ("canary\n", "no terminal"),
         ("\n\n", "1 to 72 bytes"),
         ("x" * 73 + "\n", "1 to 72 bytes"),
-        ("canary\nother\n", "two passwords"),
+        ("canary\nother\n", "The passwords differ"),
     ],
 )
 def test_one_line_of_error(typed: str, said: str) -> None:
@@ -90,7 +90,7 @@ def test_without_a_name() -> None:
     """`make password` alone says what is missing."""
     finished = run("")
     assert finished.returncode != 0
-    assert finished.stderr.splitlines() == ["Whose password? make password NAME=alice"]
+    assert finished.stderr.splitlines() == ["The name of the user is missing. Run: make password NAME=alice"]
 
 
 def test_interrupted() -> None:
@@ -99,4 +99,4 @@ def test_interrupted() -> None:
         code, seen = run_at_terminal("alice", typed=key)
         assert code not in (0, -2)
         assert "Traceback" not in seen
-        assert "Nothing was made" in seen
+        assert "no line was printed" in seen
