@@ -1,7 +1,7 @@
-"""Measure the kit beside other set-ups, on practice hosts of its own, and write down what came out.
+"""Measure the kit and other set-ups on test hosts, and write the report.
 
-Usage: bench.py [--quick] | --render. What was measured lies in .cache/bench/; docs/performance.md and .svg are written
-from it. --quick measures little, prints the report and leaves docs/ alone. --render writes the report once more.
+Usage: bench.py [--quick] | --render. The results are in .cache/bench/; docs/performance.md and .svg are rendered from
+them. --quick takes fewer measurements, prints the report and does not change docs/. --render only renders the report.
 """
 
 import base64
@@ -29,7 +29,7 @@ DOCKER = shutil.which("docker") or "docker"
 BENCH_USER_HASH_COST = 12
 PATHS = "/srv/bench/paths"
 
-# What the kit has put on a host, other than what its programs make there themselves.
+# The files that the kit writes to a host, without those that its programs create there.
 RENDERED = """
 etc/apache2/conf-available/pypi-processes.conf etc/apache2/ports.conf etc/apache2/sites-available/pypi.conf
 etc/logrotate.d/pypi etc/tmpfiles.d/pypi.conf
@@ -44,66 +44,68 @@ usr/local/sbin/pypi-try-site usr/local/share/pypi
 """
 
 
-class Failed(Exception):
-    """A measure could not be taken, and this is why."""
+class MeasurementError(Exception):
+    """A measurement failed."""
 
 
 def command(*words: str | Path, limit: float, given: bytes | None = None, quiet: bool = True) -> bytes:
-    """Run a program for at most so many seconds, and return what it prints. Raises Failed."""
+    """Run a program with a time limit in seconds, and return its output. Raises MeasurementError."""
     try:
         done = subprocess.run(words, input=given, capture_output=quiet, timeout=limit, check=False, cwd=ROOT)
     except subprocess.TimeoutExpired:
-        raise Failed(f"no answer within {limit:.0f} s") from None
+        raise MeasurementError(f"no answer within {limit:.0f} s") from None
     if done.returncode:
         said = (done.stderr or b"").decode(errors="replace").strip() or (done.stdout or b"").decode(errors="replace")
-        raise Failed(said.strip().splitlines()[-1][:300] if said.strip() else f"exit status {done.returncode}")
+        raise MeasurementError(
+            said.strip().splitlines()[-1][:300] if said.strip() else f"exit status {done.returncode}"
+        )
     return done.stdout or b""
 
 
 def on(host: str, *words: str, limit: float = 60, given: bytes | None = None) -> str:
-    """Run a program on a host as root, and return what it prints."""
+    """Run a program on a host as root, and return its output."""
     bounded = ("timeout", str(int(limit)), *words)
     return command(DOCKER, "exec", "-i", host, *bounded, limit=limit + 10, given=given).decode()
 
 
 def play(playbook: str, host: str, *words: str, limit: float = 600) -> float:
-    """Run a playbook against one host; returns seconds."""
+    """Run a playbook for one host. Return the seconds."""
     began = time.monotonic()
     inventory = HERE / "inventory.yml"
     try:
         command("ansible-playbook", playbook, "-i", inventory, "--limit", host, *words, limit=limit)
-    except Failed as error:
-        raise Failed(f"{playbook}: {error}") from None
+    except MeasurementError as error:
+        raise MeasurementError(f"{playbook}: {error}") from None
     return time.monotonic() - began
 
 
 class Bench:
-    """One run."""
+    """A run of the benchmark."""
 
     def __init__(self, plan: Plan):
-        """A run that has measured nothing yet."""
+        """Create a run without results."""
         self.plan = plan
         self.began = time.monotonic()
         self.results = {"plan": asdict(plan), "loads": [], "failed": [], "kit": {}, "fills": [], "probes": []}
         self.results |= {"installs": [], "clients": [], "uploads": [], "memory": {}}
 
     def say(self, text: str) -> None:
-        """Tell how far it is, with the seconds since the start."""
+        """Print progress, with the seconds since the start."""
         print(f"[{time.monotonic() - self.began:6.0f} s] {text}", file=sys.stderr, flush=True)
 
     @contextmanager
     def trying(self, what: str, **about: object) -> Iterator[None]:
-        """Whatever fails in here is noted, and the rest goes on."""
+        """Record an error in this block, and continue with the next measurement."""
         try:
             yield
-        except (Failed, ValueError, LookupError) as error:
+        except (MeasurementError, ValueError, LookupError) as error:
             self.say(f"failed: {what}: {error}")
             self.results["failed"].append({"what": what, "why": str(error)} | about)
 
     # The kit itself
 
     def create(self, host: str) -> None:
-        """A fresh host in the place of the one before."""
+        """Create a fresh host, after removing an existing one."""
         self.destroy(host)
         play("practice/create.yml", host)
 
@@ -112,18 +114,18 @@ class Bench:
         command(DOCKER, "rm", "--force", "--volumes", host, limit=60)
 
     def deploy(self, host: str) -> None:
-        """The kit's first run on a fresh host."""
+        """Measure the first deployment of the kit to a fresh host."""
         self.say(f"first deploy of the kit, on {host}")
         self.create(host)
         self.note("deploy", play("site.yml", host))
 
     def note(self, what: str, seconds: float) -> None:
-        """Keep a duration of the kit's own, in seconds."""
+        """Record the duration of a run of the kit in seconds."""
         self.say(f"  {what}: {seconds:.1f} s")
         self.results["kit"].setdefault(what, []).append(seconds)
 
     def shell_deploy(self) -> None:
-        """The same steps on a fresh host by a shell script, with the files that the kit has written on HOST."""
+        """Measure the same steps by a shell script on a fresh host, with the rendered files of HOST."""
         self.say(f"the same steps by a shell script, on {SHELL_HOST}")
         self.create(SHELL_HOST)
         pack = f"cd / && tar -c -f - --exclude=__pycache__ {' '.join(RENDERED.split())}"
@@ -134,7 +136,7 @@ class Bench:
         self.note("shell", time.monotonic() - began)
 
     def deploys(self) -> None:
-        """First deploys, by turns on fresh hosts: kit, script, script, kit."""
+        """Measure first deployments on fresh hosts, alternating: kit, script, script, kit."""
         self.deploy(HOST)
         for number in range(self.plan.deploys):
             with self.trying("first deploy by a shell script"):
@@ -146,7 +148,7 @@ class Bench:
             self.destroy(host)
 
     def runs(self) -> None:
-        """Runs with nothing to do, and the accounts run with few and with many users."""
+        """Measure runs without changes, and accounts runs with few and with many users."""
         for _ in range(self.plan.kit_rounds):
             with self.trying("second run"):
                 self.note("second", play("site.yml", HOST))
@@ -170,7 +172,7 @@ class Bench:
     # The set-ups side by side
 
     def prepare_host(self) -> None:
-        """The other set-ups and the tools, on the kit's host, and the files."""
+        """Install the other set-ups and the tools on the kit's host, and create the files."""
         self.say("the other set-ups")
         on(HOST, "mkdir", "-p", "/opt/bench")
         command(DOCKER, "cp", HERE / "host", f"{HOST}:/opt/bench/", limit=30)
@@ -196,22 +198,22 @@ class Bench:
         given = json.dumps(asdict(setup) | {"accept": ACCEPT} | more).encode()
         return json.loads(on(HOST, "python3", "/opt/bench/host/web.py", what, limit=limit, given=given))
 
-    def rest(self) -> None:
-        """Wait until nothing goes on any more of what was started, written or copied before."""
-        waited = on(HOST, "python3", "/opt/bench/host/rest.py", str(self.plan.rest), limit=90).strip()
-        self.say(f"  waited {waited} s for rest")
+    def wait_idle(self) -> None:
+        """Wait until the host is idle, so that earlier work does not affect the next measurement."""
+        waited = on(HOST, "python3", "/opt/bench/host/wait_idle.py", str(self.plan.idle_timeout), limit=90).strip()
+        self.say(f"  waited {waited} s until the host was idle")
 
     def systemctl(self, action: str, *units: str) -> None:
-        """Have systemd start or stop services."""
+        """Start or stop services with systemctl."""
         on(HOST, "systemctl", action, *units, limit=120)
 
-    def forget_passwords(self) -> None:
-        """Make the kit's Apache forget all passwords: it shares those that are right in memory, and keeps copies."""
+    def clear_password_cache(self) -> None:
+        """Clear the password cache of the kit: the shared one, and those of Apache's processes."""
         on(HOST, "sh", "-c", "rm -f /run/pypi-passwords/*", limit=60)
         self.systemctl("restart", "apache2")
 
     def fill(self, size: int) -> list[str]:
-        """Make the index of each set-up this large. Returns the names of the set-ups that can be measured."""
+        """Fill the index of each set-up to a size. Return the names of the set-ups that can be measured."""
         self.say(f"{size:,} files: filling the set-ups")
         others = sorted({setup.unit for setup in SETUPS.values()} - {"apache2"})
         self.systemctl("stop", *others)
@@ -238,7 +240,7 @@ class Bench:
         return names
 
     def load(self, setup: Setup, measure: str, connections: int, seconds: int) -> dict:
-        """Ask for the paths of a measure as fast as answers come, over so many connections, for so many seconds."""
+        """Request the paths of a measure with wrk, over a number of connections, for a number of seconds."""
         headers = ["Accept: text/html" if measure == "page-html" else f"Accept: {ACCEPT}"]
         headers.append("Accept-Encoding: gzip, deflate")
         if setup.login:
@@ -251,11 +253,11 @@ class Bench:
         output = on(HOST, *wrk, *script, "--", paths, *headers, limit=seconds + 90)
         result = json.loads(output.strip().splitlines()[-1])
         if result["errors"]:
-            raise Failed(f"{result['errors']} of {result['requests']} requests failed")
+            raise MeasurementError(f"{result['errors']} of {result['requests']} requests failed")
         return result
 
     def loads_of(self, size: int, names: list[str]) -> list[tuple[str, str, int, int, int]]:
-        """What is measured at a size: set-up, measure, connections, rounds, seconds."""
+        """Return the loads at a size: (set-up, measure, connections, rounds, seconds)."""
         plan, main = self.plan, size == self.plan.main
         seconds = plan.seconds if main else plan.seconds_elsewhere
         jobs = []
@@ -281,7 +283,7 @@ class Bench:
         return jobs
 
     def reads(self, size: int, names: list[str]) -> None:
-        """All loads of a size, round by round, and in each round measure by measure through the set-ups."""
+        """Run all loads of a size: by round, by measure, by set-up."""
         jobs = self.loads_of(size, names)
         jobs.sort(key=lambda job: (list(MEASURES).index(job[1]), job[2]))
         for number in range(max(job[3] for job in jobs)):
@@ -290,21 +292,21 @@ class Bench:
             for name, measure, connections, _rounds, seconds in due:
                 about = {"setup": name, "size": size, "measure": measure, "connections": connections}
                 with self.trying(f"{MEASURES[measure]}, {connections} connections", **about):
-                    # Apache starts processes as it needs them, and passwords are to be remembered in each.
+                    # Warm up: Apache starts processes on demand, and each has a password cache.
                     if connections > 8 or (number == 0 and name in ("kit", "devpi")):
                         self.load(SETUPS[name], measure, connections, 2 if connections > 8 else 1)
                     result = self.load(SETUPS[name], measure, connections, seconds)
                     self.results["loads"].append(about | {"round": number} | result)
 
     def many_clients(self, size: int, names: list[str]) -> None:
-        """Hundreds of clients at once. The kit is restarted before, so it remembers no password yet."""
+        """Measure hundreds of concurrent clients, for the kit with a cold password cache."""
         for number in range(self.plan.rounds):
             for name in ("kit", "bare", "nginx", "devpi"):
                 if name not in names:
                     continue
                 with self.trying(f"{self.plan.clients} clients at once", setup=name, size=size):
                     if name == "kit":
-                        self.forget_passwords()
+                        self.clear_password_cache()
                     more = {"files": size, "clients": self.plan.clients, "timeout": 60}
                     result = self.web("clients", SETUPS[name], 90, **more)
                     self.results["clients"].append({"setup": name, "size": size, "round": number} | result)
@@ -313,7 +315,7 @@ class Bench:
                     )
 
     def installs(self, size: int, names: list[str]) -> None:
-        """The tree of 30 projects, cold, with pip and with uv."""
+        """Measure installs of the tree of 30 projects without a cache, with pip and with uv."""
         python = "/opt/bench/tutorial/bin/python"
         for number in range(self.plan.rounds):
             for name in names:
@@ -348,12 +350,12 @@ class Bench:
                         seconds = time.monotonic() - began
                         there = on(HOST, "sh", "-c", "ls -d /tmp/installed/*.dist-info | wc -l")
                         if int(there) != 30:
-                            raise Failed(f"{there.strip()} of 30 projects were installed")
+                            raise MeasurementError(f"{there.strip()} of 30 projects were installed")
                         about = {"client": client, "setup": name, "size": size, "round": number}
                         self.results["installs"].append(about | {"seconds": seconds})
 
     def uploads(self, size: int, names: list[str]) -> None:
-        """Small wheels, and at the main size large ones."""
+        """Measure uploads of small wheels, and at the main size of large ones."""
         for name in names:
             setup = SETUPS[name]
             if setup.upload is None:
@@ -365,7 +367,7 @@ class Bench:
                 self.results["uploads"].append({"setup": name, "size": size} | result)
 
     def pss(self, seconds: float) -> tuple[float, float]:
-        """The median and the most of all servers' memory over so many seconds, in bytes."""
+        """Return the median and the maximum memory of all servers over a number of seconds, in bytes."""
         beside = ("--pid", f"container:{HOST}", "--cap-add", "SYS_PTRACE", "--label", "wheelhouse=practice")
         words = (DOCKER, "run", "--rm", "--interactive", "--network", "none", *beside, IMAGE, "python3", "-")
         program = (HERE / "host" / "memory.py").read_bytes()
@@ -373,7 +375,7 @@ class Bench:
         return float(median), float(most)
 
     def memory(self, size: int, names: list[str]) -> None:
-        """Each set-up alone on the host: idle, and under the load of 256 connections."""
+        """Measure the memory of each set-up alone on the host: idle, and with 256 connections."""
         units = sorted({setup.unit for setup in SETUPS.values()})
         for name in names:
             if name not in self.plan.memory:
@@ -417,21 +419,21 @@ class Bench:
         self.systemctl("start", *units, "pypi-pages.timer", "pypi-pages.path")
 
     def run(self) -> dict:
-        """Everything. Returns what was measured."""
+        """Run all measurements. Return the results."""
         self.results["date"] = datetime.datetime.now(tz=datetime.UTC).strftime("%Y-%m-%d")
         self.deploys()
         self.runs()
         self.prepare_host()
         for size in self.plan.sizes:
             names = self.fill(size)
-            self.rest()
+            self.wait_idle()
             self.reads(size, names)
             if size == self.plan.main:
                 self.say("installs, clients, memory")
                 self.installs(size, names)
                 self.many_clients(size, names)
                 self.memory(size, names)
-            self.rest()
+            self.wait_idle()
             self.say(f"{size:,} files: uploads")
             self.uploads(size, names)
             self.save()
@@ -440,13 +442,13 @@ class Bench:
         return self.results
 
     def save(self) -> None:
-        """Keep what was measured so far."""
+        """Save the results so far."""
         name = "quick.json" if self.plan is QUICK else "full.json"
         (CACHE / name).write_text(json.dumps(self.results, indent=1))
 
 
 def main() -> int:
-    """Do what the command line says."""
+    """Run the command line."""
     CACHE.mkdir(parents=True, exist_ok=True)
     os.environ["ANSIBLE_CONFIG"] = str(ROOT / "ansible.cfg")
     quick = "--quick" in sys.argv[1:]

@@ -1,4 +1,4 @@
-"""The report: what bench.py has measured as Markdown and as a plot. Nothing in it is written by hand."""
+"""Render the results of bench.py as Markdown and as a plot."""
 
 import math
 import statistics
@@ -11,14 +11,14 @@ NOT_MEASURED = "not measured"
 
 
 def number(value: float) -> str:
-    """Three digits that count, thousands parted by commas."""
+    """Format with three significant digits, and commas between thousands."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.3g}" if value else "0"
 
 
 def spread(values: list[float], unit: str = "") -> str:
-    """The median, and from the least to the most where there are several."""
+    """Format the median, with minimum and maximum if there are several values."""
     text = f"{number(statistics.median(values))}{unit}"
     if len(values) > 1:
         text += f" ({number(min(values))} - {number(max(values))})"
@@ -26,22 +26,22 @@ def spread(values: list[float], unit: str = "") -> str:
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table; all columns but the first are to the right."""
+    """Return a Markdown table. All columns except the first are aligned to the right."""
     lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
     return "".join("| " + " | ".join(cells) + " |\n" for cells in lines)
 
 
 class Results:
-    """What was measured, and how to find it."""
+    """The results of a run, with look-ups."""
 
     def __init__(self, data: dict):
-        """data: as bench.py keeps it."""
+        """Wrap results. data: as bench.py saves it."""
         self.data = data
         self.sizes = data["plan"]["sizes"]
         self.main = data["plan"]["main"]
 
     def loads(self, setup: str, measure: str, size: int, connections: int = 8) -> list[dict]:
-        """All rounds of one load."""
+        """Return all rounds of one load."""
         wanted = (setup, measure, size, connections)
         return [
             load
@@ -50,12 +50,12 @@ class Results:
         ]
 
     def rates(self, setup: str, measure: str, size: int, connections: int = 8) -> list[float]:
-        """Requests per second; for the large file, megabytes per second."""
+        """Return requests per second, or megabytes per second for the large file."""
         key, scale = ("bytes", 1e6) if measure == "big" else ("requests", 1)
         return [load[key] / scale / load["seconds"] for load in self.loads(setup, measure, size, connections)]
 
     def why(self, setup: str, size: int, measure: str = "", connections: int = 8) -> str:
-        """Why there is no figure."""
+        """Return the reason for a missing figure."""
         for failed in self.data["failed"]:
             if failed.get("size") != size:
                 continue
@@ -72,12 +72,12 @@ class Results:
         return NOT_MEASURED
 
     def cell(self, setup: str, measure: str, size: int, connections: int = 8) -> str:
-        """The rate of a load, or why there is none."""
+        """Return the rate of a load, or the reason for a missing one."""
         rates = self.rates(setup, measure, size, connections)
         return spread(rates) if rates else self.why(setup, size, measure, connections)
 
     def uploads(self, setup: str, size: int, what: str) -> list[float]:
-        """Seconds of each upload."""
+        """Return the seconds of each upload."""
         return [
             seconds
             for upload in self.data["uploads"]
@@ -87,14 +87,14 @@ class Results:
 
 
 def ratio(above: list[float], below: list[float]) -> float | None:
-    """The medians' ratio; nothing where one is missing."""
+    """Return the ratio of the medians; None if one is missing."""
     if not above or not below or not statistics.median(below):
         return None
     return statistics.median(above) / statistics.median(below)
 
 
 def target_rows(results: Results) -> list[tuple[str, float | None, str, Callable[[float], bool], str]]:
-    """What is wanted: title, measured, unit, whether that reaches it, the target in words."""
+    """Return the targets: title, measured value, unit, function that tests a value, target as text."""
     least, most, main = min(results.sizes), max(results.sizes), results.main
     kit, data = results.data["kit"], results.data
 
@@ -118,7 +118,7 @@ def target_rows(results: Results) -> list[tuple[str, float | None, str, Callable
     big = [results.rates(name, "big", main) for name in ("kit", "bare-tls")]
     return [
         (
-            f"{kit_page}: to bare Apache files without login or TLS",
+            f"{kit_page}: to Apache with static files without login or TLS",
             ratio(page("kit"), page("bare")),
             "",
             *at_least(0.5),
@@ -131,9 +131,9 @@ def target_rows(results: Results) -> list[tuple[str, float | None, str, Callable
             "",
             *at_least(0.9),
         ),
-        ("50 MB file: to bare Apache over TLS", ratio(*big), "", *at_least(0.9)),
+        ("50 MB file: to Apache with static files over TLS", ratio(*big), "", *at_least(0.9)),
         (f"upload of a small wheel at {most:,} files, to the same at {least:,}", ratio(*small), "", *at_most(1.5)),
-        ("the same, of a project that is not there yet", ratio(*new), "", *at_most(1.5)),
+        ("the same, of a new project", ratio(*new), "", *at_most(1.5)),
         (
             f"upload of 100 MB at {main:,} files, to dd with fsync and sha256sum of the same bytes",
             ratio(results.uploads("kit", main, "large"), results.uploads("kit", main, "disk")),
@@ -141,22 +141,22 @@ def target_rows(results: Results) -> list[tuple[str, float | None, str, Callable
             *at_most(2),
         ),
         (
-            "first deploy, to the bare shell script",
+            "first deployment, to the shell script",
             ratio(kit.get("deploy", []), kit.get("shell", [])),
             "",
             *at_most(1.5),
         ),
         (
-            "second run (nothing to do), to a play that only gathers the host's facts",
+            "second run (no changes), to a play that only gathers facts",
             ratio(kit.get("second", []), kit.get("facts", [])),
             "",
             *at_most(8),
         ),
-        (f"accounts run, {many:,} users to {few}, nothing to do", ratio(*accounts), "", *at_most(1.5)),
+        (f"accounts run, {many:,} users to {few}, no changes", ratio(*accounts), "", *at_most(1.5)),
         (f"accounts run, {many:,} users to {few}, all new", ratio(*first), "", *at_most(1.5)),
-        ("idle memory of all of Apache and Python (PSS)", idle and idle / 1e6, " MB", *at_most(80, " MB")),
+        ("idle memory of Apache and Python (PSS)", idle and idle / 1e6, " MB", *at_most(80, " MB")),
         (
-            f"errors of {data['plan']['clients']} clients at once",
+            f"errors of {data['plan']['clients']} concurrent clients",
             float(max(clients)) if clients else None,
             "",
             *at_most(0),
@@ -165,7 +165,7 @@ def target_rows(results: Results) -> list[tuple[str, float | None, str, Callable
 
 
 def targets(data: dict) -> str:
-    """The table of what is wanted."""
+    """Return the table of targets."""
     rows = []
     for title, value, unit, reaches, bound in target_rows(Results(data)):
         measured = NOT_MEASURED if value is None else number(value) + unit
@@ -174,7 +174,7 @@ def targets(data: dict) -> str:
 
 
 def reading(results: Results) -> str:
-    """Requests a second of everything, at the main size."""
+    """Return the table of request rates at the main size."""
     names = list(SETUPS)
     rows = []
     for measure, title in MEASURES.items():
@@ -187,7 +187,7 @@ def reading(results: Results) -> str:
 
 
 def waiting(results: Results) -> str:
-    """How long an answer takes, at the main size."""
+    """Return the table of latencies at the main size."""
     names = list(SETUPS)
     rows = []
     for measure, title in MEASURES.items():
@@ -205,7 +205,7 @@ def waiting(results: Results) -> str:
 
 
 def closing(results: Results) -> str:
-    """Connections that servers closed under load, where there were any."""
+    """Return the table of connections that servers closed under load, if any."""
     rows = []
     for load in results.data["loads"]:
         if load["closed"]:
@@ -213,19 +213,19 @@ def closing(results: Results) -> str:
             rows.append([title, SETUPS[load["setup"]].label, str(load["closed"]), number(load["requests"])])
     if not rows:
         return ""
-    head = ["", "set-up", "closed", "requests answered"]
-    return "Connections that a server closed in the middle of a load, which were opened again:\n\n" + table(head, rows)
+    head = ["", "set-up", "closed", "responses"]
+    return "Connections that a server closed during a load, which were reopened:\n\n" + table(head, rows)
 
 
 def by_size(results: Results, measure: str) -> str:
-    """Requests a second of one measure at each size."""
+    """Return the table of request rates of one measure at each size."""
     names = [name for name in SETUPS if name != "bare-tls" and (measure == "page" or name != "tutorial")]
     rows = [[f"{size:,}", *(results.cell(name, measure, size) for name in names)] for size in results.sizes]
     return table(["files in the index", *(SETUPS[name].label for name in names)], rows)
 
 
 def uploading(results: Results) -> str:
-    """Seconds that uploads take."""
+    """Return the table of upload durations."""
     titles = {"version": "a new version", "project": "a new project", "large": "100 MB", "disk": "(disk alone)"}
     rows = []
     for size in results.sizes:
@@ -238,7 +238,7 @@ def uploading(results: Results) -> str:
 
 
 def installing(results: Results) -> str:
-    """Cold installs, and many clients at once."""
+    """Return the table of cold installs, concurrent clients and memory."""
     rows = []
     for name, setup in SETUPS.items():
         cells = []
@@ -265,16 +265,16 @@ def installing(results: Results) -> str:
 
 
 def own(results: Results) -> str:
-    """The kit's own runs."""
+    """Return the table of the kit's runs."""
     titles = {
-        "deploy": "first deploy",
-        "shell": "the same steps by a bare shell script (`benchmarks/shell_deploy.sh`)",
-        "second": "second run, nothing to do",
-        "facts": "a play that only gathers the host's facts",
+        "deploy": "first deployment",
+        "shell": "the same steps by a shell script (`benchmarks/shell_deploy.sh`)",
+        "second": "second run, no changes",
+        "facts": "a play that only gathers facts",
     }
     for count in results.data["plan"]["users"]:
         titles[f"accounts {count}, first"] = f"accounts run, {count:,} users, all new"
-        titles[f"accounts {count}, unchanged"] = f"accounts run, {count:,} users, nothing to do"
+        titles[f"accounts {count}, unchanged"] = f"accounts run, {count:,} users, no changes"
     kit = results.data["kit"]
     return table(
         ["", "seconds"], [[title, spread(kit[key]) if key in kit else NOT_MEASURED] for key, title in titles.items()]
@@ -282,7 +282,7 @@ def own(results: Results) -> str:
 
 
 def plot(results: Results) -> str:
-    """Requests a second of a project page over the size of the index, both logarithmic, as SVG."""
+    """Return an SVG plot of project page requests per second over the size of the index, both logarithmic."""
     width, height, left, right, top, bottom = 760, 420, 70, 190, 30, 50
     lines = {}
     for name in COLOURS:
@@ -328,7 +328,7 @@ def plot(results: Results) -> str:
             parts.append(f'<path d="{span}" stroke="{colour}" stroke-width="1"/>')
             parts.append(f'<circle cx="{x(size):.1f}" cy="{y(rate):.1f}" r="4" fill="{colour}"/>')
         ends.append([y(points[-1][1]), x(points[-1][0]), name])
-    # Labels stand where their lines end, and not on top of each other.
+    # Labels are at the ends of their lines, without overlap.
     below = -math.inf
     for end, along, name in sorted(ends):
         below = max(end, below + 17)
@@ -341,17 +341,17 @@ def plot(results: Results) -> str:
 
 
 def failures(results: Results) -> str:
-    """What failed, each once."""
+    """Return the list of failures without duplicates."""
     lines = {}
     for failed in results.data["failed"]:
         where = SETUPS[failed["setup"]].label + ": " if "setup" in failed else ""
         size = f", {failed['size']:,} files" if "size" in failed else ""
         lines[f"- {where}{failed['what']}{size}: failed: {failed['why']}\n"] = None
-    return "".join(lines) or "Nothing failed.\n"
+    return "".join(lines) or "No failures.\n"
 
 
 def render(data: dict) -> tuple[str, str]:
-    """The report and its plot."""
+    """Return the report and its plot."""
     results = Results(data)
     plan, machine = data["plan"], data["machine"]
     pages = {probe["setup"]: probe["page_bytes"] for probe in data["probes"] if probe["size"] == results.main}
@@ -362,13 +362,13 @@ def render(data: dict) -> tuple[str, str]:
         for fill in data["fills"]
     )
     minutes = f"{data['seconds'] / 60:.0f} minutes" if "seconds" in data else "unfinished"
-    text = f"""# How fast it is
+    text = f"""# Performance
 
 Written by `make bench` on {data["date"]} ({minutes}); do not edit.
 
 Machine: {machine["cores"]} cores ({machine["processor"]}), {machine["memory_bytes"] / 2**30:.0f} GiB of memory.
-Servers and load share it, in one container, which comes to rest before each size is read from and uploaded to. Absolute
-figures are that machine's; the ratios are the point.
+Servers and clients run in one container, which is idle before the reads and the uploads of each size. The ratios matter
+more than the absolute figures, which depend on the machine.
 
 Versions: {", ".join(data["versions"])}.
 
@@ -381,42 +381,42 @@ Ratios are of medians.
 
 ## Project page by size of the index
 
-Requests per second, 8 connections: the median, and from the least to the most of the rounds.
+Requests per second, 8 connections: median, with minimum and maximum of the rounds.
 
 {by_size(results, "page")}
 ## Root list by size of the index
 
 {by_size(results, "root")}
-## Everything at {results.main:,} files
+## All measures at {results.main:,} files
 
 Requests per second (of the 50 MB file: MB/s).
 
 {reading(results)}
 {waiting(results)}
 {closing(results)}
-## Installing, and memory
+## Installs and memory
 
-A cold install is that of a tree of 30 projects into an empty folder, without a cache, at {results.main:,} files.
+A cold install installs a tree of 30 projects into an empty directory, without a cache, at {results.main:,} files.
 
-{plan["clients"]} clients at once: each opens a connection of its own at the same moment (with TLS and login where the
-set-up has them), asks for a project's page as pip does, for the metadata of its newest file where the set-up has them
-in a file, for that file, and compares its SHA-256 with the page's. A connection that the server closes between two
-requests is opened anew, as pip and uv do. The kit's Apache was restarted just before: it remembered no password.
+{plan["clients"]} concurrent clients: each opens a connection at the same moment (with TLS and login if the set-up has
+them), gets a project page as pip does, the metadata of its newest file if the set-up has metadata files, and that file, and
+verifies its SHA-256. A connection that the server closes between two requests is reopened, as by pip and uv. The kit's
+Apache was restarted before, so its password cache was cold.
 
-Memory is the sum (PSS) over all processes of Apache, Python and nginx on the host, each set-up running alone: idle
-after a page and an upload, and the most that was seen under 256 connections.
+Memory is the sum (PSS) over all processes of Apache, Python and nginx on the host, with one set-up running at a time:
+idle after a page and an upload, and the maximum with 256 connections.
 
 {installing(results)}
 ## Uploading
 
-Each upload over a new connection, from connecting to the answer. Disk alone: `dd` with fsync, and `sha256sum`, of the
-same 100 MB.
+Each upload uses a new connection; the time is from connecting to the response. Disk alone: `dd` with fsync, and
+`sha256sum`, of the same 100 MB.
 
 {uploading(results)}
 ## The kit's own runs
 
-First deploys are on fresh hosts, kit and script by turns, and contain all downloads; the script gets its files
-rendered. The users of the accounts runs have a `password_hash`.
+First deployments are on fresh hosts, alternating kit and script, and include all downloads; the script gets rendered
+files. The users of the accounts runs have a `password_hash`.
 
 {own(results)}
 ## Filling
@@ -424,32 +424,33 @@ rendered. The users of the accounts runs have a `password_hash`.
 {fills}
 ## How it was measured
 
-One practice host (a container of Debian 13) has all set-ups, each on its own port. They were measured by turns, in
+One test host (a Debian 13 container) runs all set-ups, each on its own port. They were measured alternately, in
 rounds, with `wrk` (2 threads) on the same host: {plan["rounds"]} rounds of {plan["seconds"]} s at {results.main:,}
-files, of {plan["seconds_elsewhere"]} s at other sizes. Before loads of 256 connections there are 2 s that do not count.
+files, of {plan["seconds_elsewhere"]} s at other sizes. Loads of 256 connections have a warm-up of 2 s.
 
-- Requests go through up to 1,000 projects and have pip's headers (`Accept`, `Accept-Encoding: gzip, deflate`); for
-  HTML, `Accept: text/html`. There are 10 files to a project; each index also has the tree of 30 projects and the 50 MB
+- Requests are for up to 1,000 projects and have pip's headers (`Accept`, `Accept-Encoding: gzip, deflate`); for
+  HTML, `Accept: text/html`. Each project has 10 files; each index also has the tree of 30 projects and the 50 MB
   file.
-- The bare servers serve the very pages that the kit has made, uncompressed, JSON under a file's name.
+- The static servers serve the pages of the kit, uncompressed, with JSON under a file name of its own.
 - The kit: the real `site.yml`, TLS 1.3, a login with each request, bcrypt cost 12.
 - devpi-server: no TLS, no login, filled by its own import with hard links.
-- The tutorial: mod_wsgi and pypiserver, default backend, 1 process and 5 threads as its documentation has it, no TLS,
-  no login to read. It has HTML alone, which is what it answers here under "JSON".
-- A page's bytes as sent: {page_sizes}.
+- The tutorial: mod_wsgi and pypiserver, default backend, 1 process and 5 threads as in its documentation, no TLS,
+  no login for reads. It has HTML only, which is measured here as "JSON".
+- Size of a page in bytes, as sent: {page_sizes}.
 
-Not measured, since it would say nothing new or take too long: of the tutorial, 256 connections, 304s (it has none),
-other sizes of its root list, {plan["clients"]} clients; all but its project page is from one round of
-{plan["slow_seconds"]} s, and the page above {results.main:,} files from one of {plan["slowest_seconds"]} s. Uploads of
-100 MB at other sizes than {results.main:,} files. Users with clear passwords, whose first run is one bcrypt each.
+Not measured, because the results would be redundant or take too long: of the tutorial, 256 connections, 304 (not
+supported), other sizes of its root list, {plan["clients"]} clients; all measures except its project page
+are from one round of {plan["slow_seconds"]} s, and the page above {results.main:,}
+files from one of {plan["slowest_seconds"]} s. Uploads of 100 MB at other sizes than {results.main:,} files. Users with
+plain-text passwords, whose first run needs one bcrypt hash each.
 
-## What failed
+## Failures
 
 {failures(results)}
-## The commands
+## Commands
 
     make bench
-    make bench QUICK=1      # little of everything, in some minutes; writes nothing here
-    make bench RENDER=1     # this file once more, from .cache/bench/full.json
+    make bench QUICK=1      # fewer measurements, in 3 minutes; does not change this file
+    make bench RENDER=1     # render this file again, from .cache/bench/full.json
 """
     return text, plot(results)

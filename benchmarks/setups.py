@@ -1,8 +1,8 @@
-"""What is measured side by side, and how much of it."""
+"""The set-ups, the measures, and the plans of a run."""
 
 from dataclasses import dataclass
 
-# What pip sends; uv's is much the same.
+# pip's header; uv's is similar.
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html; q=0.1, text/html; q=0.01"
 LOGIN = "bench:bench-password"
 
@@ -11,8 +11,8 @@ LOGIN = "bench:bench-password"
 class Setup:
     """One way to run a package index.
 
-    unit: what systemd calls it. login: as user:password, where reading needs one. upload: the path for it, where there
-    is a way. json_as_file: JSON lies at index.json, since nothing looks at the Accept header.
+    unit: its systemd unit. login: user:password, if reads need one. upload: the path for uploads, if supported.
+    json_as_file: JSON is at index.json, because the server does no content negotiation.
     """
 
     name: str
@@ -40,7 +40,7 @@ SETUPS = {
     )
 }
 
-# What is asked for, by the name of its list of paths: title, Accept header or none for pip's.
+# Measures, by the name of their list of paths, with titles.
 MEASURES = {
     "page": "project page, JSON",
     "page-html": "project page, HTML",
@@ -53,11 +53,11 @@ MEASURES = {
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured. sizes: files in the index; main: the size at which everything is.
+    """The extent of a run. sizes: files in the index; main: the size with all measures.
 
-    rounds, deploys, uploads, large are counts; seconds are those of one load; rest: for how many seconds the machine
-    may come to rest before a measure; memory: the set-ups whose memory is looked at; also: what is asked for at the
-    main size alone; many: what is asked for with 256 connections.
+    rounds, deploys, uploads, large are counts; seconds is the duration of one load; idle_timeout: maximum seconds to
+    wait until the host is idle; memory: set-ups whose memory is measured; also: measures at the main size only; many:
+    measures with 256 connections.
     """
 
     sizes: tuple[int, ...] = (100, 1_000, 10_000, 100_000)
@@ -70,7 +70,7 @@ class Plan:
     deploys: int = 2
     kit_rounds: int = 3
     import_limit: int = 60
-    rest: int = 60
+    idle_timeout: int = 60
     uploads: int = 10
     large: int = 5
     clients: int = 500
@@ -92,7 +92,7 @@ QUICK = Plan(
     deploys=0,
     kit_rounds=1,
     import_limit=30,
-    rest=8,
+    idle_timeout=8,
     uploads=3,
     large=3,
     users=(10,),

@@ -1,7 +1,7 @@
 #!/bin/sh
-# What site.yml does on a fresh host, as a bare shell script: the same packages, files and
-# services. The files come as a tar archive on standard input, rendered already. It looks at
-# nothing before it acts, so it is right only once; that is what the kit's time is measured against.
+# The steps of site.yml on a fresh host as a shell script: the same packages, files and services.
+# Standard input is a tar archive with the rendered files. The script is not idempotent: it is
+# the baseline for the duration of the first deployment.
 set -eu
 export DEBIAN_FRONTEND=noninteractive
 apt-get update --quiet=2
@@ -20,7 +20,7 @@ install -d -m 0700 /etc/pypi/tls
 install -d -m 0751 -g adm /var/log/pypi
 install -d -m 2750 -o pypi -g adm /var/log/pypi/audit
 
-# The archive has the site's files, the application, and which release is current.
+# The archive has the site's files, the application, and the link to the active release.
 tar -x -C / -f - --no-same-owner
 chown root:pypi /etc/pypi/application.conf /etc/pypi/settings.json /etc/pypi/rights.json /etc/pypi/yanked.json
 chown root:www-data /etc/pypi/groups

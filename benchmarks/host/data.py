@@ -1,4 +1,4 @@
-"""The files of an index, made once and linked into each set-up. Runs on the host that is measured.
+"""Create the files of an index, and link them into each set-up. Runs on the measured host.
 
 Usage: data.py make FILES | fill FILES | devpi FILES SECONDS
 """
@@ -25,13 +25,13 @@ BIG_BYTES = 50_000_000
 
 
 def record_line(name: str, content: bytes) -> str:
-    """One line of RECORD: path, urlsafe base64 of the SHA-256 without padding, size in bytes."""
+    """Return a line of RECORD: path, urlsafe base64 of the SHA-256 without padding, size in bytes."""
     digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
     return f"{name},sha256={digest},{len(content)}\n"
 
 
 def make_wheel(directory: Path, project: str, version: str, needs: tuple[str, ...] = (), extra: int = 0) -> Path:
-    """A valid wheel of one module, with dependencies, and with so many random bytes more."""
+    """Return a valid wheel of one module, with dependencies and a number of additional random bytes."""
     module = project.replace("-", "_")
     info = f"{module}-{version}.dist-info"
     requires = "".join(f"Requires-Dist: {name}\n" for name in needs)
@@ -51,23 +51,23 @@ def make_wheel(directory: Path, project: str, version: str, needs: tuple[str, ..
 
 
 def project_name(number: int) -> str:
-    """The name of a project."""
+    """Return the name of a project."""
     return f"project-{number:05d}"
 
 
 def make_project(number: int) -> None:
-    """All files of a project, in the pool."""
+    """Return all files of a project in the pool."""
     for version in range(1, FILES_PER_PROJECT + 1):
         make_wheel(POOL, project_name(number), f"{version}.0")
 
 
 def extras() -> list[str]:
-    """The names of the files that every index has beside its counted ones: the tree and the large file."""
+    """Return the names of the files that every index has in addition: the tree and the large file."""
     return [f"tree_{i:02d}-1.0-py3-none-any.whl" for i in range(TREE)] + ["big-1.0-py3-none-any.whl"]
 
 
 def make(files: int) -> None:
-    """The pool: so many files, the tree of 30 projects (each needs two others), one file of 50 MB."""
+    """Create the pool: a number of files, the tree of 30 projects (each needs two others), one file of 50 MB."""
     POOL.mkdir(parents=True, exist_ok=True)
     with multiprocessing.Pool() as workers:
         workers.map(make_project, range(files // FILES_PER_PROJECT), chunksize=50)
@@ -77,7 +77,7 @@ def make(files: int) -> None:
 
 
 def wanted(files: int) -> list[str]:
-    """The names of all files of an index of this size."""
+    """Return the names of all files of an index of this size."""
     numbers = range(files // FILES_PER_PROJECT)
     return extras() + [
         f"project_{number:05d}-{version}.0-py3-none-any.whl"
@@ -87,20 +87,20 @@ def wanted(files: int) -> list[str]:
 
 
 def link(source: Path, target: Path) -> None:
-    """A hard link, unless it is there."""
+    """Create a hard link, unless it exists."""
     if not target.exists():
         os.link(source, target)
 
 
 def run(*words: str) -> None:
-    """Run a program; its failure is ours. wheelhouse says 1 where it left a file out."""
+    """Run a program, and fail if it fails. wheelhouse exits with 1 if it has left a file out."""
     subprocess.run(words, check=True, stdout=sys.stderr)
 
 
 def fill(files: int) -> dict[str, float]:
-    """An index of this size in the kit and in the set-ups of plain files. What was uploaded is gone again.
+    """Fill the kit and the static set-ups to this size. Uploaded files are removed.
 
-    Bare servers get the very pages and metadata that the kit has made. Returns seconds.
+    Static servers get the pages and metadata of the kit. Return the seconds.
     """
     units = ["pypi-pages.path", "pypi-pages.timer"]
     run("systemctl", "stop", *units, "pypi-pages.service")
@@ -132,7 +132,7 @@ def fill(files: int) -> dict[str, float]:
 
 
 def devpi(files: int, limit: float) -> dict[str, float | str]:
-    """A devpi server's data with these files, by its own import, which may take so many seconds. Returns seconds."""
+    """Import these files into a devpi server, with a time limit in seconds. Return the seconds."""
     root = BENCH / "devpi"
     shutil.rmtree(root, ignore_errors=True)
     export, server = root / "export", root / "current"

@@ -1,6 +1,6 @@
--- What wrk asks for: the paths of a file, one after the other, with the headers named.
--- Arguments: the file, then headers as "Name: value". Prints one line of JSON in the end.
--- closed: connections that the server closed in the middle of it all; wrk opens them again.
+-- Script for wrk: request the paths of a file in order, with the given headers.
+-- Arguments: the file, then headers as "Name: value". Prints one line of JSON at the end.
+-- closed: connections that the server closed during the load; wrk reopens them.
 local requests, next_one = {}, 0
 
 function init(args)

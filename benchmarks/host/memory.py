@@ -1,8 +1,8 @@
 """The memory of Apache, Python, nginx and systemd's socket proxy on a host, as PSS: shared memory is counted once.
 
-Runs beside the host, in a container that sees its processes and may look at them.
+Runs in a container that shares the PID namespace of the host.
 
-Usage: memory.py SECONDS. Looks each half second; prints the median and the most, in bytes.
+Usage: memory.py SECONDS. Measures every half second; prints the median and the maximum in bytes.
 """
 
 import os
@@ -15,7 +15,7 @@ COUNTED = ("apache2", "python", "nginx", "systemd-socket-proxyd")
 
 
 def pss() -> int:
-    """The sum over all processes but this one, in bytes."""
+    """Return the sum over all processes except this one, in bytes."""
     total = 0
     for process in Path("/proc").glob("[0-9]*"):
         try:

@@ -1,5 +1,5 @@
 #!/bin/sh
-# On the host that is measured, beside the kit: the other set-ups and the tools. Root runs it.
+# Installs the other set-ups and the tools on the measured host. Run as root.
 set -eu
 export DEBIAN_FRONTEND=noninteractive
 here=/opt/bench

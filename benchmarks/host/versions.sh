@@ -1,5 +1,5 @@
 #!/bin/sh
-# What is measured, one "name version" a line.
+# Prints the versions of the measured programs, one "name version" per line.
 . /etc/os-release
 echo "Debian $(cat /etc/debian_version)"
 for package in apache2 libapache2-mod-wsgi-py3 nginx-light openssl python3 wrk; do

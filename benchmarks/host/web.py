@@ -1,4 +1,4 @@
-"""What talks to a set-up over HTTP, other than wrk. Runs on the host that is measured.
+"""HTTP clients for the set-ups, in addition to wrk. Runs on the measured host.
 
 Usage: web.py prepare | clients | upload, with one set-up as JSON on standard input. Prints JSON.
 A set-up: url, with a slash at the end; index, the path of the root list below it; upload, the path for uploads;
@@ -31,7 +31,7 @@ PATHS = Path("/srv/bench/paths")
 
 
 def headers_of(setup: dict) -> dict[str, str]:
-    """What an installer sends."""
+    """Return the headers of an installer."""
     headers = {"Accept": setup["accept"], "Accept-Encoding": "identity"}
     if setup["login"]:
         headers["Authorization"] = "Basic " + base64.b64encode(setup["login"].encode()).decode()
@@ -39,7 +39,7 @@ def headers_of(setup: dict) -> dict[str, str]:
 
 
 def connect(setup: dict, timeout: float) -> http.client.HTTPConnection:
-    """A new connection; timeout in seconds."""
+    """Open a connection; timeout in seconds."""
     parts = urlsplit(setup["url"])
     if parts.scheme == "https":
         context = ssl.create_default_context(cafile=CA)
@@ -48,7 +48,7 @@ def connect(setup: dict, timeout: float) -> http.client.HTTPConnection:
 
 
 def links(page: str, content: bytes) -> list[str]:
-    """The paths of the files that a page lists, JSON or HTML, without queries and fragments."""
+    """Return the paths of the files on a page, JSON or HTML, without queries and fragments."""
     if content[:1] == b"{":
         found = [file["url"] for file in json.loads(content)["files"]]
     else:
@@ -71,9 +71,9 @@ def wait_for(setup: dict, seconds: float = 60) -> None:
 
 
 def prepare(setup: dict) -> dict:
-    """Write the paths that wrk is to ask for. Fails if an answer is not what it should be.
+    """Write the lists of paths for wrk. Fail if a response is not as expected.
 
-    setup["files"] is the size of the index, setup["sample"] how many projects are looked at to learn where files are.
+    setup["files"] is the size of the index, setup["sample"] the number of projects whose pages are read to find files.
     """
     connection = connect(setup, 120)
     root = urlsplit(setup["url"] + setup["index"]).path
@@ -113,9 +113,9 @@ def prepare(setup: dict) -> dict:
 
 
 class Client:
-    """One connection that is kept, as those of pip and uv.
+    """A persistent connection, as of pip and uv.
 
-    It is opened anew where the server has closed it between two requests, as busy servers do (RFC 9112, 9.3.1).
+    It is reopened if the server has closed it between two requests, as busy servers do (RFC 9112, section 9.3.1).
     """
 
     def __init__(self, setup: dict, context: ssl.SSLContext | None):
@@ -133,7 +133,7 @@ class Client:
             self._writer.close()
 
     async def get(self, path: str) -> bytes:
-        """One answer. Raises OSError unless it is 200."""
+        """Return one response. Raises OSError unless it is 200."""
         if self._writer:
             try:
                 return await self._exchange(path)
@@ -166,9 +166,9 @@ class Client:
 
 
 async def install(setup: dict, number: int, context: ssl.SSLContext | None) -> float:
-    """One client's work: a project's page, the metadata of its newest file, that file, and its SHA-256 compared.
+    """Run one client: get a project page, the metadata of its newest file and that file, and verify its SHA-256.
 
-    Metadata only where the set-up has them in a file of their own. Returns seconds.
+    Metadata only if the set-up has metadata files. Return the seconds.
     """
     began = time.monotonic()
     client = Client(setup, context)
@@ -187,7 +187,7 @@ async def install(setup: dict, number: int, context: ssl.SSLContext | None) -> f
 
 
 async def all_clients(setup: dict) -> dict:
-    """setup["clients"] clients at once, each with setup["timeout"] seconds."""
+    """Run setup["clients"] concurrent clients, each with a timeout of setup["timeout"] seconds."""
     context = ssl.create_default_context(cafile=CA) if setup["url"].startswith("https") else None
     began = time.monotonic()
     jobs = [asyncio.wait_for(install(setup, number, context), setup["timeout"]) for number in range(setup["clients"])]
@@ -204,12 +204,12 @@ async def all_clients(setup: dict) -> dict:
 
 
 def clients(setup: dict) -> dict:
-    """Many clients at once."""
+    """Run many concurrent clients."""
     return asyncio.run(all_clients(setup))
 
 
 def post(setup: dict, wheel: Path, project: str, version: str) -> float:
-    """Upload a wheel as twine does, on a connection of its own. Returns seconds, from connecting to the answer."""
+    """Upload a wheel as twine does, over a new connection. Return the seconds from connecting to the response."""
     boundary = "bench-" + os.urandom(12).hex()
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     fields = {
@@ -257,14 +257,14 @@ def post(setup: dict, wheel: Path, project: str, version: str) -> float:
 
 
 def upload(setup: dict) -> dict:
-    """setup["count"] small wheels of new versions, as many of new projects, setup["large"] of 100 MB.
+    """Upload setup["count"] small wheels of new versions, as many of new projects, and setup["large"] of 100 MB.
 
     For each large one the same bytes are also written with dd and fsync, and summed with sha256sum. Seconds each.
     """
     result = {"version": [], "project": [], "large": [], "disk": []}
     with tempfile.TemporaryDirectory(dir="/srv/bench") as folder:
         work, mark = Path(folder), f"{int(time.time()):d}"
-        # The first ones are not counted: not all processes remember the password, or have loaded the application.
+        # Warm up: not all processes have cached the password or loaded the application.
         for i in range(5):
             name = f"first-{mark}"
             post(setup, make_wheel(work, name, f"1.{i}"), name, f"1.{i}")
@@ -279,7 +279,7 @@ def upload(setup: dict) -> dict:
             name = f"large-{mark}-{i}"
             wheel = make_wheel(work, name, "1.0", extra=100_000_000)
             began = time.monotonic()
-            # All of them stay until the end, as the upload does: memory that was just given back is faster.
+            # Keep all files until the end, as the uploads are kept: memory that was just freed is faster.
             target = work / f"written-{i}"
             subprocess.run(
                 ["/usr/bin/dd", f"if={wheel}", f"of={target}", "bs=1M", "conv=fsync", "status=none"], check=True

@@ -258,9 +258,7 @@ def test_another_user(home: Path) -> None:
     wrapper = installed(home, "daemon")
     done = run(["/usr/bin/python3", "-I", str(wrapper), "check"], **({"user": "nobody"} if IS_ROOT else {}))
     caller = "nobody" if IS_ROOT else USER
-    expected = (
-        f"wheelhouse: nothing was done: this command must be run by root or daemon, not by {caller}. Use sudo\n"
-    )
+    expected = f"wheelhouse: nothing was done: this command must be run by root or daemon, not by {caller}. Use sudo\n"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", expected)
 
 

@@ -92,7 +92,10 @@ def test_authority_that_has_not_signed(node, company, server):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"pypi_read": ["admins"]}, "verify is not allowed to read (pypi_read: [admins]), so it cannot install the test project"),
+        (
+            {"pypi_read": ["admins"]},
+            "verify is not allowed to read (pypi_read: [admins]), so it cannot install the test project",
+        ),
         ({"pypi_verify_user": "bob"}, "bob is not allowed to upload and remove wheelhouse-verify-*"),
         ({"pypi_verify_user": "alice"}, "alice is allowed to upload other projects than wheelhouse-verify-*"),
     ],

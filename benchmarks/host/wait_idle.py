@@ -1,23 +1,23 @@
-"""Waits until the machine is at rest: what follows a fill or a start is not to be measured with what comes after.
+"""Wait until the host is idle, so that earlier work does not affect the next measurement.
 
-Usage: rest.py SECONDS, which is how long it waits at the most. Prints how long it has waited.
+Usage: wait_idle.py SECONDS (the maximum). Prints the seconds that it has waited.
 """
 
 import sys
 import time
 from pathlib import Path
 
-# At rest is a machine whose processors had so much of two seconds for nothing, and that waited for no disk.
+# Idle threshold: share of idle CPU time over two seconds. Waiting for a disk counts as busy.
 IDLE = 0.93
 
 
 def times() -> list[int]:
-    """What all processors have done so far: proc(5), /proc/stat."""
+    """Return the CPU times of all processors so far (proc(5), /proc/stat)."""
     return [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
 
 
 def idle_share() -> float:
-    """The share of the next two seconds in which nothing is done."""
+    """Return the share of idle CPU time in the next two seconds."""
     before = times()
     time.sleep(2)
     passed = [after - one for after, one in zip(times(), before, strict=True)]
