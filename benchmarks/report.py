@@ -399,9 +399,9 @@ Requests per second (of the 50 MB file: MB/s).
 A cold install installs a tree of 30 projects into an empty directory, without a cache, at {results.main:,} files.
 
 {plan["clients"]} concurrent clients: each opens a connection at the same moment (with TLS and login if the set-up has
-them), gets a project page as pip does, the metadata of its newest file if the set-up has metadata files, and that file, and
-verifies its SHA-256. A connection that the server closes between two requests is reopened, as by pip and uv. The kit's
-Apache was restarted before, so its password cache was cold.
+them), gets a project page as pip does, the metadata of its newest file if the set-up has metadata files, and that file,
+and verifies its SHA-256. A connection that the server closes between two requests is reopened, as by pip and uv. The
+kit's Apache was restarted before, so its password cache was cold.
 
 Memory is the sum (PSS) over all processes of Apache, Python and nginx on the host, with one set-up running at a time:
 idle after a page and an upload, and the maximum with 256 connections.
