@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 
-from shared.http import Answer, curl
-from shared.talks import Talk, have, request
+from shared.client_env import ClientEnvironment
+from shared.http import Response, curl
+from shared.raw_http import RawRequest, request, send_all
 from shared.uploads import form
-from shared.workplace import Workplace
 from support.archives import sdist
 
 PROGRAMS = Path(__file__).parent / "machines"
@@ -58,34 +58,34 @@ class Target:
 
     # Single requests.
 
-    def ask(self, path: str, *options: str, user: str | tuple[str, str] | None = None, machine=None) -> Answer:
+    def ask(self, path: str, *options: str, user: str | tuple[str, str] | None = None, machine=None) -> Response:
         """Make a request with curl. user: a role, or a user name and a password."""
         login = self.login(user) if isinstance(user, str) else user
         credentials = ["--user", ":".join(login)] if login else []
         url = path if "://" in path else self.url + path.removeprefix("/")
         return curl(machine or self.client, *credentials, *options, url)
 
-    def upload(self, filename: str, content: bytes, *, user: str = "publisher", **fields: str) -> Answer:
+    def upload(self, filename: str, content: bytes, *, user: str = "publisher", **fields: str) -> Response:
         """Upload a small file as a role. Return the last answer; status 0 where there was none."""
         return self.send(request(form(filename, content, **fields), login=self.login(user)))[-1]
 
-    def send(self, *requests: bytes | Talk, together: bool = False) -> list[Answer]:
+    def send(self, *requests: bytes | RawRequest, simultaneous: bool = False) -> list[Response]:
         """Send raw requests, each on a connection of its own. Return the first answer of each; status 0 for none."""
-        talks = [one if isinstance(one, Talk) else Talk((one,)) for one in requests]
-        answers = have(self.client, self.put, self.url, talks, together=together)
-        return [next(iter(answer), Answer(0, {}, "")) for answer in answers]
+        raw = [one if isinstance(one, RawRequest) else RawRequest((one,)) for one in requests]
+        responses = send_all(self.client, self.put, self.url, raw, simultaneous=simultaneous)
+        return [next(iter(response), Response(0, {}, "")) for response in responses]
 
-    def page(self, project: str, user: str = "reader") -> Answer:
+    def page(self, project: str, user: str = "reader") -> Response:
         """Request a project's page as JSON, compressed as clients do."""
         accept = "Accept: application/vnd.pypi.simple.v1+json"
         return self.ask(f"/simple/{project.replace('_', '-')}/", "--compressed", "--header", accept, user=user)
 
-    def workplace(self, user: str) -> Workplace:
+    def client_env(self, user: str) -> ClientEnvironment:
         """Return a new home directory on the client, with the role's login for its programs."""
         name, password = self.login(user)
         host = re.sub(r"^https?://([^:/]+).*$", r"\1", self.url)
         login = {"url": self.url, "host": host, "user": name, "password": password, "url_with_login": self.url}
-        return Workplace(self.client, self.put, login)
+        return ClientEnvironment(self.client, self.put, login)
 
     def remove(self, project: str) -> None:
         """Remove a project's files as an administrator does, so that they do not count in the quota."""

@@ -1,4 +1,4 @@
-"""Runs of the kit's playbook, started as a person would start them."""
+"""Run the project's playbooks as a user does."""
 
 import json
 import os
@@ -16,14 +16,14 @@ CHANGED = re.compile(r"changed: \[([^\]]+)\]")
 
 @dataclass(frozen=True)
 class Run:
-    """What a run of the playbook said."""
+    """The result of a playbook run."""
 
     code: int
     output: str
 
     @property
     def hosts(self) -> dict[str, dict[str, int]]:
-        """The recap: {host: {"changed": n, "failed": n}}."""
+        """Return the recap: {host: {"changed": n, "failed": n}}."""
         return {
             host: {"changed": int(changed), "failed": int(failed) + int(unreachable)}
             for host, changed, unreachable, failed in RECAP.findall(self.output)
@@ -31,7 +31,7 @@ class Run:
 
     @property
     def changes(self) -> dict[str, list[str]]:
-        """The names of the tasks that changed something: {host: [task, ...]}."""
+        """Return the names of the tasks that changed something: {host: [task, ...]}."""
         found: dict[str, list[str]] = {host: [] for host in self.hosts}
         task = ""
         for line in self.output.splitlines():
@@ -42,13 +42,13 @@ class Run:
         return found
 
     @property
-    def words(self) -> str:
-        """The output in one line and without YAML's quoting, so that a message is found however it is written."""
+    def normalized_output(self) -> str:
+        """Return the output on one line and without YAML's quotes, so that messages match however they are wrapped."""
         return " ".join(self.output.split()).replace("''", "'")
 
 
 def ansible_playbook(inventory: str, playbook: str, *options: str, **environment: str) -> Run:
-    """Run a playbook of the project, with the kit's own ansible.cfg."""
+    """Run a playbook of the project with its ansible.cfg."""
     finished = subprocess.run(
         ["ansible-playbook", "--inventory", inventory, playbook, *options],
         cwd=PROJECT,
@@ -63,7 +63,7 @@ def ansible_playbook(inventory: str, playbook: str, *options: str, **environment
 
 @cache
 def settings_of_all(inventory: str) -> dict[str, dict]:
-    """Every server's settings, defaults and all: {host: {setting: value}}."""
+    """Return every server's settings, defaults included: {host: {setting: value}}."""
     run = ansible_playbook(inventory, "molecule/shared/settings.yml", ANSIBLE_STDOUT_CALLBACK="ansible.posix.json")
     assert run.code == 0, run.output
     tasks = json.loads(run.output[run.output.index("{") :])["plays"][0]["tasks"]

@@ -1,4 +1,4 @@
-"""Commands in containers by shells that go on running, since `docker exec` takes a tenth of a second for each."""
+"""Run commands in containers through persistent shells, since `docker exec` takes a tenth of a second for each."""
 
 import atexit
 import subprocess
@@ -9,8 +9,8 @@ from shlex import quote
 
 from testinfra.backend.docker import DockerBackend
 
-# The shell confirms that it has got a command, runs it as `docker exec` would (nothing to read, no shell of ours), and
-# answers with its exit status and the sizes of both outputs, and with these.
+# The shell acknowledges a command, runs it as `docker exec` would (no stdin, in a shell of its own), and prints its
+# exit status, the sizes of stdout and stderr, and their content.
 SETUP = "d=$(mktemp -d -p /dev/shm) && trap 'rm -r $d' EXIT\n"
 CALL = (
     "echo; /bin/sh -c {command} </dev/null >$d/out 2>$d/err; echo $? $(stat -c %s $d/out $d/err); cat $d/out $d/err\n"
@@ -18,12 +18,12 @@ CALL = (
 
 
 class NotRunError(Exception):
-    """The shell had ended before it got the command."""
+    """The shell had exited before it received the command."""
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of a command."""
+class CommandResult:
+    """The result of a command."""
 
     status: int
     output: bytes
@@ -39,8 +39,8 @@ class Shell:
         )
         self._setup = SETUP
 
-    def run(self, command: bytes) -> Outcome:
-        """Run a command. If the shell ends meanwhile, the status is its own. Raises NotRunError."""
+    def run(self, command: bytes) -> CommandResult:
+        """Run a command. If the shell exits meanwhile, return its exit status. Raises NotRunError."""
         text = CALL.format(command=quote(command.decode("utf-8", "surrogateescape")))
         call, self._setup = self._setup + text, ""
         try:
@@ -50,28 +50,28 @@ class Shell:
             raise NotRunError from None
         if not self._process.stdout.readline():
             raise NotRunError
-        answer = self._process.stdout.readline().split()
-        if len(answer) != 3:
-            return Outcome(self._process.wait(), b"", b"The shell of this test has ended.\n")
-        status, output, errors = map(int, answer)
-        return Outcome(status, self._process.stdout.read(output), self._process.stdout.read(errors))
+        reply = self._process.stdout.readline().split()
+        if len(reply) != 3:
+            return CommandResult(self._process.wait(), b"", b"The shell of this test has ended.\n")
+        status, output, errors = map(int, reply)
+        return CommandResult(status, self._process.stdout.read(output), self._process.stdout.read(errors))
 
     def close(self) -> None:
-        """End it."""
+        """Close the shell."""
         self._process.stdin.close()
         self._process.stdout.close()
 
 
 class Shells:
-    """The idle shells of each machine and user, for any number of threads."""
+    """A thread-safe pool of idle shells, by host and user."""
 
     def __init__(self):
         self._idle: defaultdict[tuple[str, ...], list[Shell]] = defaultdict(list)
         self._lock = threading.Lock()
         atexit.register(self.close)
 
-    def run(self, start: list[str], command: bytes) -> Outcome | None:
-        """Run a command in a shell. Returns None if none can be started."""
+    def run(self, start: list[str], command: bytes) -> CommandResult | None:
+        """Run a command in a shell. Returns None if no shell can be started."""
         idle = self._idle[tuple(start)]
         while True:
             with self._lock:
@@ -79,17 +79,17 @@ class Shells:
                 shell = None if is_new else idle.pop()
             shell = shell or Shell(start)
             try:
-                outcome = shell.run(command)
+                result = shell.run(command)
             except NotRunError:
                 if is_new:
                     return None
                 continue
             with self._lock:
                 idle.append(shell)
-            return outcome
+            return result
 
     def close(self) -> None:
-        """End all that are idle."""
+        """Close all idle shells."""
         for idle in self._idle.values():
             for shell in idle:
                 shell.close()
@@ -99,14 +99,14 @@ SHELLS = Shells()
 
 
 class ShellBackend(DockerBackend):
-    """testinfra's way into containers, by shells that go on running."""
+    """testinfra's Docker backend, with persistent shells."""
 
     def run(self, command: str, *args: str, **_kwargs: object):
-        """Run a shell command, and return testinfra's result."""
+        """Run a shell command and return testinfra's result."""
         text = self.encode(self.get_command(command, *args))
         user = ["--user", self.user] if self.user else []
-        outcome = SHELLS.run(["docker", "exec", "--interactive", *user, self.name, "/bin/sh"], text)
-        if outcome is None:
-            # The container does not run, or has no shell: docker says so.
+        result = SHELLS.run(["docker", "exec", "--interactive", *user, self.name, "/bin/sh"], text)
+        if result is None:
+            # The container is not running or has no shell: docker reports it.
             return super().run(command, *args)
-        return self.result(outcome.status, text, outcome.output, outcome.errors)
+        return self.result(result.status, text, result.output, result.errors)

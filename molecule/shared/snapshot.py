@@ -1,11 +1,11 @@
-"""What a server is like, so that a test can say that nothing has changed."""
+"""Snapshots of a server's state, to prove that nothing has changed."""
 
 DIRECTORIES = "{pypi_config_dir} {pypi_program_dir} /etc/apache2 /etc/logrotate.d /etc/systemd/system"
 SERVICES = "systemctl show apache2 pypi-application --property=MainPID,ExecMainStartTimestampMonotonic,ExecReload"
 
 
 def files(host, settings: dict) -> dict[str, str]:
-    """Every file's mode, owner, group, the link's target or the content's digest, by path."""
+    """Return the mode, owner, group and link target or digest of every file, by path."""
     where = DIRECTORIES.format(**settings)
     attributes = host.check_output(f"find {where} -not -type d -not -path '*/lib/*' -printf '%p %m %u %g %l\\n'")
     found = dict(line.split(" ", 1) for line in attributes.splitlines())
@@ -17,5 +17,5 @@ def files(host, settings: dict) -> dict[str, str]:
 
 
 def service(host) -> str:
-    """Which processes serve, since when, and when they were last told to reload."""
+    """Return the main processes, their start times and the time of their last reload."""
     return host.check_output(SERVICES)

@@ -1,4 +1,4 @@
-"""The form that clients upload files with, and what can go wrong with it."""
+"""The form that clients upload files with."""
 
 import hashlib
 
@@ -7,7 +7,7 @@ TYPE = f"Content-Type: multipart/form-data; boundary={BOUNDARY}"
 
 
 def form(filename: str, content: bytes, **fields: str) -> bytes:
-    """An upload as twine sends it; fields change or add to what is sent besides the file."""
+    """Encode an upload as twine does; `fields` overrides form fields or adds more."""
     fields = {":action": "file_upload", "sha256_digest": hashlib.sha256(content).hexdigest()} | fields
     parts = [
         f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()

@@ -6,7 +6,7 @@ import time
 
 from attack.result import Attack, Log, Result
 from attack.target import Target
-from shared.talks import request
+from shared.raw_http import request
 from shared.uploads import form
 from support.archives import sdist
 
@@ -105,15 +105,15 @@ def negotiation(target: Target) -> Result:
     result = Result()
     wrong = []
     for accept, status, kinds in NEGOTIATIONS:
-        answer = target.ask("/simple/", "--header", f"Accept: {accept}", user="reader")
-        kind = answer.headers.get("content-type", "").partition(";")[0]
-        if answer.status != status or kind not in ((kinds,) if isinstance(kinds, str) else kinds):
-            wrong.append(f"Accept: {accept} -> {answer.status} {kind}")
+        response = target.ask("/simple/", "--header", f"Accept: {accept}", user="reader")
+        kind = response.headers.get("content-type", "").partition(";")[0]
+        if response.status != status or kind not in ((kinds,) if isinstance(kinds, str) else kinds):
+            wrong.append(f"Accept: {accept} -> {response.status} {kind}")
     result.check(f"{len(NEGOTIATIONS)} Accept headers are understood", not wrong, "; ".join(wrong))
     wrong = []
     for encoding, expected in ENCODINGS.items():
-        answer = target.ask("/simple/", "--header", f"Accept-Encoding: {encoding}", user="reader")
-        if (answered := answer.headers.get("content-encoding", "identity")) != expected:
+        response = target.ask("/simple/", "--header", f"Accept-Encoding: {encoding}", user="reader")
+        if (answered := response.headers.get("content-encoding", "identity")) != expected:
             wrong.append(f"{encoding} -> {answered}")
     result.check(f"{len(ENCODINGS)} Accept-Encoding headers are understood", not wrong, "; ".join(wrong))
     return result
@@ -125,10 +125,10 @@ def foreign_host(target: Target) -> Result:
     http = re.sub(r"^https://([^:/]+).*$", r"http://\1/simple/", target.url)
     for path in ("/simple", "/simple/Acme.X", http):
         for user in (None, "reader"):
-            answer = target.ask(path, "--header", "Host: evil.test", user=None if path == http else user)
-            text = f"{answer.headers.get('location', '')} {answer.body}"
+            response = target.ask(path, "--header", "Host: evil.test", user=None if path == http else user)
+            text = f"{response.headers.get('location', '')} {response.body}"
             where = f"{'port 80' if path == http else path} as {user or 'anonymous'}"
-            result.check(f"{where}: no evil.test", "evil" not in text, f"{answer.status} {text.strip()[:70]}")
+            result.check(f"{where}: no evil.test", "evil" not in text, f"{response.status} {text.strip()[:70]}")
     return result
 
 
@@ -136,9 +136,9 @@ def many_separators(target: Target) -> Result:
     """Request names with so many separators that a rewrite loop could reach its limit."""
     result = Result()
     for name in ("a" + "." * 150 + "b", ".".join("a" * 150), "-_." * 60, "a" * 300 + "._" * 100):
-        answer = target.ask(f"/simple/{name}/")
+        response = target.ask(f"/simple/{name}/")
         shown = f"{name[:6]}... ({len(name)} characters)"
-        result.check(f"{shown}: not a server error", answer.status < 500, answer.status)
+        result.check(f"{shown}: not a server error", response.status < 500, response.status)
     return result
 
 
@@ -239,11 +239,11 @@ def forged_identity(target: Target) -> Result:
     body = form(f"{name}-1.0.tar.gz", sdist(name.replace("_", "-")))
     users = {None: {400, 401}, "unprivileged": {400, 403}}
     attempts = [(user, f"{header}: {victim}") for header in IDENTITY for user in users]
-    answers = target.send(
+    responses = target.send(
         *(request(body, header, login=target.login(user) if user else None) for user, header in attempts)
     )
-    for (user, header), answer in zip(attempts, answers, strict=True):
-        result.check(f"'{header}' as {user or 'anonymous'} is refused", answer.status in users[user], answer.status)
+    for (user, header), response in zip(attempts, responses, strict=True):
+        result.check(f"'{header}' as {user or 'anonymous'} is refused", response.status in users[user], response.status)
     found = target.host.check_output(f"find {target.settings['pypi_data_dir']}/packages -name '{name}*'")
     result.check("nothing is published", not found, found)
     return result
@@ -265,8 +265,8 @@ def hop_by_hop(target: Target) -> Result:
     )
     forged = ("X-Forwarded-For: 192.0.2.66", "X-Request-Id: ../../../tmp/evil", "Forwarded: for=192.0.2.66")
     talks = [request(body, f"Connection: {header}", *forged, login=user) for header in names]
-    for header, answer in zip(names, target.send(*talks), strict=True):
-        result.check(f"Connection: {header} is refused", answer.status in (400, 401, 403), answer.status)
+    for header, response in zip(names, target.send(*talks), strict=True):
+        result.check(f"Connection: {header} is refused", response.status in (400, 401, 403), response.status)
     lines = [json.loads(line) for line in target.log_since("audit", size).splitlines()]
     address = target.client.check_output("hostname -i").split()[0]
     expected = {"user": user[0], "address": address}

@@ -11,7 +11,7 @@ from functools import partial
 
 from attack.result import Attack, Log, Result
 from attack.target import Target
-from shared.talks import request
+from shared.raw_http import request
 from shared.uploads import form
 from support.archives import record_line, wheel_members
 

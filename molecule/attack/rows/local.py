@@ -164,9 +164,9 @@ def links(target: Target) -> Result:
             for accept in ("application/vnd.pypi.simple.v1+json", "text/html"):
                 for encoding in ("gzip", "identity"):
                     headers = ("--header", f"Accept: {accept}", "--header", f"Accept-Encoding: {encoding}")
-                    answer = target.ask(url, *headers, user="reader")
-                    if answer.status == 200 or "$2" in answer.body:
-                        result.check(f"{url} ({accept}, {encoding}) is not served", False, answer.status)
+                    response = target.ask(url, *headers, user="reader")
+                    if response.status == 200 or "$2" in response.body:
+                        result.check(f"{url} ({accept}, {encoding}) is not served", False, response.status)
         # A directory that is a link.
         target.host.check_output(
             f"{as_pypi} mv {pages}/projects {pages}/projects.real && {as_pypi} ln -s /etc {pages}/projects"
@@ -174,9 +174,9 @@ def links(target: Target) -> Result:
         try:
             target.host.check_output(f"cp {secret} /etc/{mark}.json; chmod 644 /etc/{mark}.json")
             accept = "Accept: application/vnd.pypi.simple.v1+json"
-            answer = target.ask(f"/simple/{mark}/", "--header", accept, user="reader")
-            leaked = answer.status == 200 or "$2" in answer.body
-            result.check("a linked directory is not served", not leaked, answer.status)
+            response = target.ask(f"/simple/{mark}/", "--header", accept, user="reader")
+            leaked = response.status == 200 or "$2" in response.body
+            result.check("a linked directory is not served", not leaked, response.status)
         finally:
             target.host.check_output(f"rm {pages}/projects /etc/{mark}.json; mv {pages}/projects.real {pages}/projects")
     finally:

@@ -8,7 +8,7 @@ from functools import partial
 from attack.result import Attack, Log, Result
 from attack.rows.anonymous import MEGABYTE, grows_by, only, statuses_of
 from attack.target import Target
-from shared.talks import Talk, request
+from shared.raw_http import RawRequest, request
 from shared.uploads import BOUNDARY, form
 from shared.wheels import installable
 from support.archives import sdist, wheel
@@ -115,17 +115,17 @@ def refusal_is_read(target: Target) -> Result:
     """Upload 60 MB without the right, with the programs that people use: they must show the answer."""
     result = Result()
     project = target.new_name()
-    here = target.workplace("unprivileged")
-    target.put(target.client, f"{here.home}/make.py", LARGE.encode())
+    env = target.client_env("unprivileged")
+    target.put(target.client, f"{env.home}/make.py", LARGE.encode())
     name = f"{project}-1.0-py3-none-any.whl"
-    target.client.check_output("cd %s && python3 make.py %s %s", here.home, name, project)
+    target.client.check_output("cd %s && python3 make.py %s %s", env.home, name, project)
     for program, command in CLIENTS.items():
         began = time.monotonic()
-        run = here.run(f"timeout 120 {command}", TWINE_PASSWORD="{password}", UV_PUBLISH_PASSWORD="{password}")
+        run = env.run(f"timeout 120 {command}", TWINE_PASSWORD="{password}", UV_PUBLISH_PASSWORD="{password}")
         output = " ".join((run.stdout + run.stderr).split())
         is_shown = "not allowed" in output.lower() or "403" in output
         result.check(f"{program} shows the refusal", is_shown, f"{time.monotonic() - began:.1f} s: {output[-110:]}")
-    target.client.check_output("rm -r %s", here.home)
+    target.client.check_output("rm -r %s", env.home)
     return result
 
 
@@ -145,9 +145,9 @@ def large_metadata(target: Target) -> Result:
     bodies = [form(f"{project}-1.0-{tag}-py3-none-any.whl", content) for tag in range(12)]
     with target.memory() as memory:
         began = time.monotonic()
-        answers = at_once(target, bodies)
+        responses = at_once(target, bodies)
         seconds = time.monotonic() - began
-    statuses = sorted(answer.status for answer in answers)
+    statuses = sorted(response.status for response in responses)
     result.check(f"each of 12 wheels of {len(content)} bytes gets 400", statuses == [400] * 12, statuses)
     grows_by(result, memory.result, 150 * MEGABYTE)
     result.check("it takes at most 30 s", seconds <= 30, f"{seconds:.1f} s")
@@ -157,7 +157,7 @@ def large_metadata(target: Target) -> Result:
 def at_once(target: Target, bodies: list[bytes]) -> list:
     """Send uploads as the publisher at the same time."""
     requests = [request(body, login=target.login("publisher")) for body in bodies]
-    return target.send(*(Talk((one[:-1], one[-1:])) for one in requests), together=True)
+    return target.send(*(RawRequest((one[:-1], one[-1:])) for one in requests), simultaneous=True)
 
 
 def largest_metadata(target: Target) -> Result:
@@ -167,8 +167,8 @@ def largest_metadata(target: Target) -> Result:
     content = with_metadata(project, "Keywords: a\n" * 86_000)
     bodies = [form(f"{project}-1.0-{tag}-py3-none-any.whl", content) for tag in range(12)]
     with target.memory() as memory:
-        answers = at_once(target, bodies)
-    statuses = sorted(answer.status for answer in answers)
+        responses = at_once(target, bodies)
+    statuses = sorted(response.status for response in responses)
     result.check("each is answered, and not with 5xx", all(0 < status < 500 for status in statuses), statuses)
     grows_by(result, memory.result, 300 * MEGABYTE)
     return result
@@ -181,7 +181,7 @@ def lost_answer(target: Target) -> Result:
     body = form(f"{project}-1.0.tar.gz", sdist(project.replace("_", "-")))
     one = request(body, login=target.login("publisher"))
     # Closed at once, the connection would be reset, with what the server has not read.
-    target.send(Talk((one, b""), pause=3, end="cut"))
+    target.send(RawRequest((one, b""), pause=3, end="cut"))
     folder = f"{target.settings['pypi_data_dir']}/packages"
     there = (
         target.host.run(f"timeout 10 sh -c 'until [ -e {folder}/{project}-1.0.tar.gz ]; do sleep 0.1; done'").rc == 0
@@ -205,8 +205,10 @@ def requires_python(target: Target) -> Result:
     before = derived_bytes(target)
     for what, value in bad.items():
         project = target.new_name()
-        answer = target.upload(f"{project}-1.0-py3-none-any.whl", with_metadata(project, f"Requires-Python: {value}\n"))
-        result.check(f"{what}: 400", answer.status == 400, f"{answer.status} {answer.body.strip()[:60]}")
+        response = target.upload(
+            f"{project}-1.0-py3-none-any.whl", with_metadata(project, f"Requires-Python: {value}\n")
+        )
+        result.check(f"{what}: 400", response.status == 400, f"{response.status} {response.body.strip()[:60]}")
     project = target.new_name()
     good = with_metadata(project, "Requires-Python: >=3.8, !=3.9.*, <4\n")
     status = target.upload(f"{project}-1.0-py3-none-any.whl", good).status
@@ -231,8 +233,8 @@ def quota_of_derived(target: Target) -> Result:
     for first in range(0, 130, 10):
         names = [f"{project}-1.0-{tag}-py3-none-any.whl" for tag in range(first, first + 10)]
         login = target.login("publisher")
-        answers = target.send(*(request(form(name, content), login=login) for name in names))
-        statuses += [answer.status for answer in answers]
+        responses = target.send(*(request(form(name, content), login=login) for name in names))
+        statuses += [response.status for response in responses]
         if set(statuses) != {200}:
             break
     grown = derived_bytes(target) - before
@@ -255,7 +257,7 @@ def many_refusals(target: Target) -> Result:
     login = target.login("unprivileged")
     bodies = [form(f"{SMILE * 250}{number}-1.0.tar.gz", b"") for number in range(200)]
     bodies += [removal(f"{SMILE * 250}{number}") for number in range(200)]
-    statuses = {answer.status for answer in target.send(*(request(body, login=login) for body in bodies))}
+    statuses = {response.status for response in target.send(*(request(body, login=login) for body in bodies))}
     result.check("each is refused with 4xx", all(400 <= status < 500 for status in statuses), sorted(statuses))
     after = target.log_sizes()
     for name, most in (("audit", 100_000), ("error", 100_000), ("access", 200_000)):
@@ -288,7 +290,7 @@ def early_refusals(target: Target) -> Result:
     result.check("the 413 is in the audit log", bool(logged), logged[:100])
     size = target.log_sizes()["audit"]
     start = f"--{BOUNDARY}\r\nContent-Disp".encode()
-    target.send(Talk((request(start, login=login, length=5000), b""), pause=2, end="cut"))
+    target.send(RawRequest((request(start, login=login, length=5000), b""), pause=2, end="cut"))
     logged = wait_for_line(target, size, login[0])
     result.check("an upload that was broken off is in the audit log", bool(logged), logged[:100])
     return result
@@ -310,9 +312,9 @@ def long_removal(target: Target) -> Result:
     result = Result()
     for length in (255, 4000):
         options = [":action=remove_pkg", f"name=acme-{'x' * (length - 5)}", "version=1.0"]
-        answer = target.ask("/", *(word for option in options for word in ("--form", option)), user="publisher")
-        measured = f"{answer.status} {answer.body.strip()[:60]}"
-        result.check(f"a name of {length} characters gets 4xx", 400 <= answer.status < 500, measured)
+        response = target.ask("/", *(word for option in options for word in ("--form", option)), user="publisher")
+        measured = f"{response.status} {response.body.strip()[:60]}"
+        result.check(f"a name of {length} characters gets 4xx", 400 <= response.status < 500, measured)
     return result
 
 
@@ -323,23 +325,23 @@ def reload_during_upload(target: Target) -> Result:
     """Reload every service in the middle of an upload of 30 MB."""
     result = Result()
     project = target.new_name()
-    here = target.workplace("publisher")
-    target.put(target.client, f"{here.home}/make.py", LARGE.replace("60_000_000", "30_000_000").encode())
+    env = target.client_env("publisher")
+    target.put(target.client, f"{env.home}/make.py", LARGE.replace("60_000_000", "30_000_000").encode())
     name = f"{project}-1.0-py3-none-any.whl"
-    target.client.check_output("cd %s && python3 make.py %s %s", here.home, name, project)
+    target.client.check_output("cd %s && python3 make.py %s %s", env.home, name, project)
     command = (
         f"curl --silent --limit-rate 2M --user {{user}}:{{password}} --form :action=file_upload --form content=@{name}"
     )
     units = [unit for unit in ("apache2", "pypi-application") if target.main_process(unit)]
     with ThreadPoolExecutor(1) as pool:
-        uploading = pool.submit(here.run, f"{command} --write-out %{{{{http_code}}}} --max-time 120 {{url}}")
+        uploading = pool.submit(env.run, f"{command} --write-out %{{{{http_code}}}} --max-time 120 {{url}}")
         for _ in range(2):
             time.sleep(4)
             for unit in units:
                 target.host.check_output(f"systemctl reload {unit}")
-        answer = uploading.result().stdout
-    result.check(f"reload of {' and '.join(units)}: the upload gets 200", answer.endswith("200"), answer[-60:])
-    target.client.check_output("rm -r %s", here.home)
+        response = uploading.result().stdout
+    result.check(f"reload of {' and '.join(units)}: the upload gets 200", response.endswith("200"), response[-60:])
+    target.client.check_output("rm -r %s", env.home)
     return result
 
 
@@ -358,18 +360,18 @@ def uploads_in_a_crowd(target: Target) -> Result:
     """Upload 20 files with twine side by side while 510 keep-alive clients read."""
     result = Result()
     project = target.new_name()
-    here = target.workplace("publisher")
+    env = target.client_env("publisher")
     for number in range(1, 21):
         name = f"{project}_{number}"
-        target.put(target.client, f"{here.home}/{name}-1.0-py3-none-any.whl", installable(name, "1.0"))
-    here.write("upload", TWINE.replace("{project}", project))
+        target.put(target.client, f"{env.home}/{name}-1.0-py3-none-any.whl", installable(name, "1.0"))
+    env.write("upload", TWINE.replace("{project}", project))
     name, password = target.login("other_publisher")
     plan = {"url": target.url, "user": name, "password": password, "path": "/simple/", "connections": 510}
     with (
         target.memory() as memory,
         target.running(target.other, "keep_alive.py", plan | {"requests": 1000, "pause": 3}) as reading,
     ):
-        run = here.run("sh upload", TWINE_PASSWORD="{password}")
+        run = env.run("sh upload", TWINE_PASSWORD="{password}")
     done = run.stdout.split()[0] if run.stdout.split() else "0"
     result.check("20 of 20 uploads succeed", done == "20", " ".join(run.stdout.split())[:150])
     answered = {"statuses": reading.result}
@@ -391,14 +393,14 @@ def lost_pages(target: Target) -> Result:
     for what, hide in {"the pages directory": pages, "its projects": f"{pages}/projects"}.items():
         target.host.check_output(f"systemctl stop {services}; mv {hide} {hide}.lost")
         try:
-            answer = target.page(project)
-            measured = f"{answer.status} {answer.headers.get('location', '')}"
-            result.check(f"without {what}, a private name gets 503", answer.status == 503, measured)
+            response = target.page(project)
+            measured = f"{response.status} {response.headers.get('location', '')}"
+            result.check(f"without {what}, a private name gets 503", response.status == 503, measured)
             status = target.page("some-public-name").status
             result.check(f"without {what}, a public name gets 503", status == 503, status)
-            answer = target.ask("/-/health")
-            measured = f"{answer.status} {answer.body.strip()[:60]}"
-            result.check(f"without {what}, health gets 503", answer.status == 503, measured)
+            response = target.ask("/-/health")
+            measured = f"{response.status} {response.body.strip()[:60]}"
+            result.check(f"without {what}, health gets 503", response.status == 503, measured)
         finally:
             target.host.check_output(f"rm -rf {hide}; mv {hide}.lost {hide}; systemctl start {services}")
     target.healthy()

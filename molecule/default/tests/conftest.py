@@ -1,4 +1,4 @@
-"""What the tests of the default scenario share."""
+"""Fixtures of the default scenario."""
 
 import itertools
 import subprocess
@@ -12,26 +12,26 @@ COUNTER = itertools.count()
 
 @pytest.fixture(scope="session")
 def new_version():
-    """A way to a version that no file has had, so that the tests can be repeated on the same servers."""
-    began = int(time.time())
-    return lambda: f"1.{began}.{next(COUNTER)}"
+    """Return a function that makes unused version numbers, so that tests can be repeated on the same servers."""
+    started = int(time.time())
+    return lambda: f"1.{started}.{next(COUNTER)}"
 
 
 @pytest.fixture
-def kept(host, settings):
-    """A way to see which files of a version the server has: {file name: SHA-256}."""
+def stored_digests(host, settings):
+    """List the files of a version on the server: {file name: SHA-256}."""
 
-    def kept(version: str) -> dict[str, str]:
+    def stored_digests(version: str) -> dict[str, str]:
         directory = f"{settings['pypi_data_dir']}/packages"
         sums = host.check_output(f"cd {directory} && find . -name '*{version}*' -type f -exec sha256sum {{}} +")
         return {path.removeprefix("./"): digest for digest, path in map(str.split, sums.splitlines())}
 
-    return kept
+    return stored_digests
 
 
 @pytest.fixture(scope="session")
 def certificate_for():
-    """A way to a certificate and key on the controller, for names, in a directory."""
+    """Create a self-signed certificate and key for host names, in a directory on the control node."""
 
     def certificate_for(names: list[str], directory: Path) -> tuple[str, str]:
         directory.mkdir()

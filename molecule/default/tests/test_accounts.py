@@ -1,6 +1,6 @@
-"""People come and go: who may sign in follows users.yml at once, and nothing else follows.
+"""Add, expire and remove users: changes take effect at once, and nothing else changes.
 
-All of it is one story, told to both servers; what it left at each stage is looked at afterwards.
+The runs are made once for all servers; each test checks one property of the recorded states.
 """
 
 import json
@@ -15,19 +15,19 @@ from shared.uploads import TYPE, form
 from support.archives import fitting
 
 CAROL = {"name": "carol", "password": "Carol's own, and very secret", "groups": ["publishers"]}
-# One whose day has come, and one whose day has not.
-PAST, TO_COME = (datetime.now(UTC).date() + timedelta(days) for days in (-1, 2))
+# One expired user, and one who has not expired yet.
+PAST, FUTURE = (datetime.now(UTC).date() + timedelta(days) for days in (-1, 2))
 DORA = {"name": "dora", "password": "Dora's own, once", "groups": ["publishers"], "expires": str(PAST)}
-EMIL = {"name": "emil", "password": "Emil's own, for now", "groups": ["publishers"], "expires": str(TO_COME)}
+EMIL = {"name": "emil", "password": "Emil's own, for now", "groups": ["publishers"], "expires": str(FUTURE)}
 ACCOUNT_FILES = ("htpasswd", "htpasswd.fingerprints", "groups", "rights.json")
 
 
 @pytest.fixture(scope="module")
-def story(deploy, servers, all_settings, client_of, put, tmp_path_factory, new_version):
-    """What was seen at each stage: {stage: (run, {server: state})}."""
+def runs(deploy, servers, all_settings, client_of, put, tmp_path_factory, new_version):
+    """Record the state after each run: {stage: (run, {server: state})}."""
     users = next(iter(all_settings.values()))["pypi_users"]
-    one_hash = bcrypt.hashpw(b"a password", bcrypt.gensalt(4)).decode()
-    thousand = [{"name": f"user{number}", "password_hash": one_hash} for number in range(1000)]
+    password_hash = bcrypt.hashpw(b"a password", bcrypt.gensalt(4)).decode()
+    thousand = [{"name": f"user{number}", "password_hash": password_hash} for number in range(1000)]
     directory = tmp_path_factory.mktemp("users")
 
     def state(server):
@@ -43,7 +43,7 @@ def story(deploy, servers, all_settings, client_of, put, tmp_path_factory, new_v
                 for line in host.file(f"{settings['pypi_config_dir']}/htpasswd").content_string.splitlines()
             ),
             read=curl(client, *login, settings["pypi_url"] + "simple/").status,
-            of_others=[curl(client, *other, settings["pypi_url"] + "simple/").status for other in others],
+            read_by_others=[curl(client, *other, settings["pypi_url"] + "simple/").status for other in others],
             upload=curl(client, *login, "--header", TYPE, "--data-binary", f"@{body}", settings["pypi_url"]).status,
         )
 
@@ -57,45 +57,45 @@ def story(deploy, servers, all_settings, client_of, put, tmp_path_factory, new_v
         assert run.code == 0, run.output
         return run, {server: state(server) for server in servers}
 
-    watched = next(iter(servers.values()))
-    watched.check_output("rm -f /run/watch.*; touch /run/watch.on")
+    first_server = next(iter(servers.values()))
+    first_server.check_output("rm -f /run/watch.*; touch /run/watch.on")
     loop = "while [ -e /run/watch.on ]; do cat /proc/[0-9]*/cmdline; sleep 0.1; done >/run/watch.seen 2>/dev/null"
-    told = {"before": (None, {server: state(server) for server in servers})}
-    told["thousand"] = stage(users + thousand)
-    told["thousand again"] = stage(users + thousand)
-    watched.check_output("setsid sh -c %s >/dev/null 2>&1 &", loop)
-    told["carol"] = stage([*users, CAROL, DORA, EMIL], "-vvv", "--diff")
-    watched.check_output("rm /run/watch.on; sleep 0.3")
-    told["without carol"] = stage(None)
-    told["seen"] = watched.file("/run/watch.seen").content.decode(errors="replace")
-    return told
+    stages = {"before": (None, {server: state(server) for server in servers})}
+    stages["thousand"] = stage(users + thousand)
+    stages["thousand again"] = stage(users + thousand)
+    first_server.check_output("setsid sh -c %s >/dev/null 2>&1 &", loop)
+    stages["carol"] = stage([*users, CAROL, DORA, EMIL], "-vvv", "--diff")
+    first_server.check_output("rm /run/watch.on; sleep 0.3")
+    stages["without carol"] = stage(None)
+    stages["command lines"] = first_server.file("/run/watch.seen").content.decode(errors="replace")
+    return stages
 
 
-def test_a_new_user_gets_in(story):
-    """With the rights of the groups that the user is in."""
-    for state in story["before"][1].values():
+def test_new_user_has_access(runs):
+    """A new user has the rights of the user's groups."""
+    for state in runs["before"][1].values():
         assert (state.read, state.upload) == (401, 401)
-    for state in story["carol"][1].values():
+    for state in runs["carol"][1].values():
         assert (state.read, state.upload) == (200, 200)
 
 
-def test_a_former_user_is_out(story):
-    """At once: people leave in anger, too."""
-    for state in story["without carol"][1].values():
+def test_removed_user_has_no_access(runs):
+    """A removed user is rejected immediately after the run."""
+    for state in runs["without carol"][1].values():
         assert (state.read, state.upload) == (401, 401)
 
 
-def test_users_expire(story):
-    """A job's login ends by itself, on the day that was said and not before."""
-    for state in story["carol"][1].values():
-        assert state.of_others == [401, 200]
+def test_expired_user_has_no_access(runs):
+    """A user is rejected from the expiry date on, and accepted before."""
+    for state in runs["carol"][1].values():
+        assert state.read_by_others == [401, 200]
 
 
-def test_nothing_else_changes(story):
-    """Only the accounts' own files are written, and nobody's download is cut off: Apache is not even reloaded."""
-    before = story["before"][1]
+def test_nothing_else_changes(runs):
+    """Only the account files are written, and Apache is not even reloaded."""
+    before = runs["before"][1]
     for stage in ("thousand", "carol", "without carol"):
-        run, states = story[stage]
+        run, states = runs[stage]
         for server, state in states.items():
             assert all(task.startswith("accounts : ") for task in run.changes[server])
             assert state.service == before[server].service
@@ -103,41 +103,41 @@ def test_nothing_else_changes(story):
             assert all(path.rpartition("/")[2] in ACCOUNT_FILES for path in changed)
 
 
-def test_others_keep_their_hashes(story):
-    """A hash that changes for nothing would log everybody out of Apache's memory, and hide a real change."""
-    for server, state in story["carol"][1].items():
-        before = story["before"][1][server].hashes
+def test_other_users_keep_their_hashes(runs):
+    """Unchanged hashes keep Apache's password cache valid, and make real changes visible."""
+    for server, state in runs["carol"][1].items():
+        before = runs["before"][1][server].hashes
         assert before
         assert {name: state.hashes[name] for name in before} == before
         assert set(state.hashes) == {*before, "carol", "dora", "emil"}
-        assert story["without carol"][1][server].hashes == before
+        assert runs["without carol"][1][server].hashes == before
 
 
-def test_a_thousand_users(story):
-    """All of them are there after one step, and a second run finds nothing to do."""
-    run, states = story["thousand again"]
+def test_adds_a_thousand_users_idempotently(runs):
+    """One run adds all of them, and a second run changes nothing."""
+    run, states = runs["thousand again"]
     for server, state in states.items():
-        assert len(state.hashes) == 1000 + len(story["before"][1][server].hashes)
-        assert story["thousand"][0].hosts[server]["changed"] > 0
+        assert len(state.hashes) == 1000 + len(runs["before"][1][server].hashes)
+        assert runs["thousand"][0].hosts[server]["changed"] > 0
         assert run.hosts[server] == {"changed": 0, "failed": 0}
 
 
 @pytest.fixture
-def secrets(story, password_of, servers):
-    """All that must not be seen of the story's people."""
+def secrets(runs, password_of, servers):
+    """Return the passwords and hashes that must not be disclosed."""
     server = next(iter(servers))
-    hashes = story["carol"][1][server].hashes.values()
+    hashes = runs["carol"][1][server].hashes.values()
     return [CAROL["password"], password_of(server, "alice"), *hashes, "$2y$12$"]
 
 
-def test_no_secret_in_the_output(story, secrets):
-    """People paste it into tickets, with -vvv and --diff. The diff still names who came."""
-    output = story["carol"][0].output
+def test_no_secret_in_the_output(runs, secrets):
+    """Output with -vvv and --diff contains user names but no passwords or hashes."""
+    output = runs["carol"][0].output
     assert "+carol" in output
     assert not [secret for secret in secrets if secret in output]
 
 
-def test_no_secret_in_the_process_list(story, secrets):
-    """Everybody on the host can read that."""
-    assert "python3" in story["seen"]
-    assert not [secret for secret in secrets if secret in story["seen"]]
+def test_no_secret_in_the_process_list(runs, secrets):
+    """Process lists are readable by all users of the host."""
+    assert "python3" in runs["command lines"]
+    assert not [secret for secret in secrets if secret in runs["command lines"]]

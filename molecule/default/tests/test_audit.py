@@ -1,4 +1,4 @@
-"""The audit log of a real server: a line for each change and each refusal, which nobody can alter unseen."""
+"""The audit log of a server: it records each change and rejection, and detects tampering."""
 
 import hashlib
 import json
@@ -11,13 +11,13 @@ from support.archives import sdist
 
 @pytest.fixture(scope="module")
 def mark():
-    """The end of a project's name that nobody has."""
+    """Return a unique suffix for project names."""
     return uuid.uuid4().hex[:8]
 
 
 @pytest.fixture(scope="module")
 def remove(ask):
-    """A way to remove a release, as a user."""
+    """Remove a release as a user."""
 
     def remove(project: str, version: str, user: str):
         fields = {":action": "remove_pkg", "name": project, "version": version}
@@ -27,8 +27,8 @@ def remove(ask):
 
 
 @pytest.fixture(scope="module")
-def life(host, upload, remove, mark, records, restart_application):
-    """The life of a release, and what the log says of it."""
+def lifecycle(host, upload, remove, mark, records, restart_application):
+    """Publish, yank, remove and republish a release, and return the log entries of it."""
     restart_application()
     project, name = f"acme-life-{mark}", f"acme_life_{mark}-1.0.tar.gz"
     first, other = sdist(project), sdist(project, more="Summary: another\n")
@@ -59,15 +59,15 @@ def life(host, upload, remove, mark, records, restart_application):
     )
 
 
-def test_what_happened(life):
-    """The story that the log has to tell, so that the tests below mean something."""
-    assert life.statuses == [200, 200, 409, 403, 403, 200, 409, 200]
-    assert life.name in life.listed
+def test_lifecycle_has_expected_statuses(lifecycle):
+    """The requests that the tests below look for in the log had the expected results."""
+    assert lifecycle.statuses == [200, 200, 409, 403, 403, 200, 409, 200]
+    assert lifecycle.name in lifecycle.listed
 
 
-def test_each_has_its_line(life):
-    """In the order in which it happened: who did what. What an admin did on the server is theirs by name, too."""
-    assert [(line["event"], line["user"]) for line in life.lines] == [
+def test_logs_one_entry_per_event(lifecycle):
+    """Entries are in order and contain the user, also for commands that an admin ran on the server."""
+    assert [(line["event"], line["user"]) for line in lifecycle.lines] == [
         ("upload", "bob"),
         ("same", "bob"),
         ("refused", "bob"),
@@ -83,33 +83,33 @@ def test_each_has_its_line(life):
     ]
 
 
-def test_what_a_line_says(life, address):
-    """All that is asked after an incident: when, from where, which file, how large, and which bytes."""
-    assert {line["address"] for line in life.lines if line["user"] != "admin"} == {address}
-    assert {line["address"] for line in life.lines if line["user"] == "admin"} == {"local"}
-    uploaded, removed, again = life.lines[0], life.lines[8], life.lines[-1]
-    for line, content in ((uploaded, life.first), (removed, life.first), (again, life.other)):
-        assert (line["filename"], line["version"]) == (life.name, "1.0")
+def test_entries_have_time_address_and_digest(lifecycle, address):
+    """An entry contains the time, address, file name, version, size and SHA-256."""
+    assert {line["address"] for line in lifecycle.lines if line["user"] != "admin"} == {address}
+    assert {line["address"] for line in lifecycle.lines if line["user"] == "admin"} == {"local"}
+    uploaded, removed, again = lifecycle.lines[0], lifecycle.lines[8], lifecycle.lines[-1]
+    for line, content in ((uploaded, lifecycle.first), (removed, lifecycle.first), (again, lifecycle.other)):
+        assert (line["filename"], line["version"]) == (lifecycle.name, "1.0")
         assert (line["size"], line["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
-    assert "other bytes" in life.lines[2]["reason"]
-    times = [line["time"] for line in life.lines]
+    assert "other bytes" in lifecycle.lines[2]["reason"]
+    times = [line["time"] for line in lifecycle.lines]
     assert times == sorted(times)
 
 
-def test_who(host, life):
-    """The usual question has a command of its own, for people and for programs."""
-    asked = host.check_output(f"wheelhouse audit who {life.project.upper()}")
-    assert len(asked.splitlines()) == 1 + len(life.lines)
-    assert all(f" {line['event']} " in asked for line in life.lines)
-    as_json = host.check_output(f"wheelhouse audit who --json {life.project}").splitlines()
-    assert [json.loads(line) for line in as_json] == life.lines
-    assert host.run("wheelhouse audit who nobody-has-heard-of-it").rc == 1
+def test_audit_who_lists_all_entries(host, lifecycle):
+    """`wheelhouse audit who` prints all entries of a project, as text and as JSON."""
+    output = host.check_output(f"wheelhouse audit who {lifecycle.project.upper()}")
+    assert len(output.splitlines()) == 1 + len(lifecycle.lines)
+    assert all(f" {line['event']} " in output for line in lifecycle.lines)
+    as_json = host.check_output(f"wheelhouse audit who --json {lifecycle.project}").splitlines()
+    assert [json.loads(line) for line in as_json] == lifecycle.lines
+    assert host.run("wheelhouse audit who unknown-project").rc == 1
 
 
 @pytest.fixture
-def log(host, settings, life):
-    """The log's path. Afterwards it is as it was."""
-    assert life
+def log(host, settings, lifecycle):
+    """Return the path of the log. It is restored afterwards."""
+    assert lifecycle
     path = f"{settings['pypi_log_dir']}/audit/audit.log"
     host.check_output(f"cp -p {path} /root/audit.log")
     yield path
@@ -117,58 +117,60 @@ def log(host, settings, life):
     assert host.run("wheelhouse audit verify").rc == 0
 
 
-# What somebody does who has become root, in the words of sed. $ stands for the last line.
+# Tampering by a user with root access, as sed scripts. $ is the last line.
 ALTERATIONS = {
-    "a changed word": '$s/"user":"bob"/"user":"eve"/',
-    "a changed size": '$s/"size":[0-9]*/"size":1/',
-    "an earlier line changed": '/"sha256"/s/"filename":"[^"]*"/"filename":"x"/',
-    "a dropped line": "2d",
-    "the last two lines dropped": "$!N;$!P;$!D;$d",
-    "a line twice": "3p",
-    "junk added": "$ahello",
+    "changed user": '$s/"user":"bob"/"user":"eve"/',
+    "changed size": '$s/"size":[0-9]*/"size":1/',
+    "earlier line changed": '/"sha256"/s/"filename":"[^"]*"/"filename":"x"/',
+    "deleted line": "2d",
+    "last two lines deleted": "$!N;$!P;$!D;$d",
+    "duplicated line": "3p",
+    "appended text": "$ahello",
 }
 
 
 @pytest.mark.parametrize("script", ALTERATIONS.values(), ids=ALTERATIONS)
-def test_alterations_are_found(host, log, script):
-    """Whoever covers their tracks leaves tracks."""
+def test_verify_detects_tampering(host, log, script):
+    """`audit verify` fails if any line was changed, deleted or inserted."""
     assert host.run("wheelhouse audit verify").rc == 0
     host.check_output("sed -i %s %s", script, log)
-    found = host.run("wheelhouse audit verify")
-    assert found.rc == 1
-    assert "Faults: " in found.stdout
+    result = host.run("wheelhouse audit verify")
+    assert result.rc == 1
+    assert "Faults: " in result.stdout
 
 
-def test_the_last_line_comes_back(host, log):
-    """It is kept on the data's disk as well, for it is the one that a crash could keep from the log."""
+def test_restores_the_last_line(host, log):
+    """The last line is stored on the data disk as well, since a crash may lose it in the log."""
     before = host.file(log).content
     host.check_output("sed -i '$d' %s", log)
     assert host.run("wheelhouse audit verify").rc == 0
     assert host.file(log).content == before
 
 
-def test_rotation(host, settings, upload, life):
-    """logrotate's own doing, twice: the chain goes on through all files, the compressed ones too."""
+def test_chain_continues_after_rotation(host, settings, upload, lifecycle):
+    """The hash chain continues through all rotated files, compressed ones included."""
     directory = f"{settings['pypi_log_dir']}/audit"
-    name = f"{life.name.partition('-')[0]}-2.{{}}.tar.gz"
+    name = f"{lifecycle.name.partition('-')[0]}-2.{{}}.tar.gz"
     before = json.loads(host.check_output(f"tail -n 1 {directory}/audit.log"))
     for number in range(3):
         host.check_output("logrotate --force /etc/logrotate.d/pypi")
         version = f"2.{number}"
-        assert upload(name.format(number), sdist(life.project, version), user="bob").status == 200
+        assert upload(name.format(number), sdist(lifecycle.project, version), user="bob").status == 200
     names = host.check_output(f"ls {directory}").split()
     assert {"audit.log", "audit.log.1", "audit.log.2.gz"} <= set(names)
     opened, uploaded = map(json.loads, host.check_output(f"cat {directory}/audit.log").splitlines())
     assert (opened["event"], uploaded["event"]) == ("opened", "upload")
     assert uploaded["number"] == before["number"] + 6
     assert host.run("wheelhouse audit verify").rc == 0
-    assert len(host.check_output(f"wheelhouse audit who {life.project}").splitlines()) == 1 + len(life.lines) + 3
+    assert (
+        len(host.check_output(f"wheelhouse audit who {lifecycle.project}").splitlines()) == 1 + len(lifecycle.lines) + 3
+    )
     assert host.file(f"{directory}/audit.log").mode == 0o640
 
 
-def test_a_rotated_line_is_missed(host, settings, life):
-    """What was put away is part of the chain."""
-    assert life
+def test_verify_detects_changes_in_rotated_files(host, settings, lifecycle):
+    """Rotated files are part of the chain."""
+    assert lifecycle
     directory = f"{settings['pypi_log_dir']}/audit"
     host.check_output(f"cp -p {directory}/audit.log.1 /root/audit.log.1 && sed -i 1d {directory}/audit.log.1")
     try:
@@ -180,7 +182,7 @@ def test_a_rotated_line_is_missed(host, settings, life):
 
 @pytest.fixture
 def _unwritable(host, settings):
-    """No line can be added to the log."""
+    """Make the log unwritable."""
     path = f"{settings['pypi_log_dir']}/audit"
     host.check_output(f"chown root {path} {path}/audit.log")
     yield
@@ -188,20 +190,20 @@ def _unwritable(host, settings):
 
 
 @pytest.mark.usefixtures("_unwritable")
-def test_nothing_goes_unlogged(upload, on_disk, ask, mark):
-    """What cannot be logged is not done, and a monitor sees why."""
+def test_rejects_upload_that_cannot_be_logged(upload, on_disk, ask, mark):
+    """An upload that cannot be logged gets 503, and the health check gives the reason."""
     name = f"acme_unlogged_{mark}-1.0.tar.gz"
-    answer = upload(name, sdist(f"acme-unlogged-{mark}"), user="bob")
-    assert answer.status == 503
-    assert "was not published" in answer.body
+    response = upload(name, sdist(f"acme-unlogged-{mark}"), user="bob")
+    assert response.status == 503
+    assert "was not published" in response.body
     assert on_disk(name) == []
     health = ask("/-/health")
     assert health.status == 503
     assert "The audit log cannot be written" in health.body
 
 
-def test_and_then_it_goes_on(upload, ask, mark, host):
-    """Without a hand, once the log can be written again."""
+def test_accepts_uploads_when_log_is_writable_again(upload, ask, mark, host):
+    """Uploads work again without a restart."""
     name = f"acme_unlogged_{mark}-1.0.tar.gz"
     assert upload(name, sdist(f"acme-unlogged-{mark}"), user="bob").status == 200
     assert ask("/-/health").status == 200

@@ -1,4 +1,4 @@
-"""Settings that cannot work: the run says what to mend, and the servers go on as before."""
+"""Invalid settings: the run fails with a helpful message, and the servers are unchanged."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 from shared import snapshot
 from shared.http import curl
 
-# What is wrong, the settings, what the message says. {tmp} is a directory with keys and certificates.
+# The fault: the settings, texts in the message. {tmp} is a directory with keys and certificates.
 BAD = {
     "network": (
         {"pypi_allowed_networks": ["10.0.0.300/8"]},
@@ -17,7 +17,7 @@ BAD = {
         {"pypi_allowed_network": ["10.0.0.0/8"]},
         ["pypi_allowed_network is not a setting", "Did you mean pypi_allowed_networks?"],
     ),
-    "two users of one name": (
+    "duplicate user": (
         {"pypi_users": [{"name": "alice"}, {"name": "alice"}], "pypi_rights": []},
         ["pypi_users: the user 'alice' is listed twice", "Remove one of the entries"],
     ),
@@ -25,7 +25,7 @@ BAD = {
         {"pypi_users": [{"name": "al:ice"}], "pypi_rights": []},
         ["pypi_users: the user name 'al:ice' has a colon", "users.yml"],
     ),
-    "nobody at all": (
+    "no users": (
         {"pypi_users": [], "pypi_rights": []},
         ["the list is empty, and reading needs a login", "Add a user"],
     ),
@@ -45,8 +45,8 @@ BAD = {
 
 
 @pytest.fixture
-def unharmed(servers, all_settings, client_of):
-    """Fails afterwards if a server is not exactly what it was, or does not answer."""
+def servers_unchanged(servers, all_settings, client_of):
+    """Check after the test that the servers have not changed and respond."""
     before = {
         server: (snapshot.files(host, all_settings[server]), snapshot.service(host)) for server, host in servers.items()
     }
@@ -57,40 +57,40 @@ def unharmed(servers, all_settings, client_of):
 
 
 @pytest.fixture
-def refused(deploy, servers, unharmed):  # noqa: ARG001
-    """A way to deploy settings that each server must refuse. Returns the run."""
+def deploy_fails(deploy, servers, servers_unchanged):  # noqa: ARG001
+    """Deploy settings that each server must reject. Returns the run."""
 
-    def refused(settings: dict, *options: str):
+    def deploy_fails(settings: dict, *options: str):
         run = deploy("--extra-vars", json.dumps(settings), *options)
         assert run.code != 0
         assert {server: counts["failed"] for server, counts in run.hosts.items()} == dict.fromkeys(servers, 1)
         return run
 
-    return refused
+    return deploy_fails
 
 
-@pytest.mark.parametrize("what", BAD)
-def test_refused(refused, servers, what):
-    """Before anything is touched, with the setting's name and the way out."""
-    settings, words = BAD[what]
-    run = refused(settings)
-    assert "Nothing was changed" in run.words
+@pytest.mark.parametrize("fault", BAD)
+def test_rejects_setting(deploy_fails, servers, fault):
+    """The run fails before any change, with the name of the setting and a correction."""
+    settings, texts = BAD[fault]
+    run = deploy_fails(settings)
+    assert "Nothing was changed" in run.normalized_output
     assert not any(run.changes[server] for server in servers)
-    assert [text for text in words if text not in run.words] == []
+    assert [text for text in texts if text not in run.normalized_output] == []
 
 
-def test_key_of_another_certificate(refused, servers, tmp_path, certificate_for):
-    """Apache would not start with it, and would say so only after it has stopped."""
+def test_rejects_key_of_another_certificate(deploy_fails, servers, tmp_path, certificate_for):
+    """Apache would not start with it, and would report that only after it has stopped."""
     names = list(servers)
     certificate, _ = certificate_for(names, tmp_path / "one")
     _, key = certificate_for(names, tmp_path / "other")
-    run = refused({"pypi_tls": "provided", "pypi_tls_certificate": certificate, "pypi_tls_private_key": key})
-    assert "pypi_tls_certificate and pypi_tls_private_key do not match" in run.words
-    assert "Name the key that the certificate was requested with" in run.words
+    run = deploy_fails({"pypi_tls": "provided", "pypi_tls_certificate": certificate, "pypi_tls_private_key": key})
+    assert "pypi_tls_certificate and pypi_tls_private_key do not match" in run.normalized_output
+    assert "Name the key that the certificate was requested with" in run.normalized_output
 
 
 @pytest.fixture
-def _somebody_on_8444(servers):
+def _listener_on_8444(servers):
     listen = "import socket, time; s = socket.create_server(('', 8444)); time.sleep(600)"
     for host in servers.values():
         host.check_output("setsid python3 -c %s >/dev/null 2>&1 & echo $! >/run/listener", listen)
@@ -100,25 +100,25 @@ def _somebody_on_8444(servers):
         host.check_output("kill $(cat /run/listener)")
 
 
-@pytest.mark.usefixtures("_somebody_on_8444")
-def test_taken_port(refused):
-    """Another program's port is not taken away from it."""
-    run = refused({"pypi_https_port": 8444})
-    assert "Nothing was changed. Port 8444" in run.words
-    assert "is in use by python3" in run.words
-    assert "choose another port with pypi_http_port and pypi_https_port" in run.words
+@pytest.mark.usefixtures("_listener_on_8444")
+def test_rejects_occupied_port(deploy_fails):
+    """A port of another program is detected."""
+    run = deploy_fails({"pypi_https_port": 8444})
+    assert "Nothing was changed. Port 8444" in run.normalized_output
+    assert "is in use by python3" in run.normalized_output
+    assert "choose another port with pypi_http_port and pypi_https_port" in run.normalized_output
 
 
-def test_data_that_is_not_mounted(refused):
-    """What is put there would be below the mount, where nobody sees it again."""
-    run = refused({"pypi_data_is_mount": True})
-    assert "pypi_data_is_mount is true, and /srv/pypi" in run.words
-    assert "Mount its file system, or set pypi_data_is_mount to false" in run.words
+def test_rejects_data_directory_that_is_not_a_mount(deploy_fails):
+    """Files written there would be hidden below the mount later."""
+    run = deploy_fails({"pypi_data_is_mount": True})
+    assert "pypi_data_is_mount is true, and /srv/pypi" in run.normalized_output
+    assert "Mount its file system, or set pypi_data_is_mount to false" in run.normalized_output
 
 
-@pytest.mark.usefixtures("unharmed")
-def test_accounts_need_none_of_it(deploy, servers):
-    """People are locked out at once, and not when a certificate is renewed or a disk is back."""
+@pytest.mark.usefixtures("servers_unchanged")
+def test_tag_accounts_ignores_other_settings(deploy, servers):
+    """Users can be removed even if a certificate is missing or a disk is not mounted."""
     settings, _ = BAD["missing certificate"]
     run = deploy("--tags", "accounts", "--extra-vars", json.dumps(settings | {"pypi_data_is_mount": True}))
     assert run.code == 0, run.output
@@ -133,8 +133,11 @@ def test_accounts_need_none_of_it(deploy, servers):
         ("SSLCertificateKeyFile /etc/ssl/private/none.key", "none.key"),
     ],
 )
-def test_broken_apache_directives(refused, directives, reason):
-    """Nobody can check these but Apache itself: it is started with them, aside, before the running one sees them."""
-    run = refused({"pypi_apache_directives": directives}, "--tags", "apache")
-    assert "Apache does not start with the new site configuration; the existing one was left unchanged." in run.words
-    assert reason in run.words
+def test_rejects_invalid_apache_directives(deploy_fails, directives, reason):
+    """Only Apache can check these: it starts a separate process with them before the running one is changed."""
+    run = deploy_fails({"pypi_apache_directives": directives}, "--tags", "apache")
+    assert (
+        "Apache does not start with the new site configuration; the existing one was left unchanged."
+        in run.normalized_output
+    )
+    assert reason in run.normalized_output

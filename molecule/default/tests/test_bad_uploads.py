@@ -1,4 +1,4 @@
-"""Uploads that went wrong on the way, or are none: refused in words, and nothing is left of them."""
+"""Invalid and interrupted uploads are rejected with an error message, and nothing of them is kept."""
 
 import uuid
 
@@ -6,7 +6,7 @@ import pytest
 from shared.uploads import TYPE, form
 from support.archives import sdist, tarred, wheel
 
-# File name, content, the form's fields, status, and what the answer says. * is new each time.
+# File name, content, form fields, status, text in the response. * is replaced by a unique string.
 BAD = [
     ("acme_*-1.0-py3-none-any.whl", b"not a zip", {}, 400, "Invalid or corrupt archive"),
     ("acme_*-1.0-py3-none-any.whl", wheel()[:-30], {}, 400, "Invalid or corrupt archive"),
@@ -28,36 +28,36 @@ BAD = [
 ]
 
 
-def beginning() -> str:
-    """A name that no file has had."""
+def unique_project() -> str:
+    """Return a project name that was never used."""
     return "acme_" + uuid.uuid4().hex[:8]
 
 
 @pytest.mark.parametrize(("name", "content", "fields", "status", "reason"), BAD)
-def test_bad_upload(upload, on_disk, name, content, fields, status, reason):
-    """People read what is wrong; the index keeps nothing that pip would stumble over later."""
-    new = beginning()
-    answer = upload(name.replace("acme_*", new), content, user="bob", **fields)
-    assert answer.status == status
-    assert reason in answer.body
+def test_rejects_invalid_upload(upload, on_disk, name, content, fields, status, reason):
+    """The response contains the reason, and no file is stored."""
+    new = unique_project()
+    response = upload(name.replace("acme_*", new), content, user="bob", **fields)
+    assert response.status == status
+    assert reason in response.body
     assert on_disk(new) == []
 
 
-def test_torn_upload(send, on_disk):
-    """A proxy that gave up on the way makes a body that ends early and claims to be whole."""
-    new = beginning()
+def test_rejects_truncated_upload(send, on_disk):
+    """A proxy that loses its client sends a truncated body with a matching Content-Length."""
+    new = unique_project()
     whole = form(f"{new}-1.0.tar.gz", sdist(new))
-    answer = send(whole[:-20], user="bob")
-    assert answer.status == 400
-    assert "Upload incomplete" in answer.body
+    response = send(whole[:-20], user="bob")
+    assert response.status == 400
+    assert "Upload incomplete" in response.body
     assert on_disk(new) == []
     assert send(whole, user="bob").status == 200
 
 
-def test_broken_connection(client, put, settings, password_of, server, on_disk):
-    """A client that goes away in the middle leaves nothing behind, neither the file nor its temporary one."""
-    new = beginning()
-    # Content-Length promises more than is sent before the client closes.
+def test_aborted_upload_leaves_no_files(client, put, settings, password_of, server, on_disk):
+    """After an aborted connection, neither the file nor a temporary file exists."""
+    new = unique_project()
+    # Content-Length is larger than what is sent before the client closes.
     file = put(client, "/root/body", form(f"{new}-1.0.tar.gz", sdist(new))[:-40])
     options = (
         f"--user bob:{password_of(server, 'bob')} --max-time 2 --header Content-Length:100000 --header '{TYPE}' "
@@ -68,20 +68,20 @@ def test_broken_connection(client, put, settings, password_of, server, on_disk):
     assert on_disk(".upload-") == []
 
 
-def test_used_name(upload, host, settings):
-    """A release that people have installed never becomes another one."""
-    new = beginning()
+def test_rejects_different_content_for_existing_file(upload, host, settings):
+    """A published file never changes."""
+    new = unique_project()
     name = f"{new}-1.0.tar.gz"
     assert upload(name, sdist(new), user="bob").status == 200
-    answer = upload(name, sdist(new, more="Summary: another\n"), user="bob")
-    assert answer.status == 409
-    assert "File already exists" in answer.body
+    response = upload(name, sdist(new, more="Summary: another\n"), user="bob")
+    assert response.status == 409
+    assert "File already exists" in response.body
     assert host.file(f"{settings['pypi_data_dir']}/packages/{name}").content == sdist(new)
 
 
-def test_the_same_again(upload):
-    """A job that was cut off after its upload is run again, and must not fail for having worked the first time."""
-    new = beginning()
+def test_accepts_identical_upload_again(upload):
+    """Re-uploading identical content returns 200, so that CI jobs can be retried."""
+    new = unique_project()
     for _ in range(2):
         assert upload(f"{new}-1.0.tar.gz", sdist(new), user="bob").status == 200
 
@@ -93,13 +93,13 @@ SEND = {
 
 
 @pytest.mark.parametrize("program", SEND)
-def test_people_read_the_reason(workplace, upload, client, put, program):
-    """An answer that the program does not show is none. The file is a good one, under a name that is taken."""
-    new = beginning()
+def test_clients_show_the_reason(client_env, upload, client, put, program):
+    """The output of twine and uv contains the reason. The file is valid; its name exists with different content."""
+    new = unique_project()
     name = f"{new}-1.0-py3-none-any.whl"
     assert upload(name, wheel(new, more="Summary: another\n"), user="bob").status == 200
-    here = workplace("bob")
-    put(client, f"{here.home}/{name}", wheel(new))
-    result = here.run(SEND[program], TWINE_PASSWORD="{password}", UV_PUBLISH_PASSWORD="{password}")
+    env = client_env("bob")
+    put(client, f"{env.home}/{name}", wheel(new))
+    result = env.run(SEND[program], TWINE_PASSWORD="{password}", UV_PUBLISH_PASSWORD="{password}")
     assert result.rc != 0
     assert "File already exists" in " ".join((result.stdout + result.stderr).split())

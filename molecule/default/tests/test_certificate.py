@@ -1,4 +1,4 @@
-"""The certificate that the server makes for itself."""
+"""The self-signed certificate and its renewal."""
 
 import re
 from pathlib import Path
@@ -13,13 +13,13 @@ PROGRAM = "/usr/local/sbin/pypi-certificate"
 
 @pytest.fixture
 def certificate(host):
-    """A way to read a certificate of the server's."""
+    """Read a certificate from the server by name."""
     return lambda name: x509.load_pem_x509_certificate(host.file(f"{DIRECTORY}/{name}.crt").content)
 
 
 @pytest.fixture
 def served(client, server):
-    """A way to the certificate that clients get to see."""
+    """Return the certificate that clients receive."""
 
     def served():
         command = f"openssl s_client -connect {server}:443 -servername {server} </dev/null 2>/dev/null"
@@ -28,16 +28,16 @@ def served(client, server):
     return served
 
 
-def test_made_for_the_server(certificate, served, server):
-    """Clients compare the name that they asked for with the certificate's alternative names, and nothing else."""
+def test_certificate_is_valid_for_server_name(certificate, served, server):
+    """Clients compare the requested name with the subject alternative names only."""
     names = certificate("server").extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME).value
     assert names.get_values_for_type(x509.DNSName) == [server]
     assert served() == certificate("server")
     certificate("server").verify_directly_issued_by(certificate("ca"))
 
 
-def test_no_other_name(host, certificate, server):
-    """Clients trust this authority for this one server: whoever steals its key cannot pose as another."""
+def test_authority_is_constrained_to_server_name(host, certificate, server):
+    """The name constraint prevents a stolen CA key from issuing certificates for other servers."""
     constraints = certificate("ca").extensions.get_extension_for_oid(ExtensionOID.NAME_CONSTRAINTS)
     assert constraints.critical
     assert constraints.value.permitted_subtrees == [x509.DNSName(server)]
@@ -48,33 +48,33 @@ def test_no_other_name(host, certificate, server):
         f" openssl verify -CAfile {DIRECTORY}/ca.crt forged"
     )
     assert host.run(forge.format(name=server)).rc == 0
-    refused = host.run(forge.format(name="other.test"))
-    assert refused.rc != 0
-    assert "permitted subtree violation" in refused.stderr
+    result = host.run(forge.format(name="other.test"))
+    assert result.rc != 0
+    assert "permitted subtree violation" in result.stderr
 
 
-def test_the_authority_comes_back(host, settings, server):
-    """It is what people hand to their clients."""
-    kept = Path(settings["pypi_ca_dir"], f"{server}.crt").read_bytes()
-    assert kept == host.file(f"{DIRECTORY}/ca.crt").content
+def test_fetches_ca_certificate(host, settings, server):
+    """The CA certificate is copied to the control node, for distribution to clients."""
+    fetched = Path(settings["pypi_ca_dir"], f"{server}.crt").read_bytes()
+    assert fetched == host.file(f"{DIRECTORY}/ca.crt").content
 
 
-def test_the_authority_says_whose_it_is(certificate, server):
-    """It will stand in lists of authorities for twenty years."""
+def test_authority_name_contains_server(certificate, server):
+    """Users can identify the certificate authority in their trust stores."""
     name = certificate("ca").subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
     assert name == f"Private package index at {server}"
 
 
-def test_kept_while_it_holds(host, certificate):
-    """A run of the timer, like that of the playbook, leaves a good certificate alone."""
+def test_keeps_valid_certificate(host, certificate):
+    """A run of the timer, like that of the playbook, does not replace a valid certificate."""
     before = certificate("server")
     host.check_output("systemctl start pypi-certificate.service")
     assert host.check_output(PROGRAM) == ""
     assert certificate("server") == before
 
 
-def test_renewed_in_time(host, certificate, served, ask):
-    """In two years nobody thinks of it: the server renews it, and clients that trust the authority notice nothing."""
+def test_renews_expiring_certificate(host, certificate, served, ask):
+    """The server renews its certificate with the same CA, so clients continue to trust it."""
     before, authority = certificate("server"), certificate("ca")
     days = int(re.search(r"^days=(\d+)$", host.file(PROGRAM).content_string, re.MULTILINE)[1])
     host.check_output(f"sed 's/^renew_days=.*/renew_days={days + 1}/' {PROGRAM} >/run/soon && sh /run/soon --reload")

@@ -1,4 +1,4 @@
-"""What monitors are told: whether the index can be read, and whether it accepts uploads, each at its own address."""
+"""Health endpoints for monitoring: one for the whole server, one for reads and one for uploads."""
 
 import json
 import time
@@ -12,7 +12,7 @@ SETTINGS = "/etc/pypi/settings.json"
 
 @pytest.fixture
 def limits(host, put, restart_application):
-    """A way to change limits of the application for a while."""
+    """Change limits of the application temporarily."""
 
     @contextmanager
     def limits(**changed: object):
@@ -34,11 +34,11 @@ def limits(host, put, restart_application):
 
 @pytest.fixture
 def states(ask):
-    """A way to what health, reads and uploads say: the three statuses, and what is said of reads and of uploads."""
+    """Return the statuses of health, reads and uploads, and the bodies of reads and uploads."""
 
     def states() -> tuple[int, int, int, str, str]:
         whole, reads, uploads = (ask(f"/-/health{path}") for path in ("", "/reads", "/uploads"))
-        assert {answer.headers["cache-control"] for answer in (whole, reads, uploads)} == {"no-store"}
+        assert {response.headers["cache-control"] for response in (whole, reads, uploads)} == {"no-store"}
         return whole.status, reads.status, uploads.status, reads.body, uploads.body
 
     return states
@@ -55,30 +55,30 @@ def publish(upload) -> int:
     return upload(filename, installable(filename.partition("-")[0], "1.0"), user="bob").status
 
 
-def test_ready(states):
-    """Everything works."""
+def test_ready_by_default(states):
+    """All endpoints report readiness."""
     assert states() == (200, 200, 200, "ready\n", "ready\n")
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"min_free_space": 1 << 60}, "not ready: free space: it is below pypi_min_free_space\n"),
         ({"max_total_size": 1}, "not ready: total size: pypi_max_total_size is reached\n"),
     ],
     ids=["free space", "total size"],
 )
-def test_no_room(limits, states, upload, changed, said):
-    """Every upload gets 507, and who asks for uploads learns it; reads work, and health is that of the server."""
+def test_uploads_not_ready_without_space(limits, states, upload, changed, message):
+    """Uploads get 507 and are reported as not ready; reads and the server's health are not affected."""
     with limits(**changed):
         assert publish(upload) == 507
-        assert states() == (200, 200, 503, "ready\n", said)
+        assert states() == (200, 200, 503, "ready\n", message)
     assert publish(upload) == 200
     assert states()[2] == 200
 
 
-def test_audit_log(host, settings, states, upload):
-    """What cannot be written there is not done."""
+def test_uploads_not_ready_if_log_is_unwritable(host, settings, states, upload):
+    """Uploads that cannot be logged are rejected."""
     directory = f"{settings['pypi_log_dir']}/audit"
     host.check_output(f"chown root {directory}")
     try:
@@ -89,20 +89,20 @@ def test_audit_log(host, settings, states, upload):
     assert states()[2] == 200
 
 
-def test_no_data(host, settings, states):
-    """Where the data is missing, neither works, and both say so."""
+def test_not_ready_without_data(host, settings, states):
+    """Without the data directory, neither reads nor uploads are ready."""
     mark = f"{settings['pypi_data_dir']}/.wheelhouse"
-    said = "not ready: data directory: it is missing, or not mounted\n"
+    message = "not ready: data directory: it is missing, or not mounted\n"
     host.check_output(f"mv {mark} /root/mark")
     try:
-        assert states() == (503, 503, 503, said, said)
+        assert states() == (503, 503, 503, message, message)
     finally:
         host.check_output(f"mv /root/mark {mark}")
     assert states()[:3] == (200, 200, 200)
 
 
-def test_no_pages(host, settings, states):
-    """Pages that are not complete are not served; uploads go on."""
+def test_reads_not_ready_without_pages(host, settings, states):
+    """Incomplete pages are not served; uploads are accepted."""
     marker = f"{settings['pypi_pages_dir']}/projects/.complete"
     host.check_output("systemctl stop pypi-pages.timer pypi-pages.path; systemctl stop pypi-pages.service")
     host.check_output(f"rm {marker}")
@@ -113,8 +113,8 @@ def test_no_pages(host, settings, states):
     assert states()[:3] == (200, 200, 200)
 
 
-def test_no_application(host, states, restart_application):
-    """Reads need no application."""
+def test_uploads_not_ready_without_application(host, states, restart_application):
+    """Reads do not need the application."""
     host.check_output("systemctl stop pypi-application")
     try:
         assert states() == (503, 200, 503, "ready\n", "not ready: application: it does not answer\n")
@@ -124,7 +124,7 @@ def test_no_application(host, states, restart_application):
 
 
 @pytest.mark.parametrize("path", ["/-/health/reads", "/-/health/uploads"])
-def test_only_reading(ask, path):
-    """A monitor sends nothing."""
+def test_endpoints_are_read_only(ask, path):
+    """Only GET and HEAD are allowed."""
     assert ask(path, "--head").status == 200
     assert ask(path, "--request", "POST").status == 405

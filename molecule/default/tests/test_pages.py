@@ -1,4 +1,4 @@
-"""The index's pages over HTTP: which form a client gets, under which name, and what it need not fetch again."""
+"""The index pages over HTTP: content negotiation, normalized names, caching, compression."""
 
 import base64
 import gzip
@@ -12,7 +12,7 @@ HTML = "application/vnd.pypi.simple.v1+html"
 TEXT = "text/html"
 LATEST = "application/vnd.pypi.simple.latest"
 
-# An Accept header, and the form that answers it (PEP 691; RFC 9110, section 12.5.1).
+# An Accept header and the resulting content type (PEP 691; RFC 9110, section 12.5.1).
 FORMS = [
     (JSON, JSON),
     (HTML, HTML),
@@ -38,14 +38,14 @@ FORMS = [
     ("text/html;q=0.0, image/*", None),
 ]
 
-# A path, and where it leads (PEP 503: names are normalised).
+# A path and the location that it redirects to (PEP 503: normalized names).
 NAMES = [
     ("/simple", "/simple/"),
     ("/simple/acme-pages", "/simple/acme-pages/"),
     ("/simple/Acme-Pages/", "/simple/acme-pages/"),
     ("/simple/acme_pages/", "/simple/acme-pages/"),
     ("/simple/ACME.-_.pages", "/simple/acme-pages/"),
-    # pypiserver took its root for an index URL as well.
+    # pypiserver served its root as an index as well.
     ("/acme-pages/", "/simple/acme-pages/"),
     ("/ACME.-_.pages/", "/simple/acme-pages/"),
     ("/never-here/", "/simple/never-here/"),
@@ -56,37 +56,37 @@ FILE = "acme_pages-1.0-py3-none-any.whl"
 
 @pytest.fixture(scope="module", autouse=True)
 def _published(upload):
-    """One project that is there, perhaps since an earlier run."""
+    """Publish a project, if an earlier run has not."""
     assert upload(FILE, wheel("acme_pages"), user="bob").status == 200
 
 
 @pytest.mark.parametrize(("accept", "form"), FORMS)
 @pytest.mark.parametrize("path", ["/simple/", "/simple/acme-pages/"])
-def test_form(ask, path, accept, form):
-    """pip and uv get JSON, browsers a page, and who takes neither is told."""
-    answer = ask(path, "--header", f"Accept: {accept}", user="verify")
-    assert answer.status == (200 if form else 406)
+def test_negotiates_content_type(ask, path, accept, form):
+    """Clients get JSON for installers or HTML for browsers; clients that accept neither get 406."""
+    response = ask(path, "--header", f"Accept: {accept}", user="verify")
+    assert response.status == (200 if form else 406)
     if form:
-        assert answer.headers["content-type"].split(";")[0] == form
-        assert {"Accept", "Accept-Encoding"} <= {word.strip() for word in answer.headers["vary"].split(",")}
+        assert response.headers["content-type"].split(";")[0] == form
+        assert {"Accept", "Accept-Encoding"} <= {word.strip() for word in response.headers["vary"].split(",")}
 
 
-def test_no_accept(ask):
-    """A client that says nothing takes anything."""
-    answer = ask("/simple/acme-pages/", "--header", "Accept:", user="verify")
-    assert (answer.status, answer.headers["content-type"]) == (200, "text/html;charset=utf-8")
+def test_missing_accept_header_gets_html(ask):
+    """A request without an Accept header gets HTML."""
+    response = ask("/simple/acme-pages/", "--header", "Accept:", user="verify")
+    assert (response.status, response.headers["content-type"]) == (200, "text/html;charset=utf-8")
 
 
 @pytest.mark.parametrize(("path", "leads_to"), NAMES)
-def test_name(ask, path, leads_to):
-    """People write names as they like."""
-    answer = ask(path, user="verify")
-    assert (answer.status, answer.headers["location"].split(".test", 1)[-1]) == (301, leads_to)
+def test_redirects_to_normalized_name(ask, path, leads_to):
+    """Names that are not normalized are redirected."""
+    response = ask(path, user="verify")
+    assert (response.status, response.headers["location"].split(".test", 1)[-1]) == (301, leads_to)
 
 
 @pytest.mark.parametrize("path", ["/acme-pages/", "/never-here/"])
-def test_index_url_without_simple(ask, path):
-    """It leads to the index's own URL, whatever Host says, after a login, and for reading only."""
+def test_redirects_index_url_without_simple(ask, path):
+    """The redirect ignores the Host header, needs a login and applies to reads only."""
     moved = ask(path, "--header", "Host: evil.example", user="verify")
     assert moved.status == 301
     assert "evil" not in moved.headers["location"]
@@ -94,8 +94,8 @@ def test_index_url_without_simple(ask, path):
     assert ask(path, "--request", "PUT", user="verify").status == 405
 
 
-def test_unchanged(ask):
-    """A page is asked for each time, and sent once."""
+def test_revalidation_returns_304(ask):
+    """Clients revalidate a page on each use, and receive it only if it has changed."""
     first = ask("/simple/acme-pages/", user="verify")
     assert first.headers["cache-control"] == "no-cache, private"
     again = ask("/simple/acme-pages/", "--header", f"If-None-Match: {first.headers['etag']}", user="verify")
@@ -104,37 +104,37 @@ def test_unchanged(ask):
     assert other.status == 200
 
 
-def test_compressed(ask, client, settings, password_of, server):
-    """Compressed once, when the page is written; the same page."""
+def test_compressed_page_has_same_content(ask, client, settings, password_of, server):
+    """The precompressed page equals the uncompressed one."""
     login = f"verify:{password_of(server, 'verify')}"
     url = f"{settings['pypi_url']}simple/acme-pages/"
     fetch = f"curl --silent --user {login} --header 'Accept: {JSON}'"
     packed = client.check_output(f"{fetch} --header 'Accept-Encoding: gzip' {url} | base64 -w0")
     plain = client.check_output(f"{fetch} {url}")
     assert json.loads(gzip.decompress(base64.b64decode(packed))) == json.loads(plain)
-    answer = ask("/simple/acme-pages/", "--head", "--header", "Accept-Encoding: gzip", user="verify")
-    assert answer.headers["content-encoding"] == "gzip"
+    response = ask("/simple/acme-pages/", "--head", "--header", "Accept-Encoding: gzip", user="verify")
+    assert response.headers["content-encoding"] == "gzip"
 
 
-def test_file(ask):
-    """A file is fetched once, and in parts: resumed downloads, and pip reading a wheel's end."""
-    answer = ask(f"/packages/{FILE}", "--head", user="verify")
-    assert answer.headers["cache-control"] == "max-age=31536000, immutable, private"
-    assert answer.headers["content-type"] == "application/octet-stream"
+def test_files_are_cacheable_and_support_ranges(ask):
+    """Files are immutable for caches, and range requests work, as pip and resumed downloads need."""
+    response = ask(f"/packages/{FILE}", "--head", user="verify")
+    assert response.headers["cache-control"] == "max-age=31536000, immutable, private"
+    assert response.headers["content-type"] == "application/octet-stream"
     part = ask(f"/packages/{FILE}", "--range", "0-1", user="verify")
     assert (part.status, part.body) == (206, "PK")
 
 
-def test_metadata(ask):
-    """Installers read what a wheel needs before they download it (PEP 658)."""
-    answer = ask(f"/packages/{FILE}.metadata", user="verify")
-    assert answer.status == 200
-    assert "Name: acme_pages" in answer.body
+def test_serves_metadata_file(ask):
+    """The metadata of a wheel is served separately (PEP 658), with the same access rules."""
+    response = ask(f"/packages/{FILE}.metadata", user="verify")
+    assert response.status == 200
+    assert "Name: acme_pages" in response.body
     assert ask(f"/packages/{FILE}.metadata").status == 401
 
 
-def test_http2(client, settings, password_of, server):
-    """Many small requests over one connection."""
+def test_serves_http2(client, settings, password_of, server):
+    """Pages are available over HTTP/2."""
     login = f"verify:{password_of(server, 'verify')}"
     url = f"{settings['pypi_url']}simple/acme-pages/"
     assert (
@@ -143,11 +143,11 @@ def test_http2(client, settings, password_of, server):
     )
 
 
-def test_landing(ask):
-    """What a person sees who opens the address: how to use it, and what there is; not without a login."""
-    answer = ask("/", user="verify")
-    assert answer.status == 200
-    assert "pip config set" in answer.body
+def test_landing_page(ask):
+    """The landing page contains instructions, needs a login, and its static files are served."""
+    response = ask("/", user="verify")
+    assert response.status == 200
+    assert "pip config set" in response.body
     assert ask("/").status == 401
     assert ask("/-/style.css", user="verify").headers["content-type"].startswith("text/css")
     assert ask("/-/filter.js", user="verify").headers["content-type"].startswith("text/javascript")

@@ -1,4 +1,4 @@
-"""Passwords: dear once, remembered then, and forgotten at once when they change."""
+"""The password cache: changed and removed passwords are rejected at once."""
 
 import time
 
@@ -7,13 +7,13 @@ import pytest
 
 
 def hashed(password: str) -> str:
-    """A password's bcrypt hash, as htpasswd writes it."""
+    """Return the bcrypt hash of a password in htpasswd's format."""
     return "$2y$" + bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()[4:]
 
 
 @pytest.fixture
 def carol(host, settings):
-    """A way to give a user a password, or to remove the user, as a run of the kit does: by another file."""
+    """Set the user's password or remove the user (None), by replacing the file as a run of the kit does."""
     file = f"{settings['pypi_config_dir']}/htpasswd"
 
     def carol(password: str | None) -> None:
@@ -31,8 +31,8 @@ def carol(host, settings):
     host.check_output("sed -i '/^$/d' %s", file)
 
 
-def test_what_changes_counts_at_once(ask, carol):
-    """In every process, whoever of them remembers the password: the removed user is out with the next request."""
+def test_changed_password_invalidates_cache(ask, carol):
+    """All processes reject the old password with the next request."""
     carol("first")
     assert {ask("/simple/", user=("carol", "first")).status for _ in range(20)} == {200}
     carol("second")
@@ -42,9 +42,9 @@ def test_what_changes_counts_at_once(ask, carol):
     assert {ask("/simple/", user=("carol", "second")).status for _ in range(20)} == {401}
 
 
-def test_failures_are_logged(ask, host, settings):
-    """Who tries, and from where: what fail2ban and people look for."""
-    name = f"stranger{time.time_ns()}"
+def test_logs_failed_logins(ask, host, settings):
+    """The error log contains the user name and the client address, as fail2ban needs, but no password."""
+    name = f"unknown{time.time_ns()}"
     assert ask("/simple/", user=(name, "guess")).status == 401
     assert ask("/simple/", user=("alice", "guess")).status == 401
     log = host.check_output(f"tail -n 20 {settings['pypi_log_dir']}/error.log")
@@ -67,8 +67,8 @@ kill %1
 """
 
 
-def test_flood(client, ask, settings, password_of, server, put):
-    """Many wrong passwords at once cost their sender time, and those who are in nothing."""
+def test_wrong_passwords_do_not_block_other_users(client, ask, settings, password_of, server, put):
+    """Many concurrent wrong passwords do not delay users whose passwords are cached."""
     assert ask("/simple/", user="verify").status == 200
     script = put(client, "/root/flood.sh", FLOOD.encode())
     url, login = f"{settings['pypi_url']}simple/", f"verify:{password_of(server, 'verify')}"

@@ -1,16 +1,16 @@
-"""Publishing with the programs that people use, from their own machines, through the front door."""
+"""Publish packages with common build and upload tools."""
 
 from dataclasses import dataclass, field
 
 import pytest
-from shared.workplace import PYPIRC, project
+from shared.client_env import PYPIRC, project
 
 BUILD = "pyproject-build --no-isolation"
 
 
 @dataclass(frozen=True)
-class Way:
-    """How somebody publishes: what they build with, which program they use, how it knows them."""
+class Method:
+    """A build backend, an upload command, and its configuration."""
 
     name: str
     project: str
@@ -19,14 +19,14 @@ class Way:
     variables: dict[str, str] = field(default_factory=dict)
 
 
-WAYS = [
-    Way(
+METHODS = [
+    Method(
         "setuptools, twine, .pypirc",
         "setuptools",
         f"{BUILD} && twine upload --repository wheelhouse dist/*",
         files={".pypirc": PYPIRC},
     ),
-    Way(
+    Method(
         "setuptools, twine, environment",
         "setuptools",
         f"{BUILD} && twine upload dist/*",
@@ -36,25 +36,25 @@ WAYS = [
             "TWINE_PASSWORD": "{password}",
         },
     ),
-    Way(
+    Method(
         "setuptools, uv, environment",
         "setuptools",
         f"{BUILD} && uv publish",
         variables={"UV_PUBLISH_URL": "{url}", "UV_PUBLISH_USERNAME": "{user}", "UV_PUBLISH_PASSWORD": "{password}"},
     ),
-    Way(
+    Method(
         "setuptools, uv, URL",
         "setuptools",
         f"{BUILD} && uv publish --publish-url {{url_with_login}}legacy/",
     ),
-    Way("flit, .pypirc", "flit", "flit publish --repository wheelhouse", files={".pypirc": PYPIRC}),
-    Way(
+    Method("flit, .pypirc", "flit", "flit publish --repository wheelhouse", files={".pypirc": PYPIRC}),
+    Method(
         "flit, environment",
         "flit",
         "flit publish",
         variables={"FLIT_INDEX_URL": "{url}", "FLIT_USERNAME": "{user}", "FLIT_PASSWORD": "{password}"},
     ),
-    Way(
+    Method(
         "poetry, environment",
         "poetry",
         "poetry publish --no-interaction --build --repository wheelhouse",
@@ -65,7 +65,7 @@ WAYS = [
             "POETRY_VIRTUALENVS_CREATE": "false",
         },
     ),
-    Way(
+    Method(
         "hatch, environment",
         "hatch",
         "hatchling build && hatch publish --no-prompt",
@@ -75,7 +75,7 @@ WAYS = [
             "HATCH_INDEX_AUTH": "{password}",
         },
     ),
-    Way(
+    Method(
         "hatch, .pypirc",
         "hatch",
         "hatchling build && hatch publish --no-prompt --repo {url}",
@@ -84,18 +84,18 @@ WAYS = [
 ]
 
 
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
-def test_publish(workplace, new_version, kept, way):
-    """A wheel and an sdist arrive, bit for bit."""
-    here, version = workplace("bob"), new_version()
-    for path, text in way.files.items():
-        here.write(path, text)
-    here.unpack(project(way.project, version))
-    result = here.run(way.command, way.project, **way.variables)
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+def test_publishes_wheel_and_sdist(client_env, new_version, stored_digests, method):
+    """A wheel and an sdist are stored unchanged."""
+    env, version = client_env("bob"), new_version()
+    for path, text in method.files.items():
+        env.write(path, text)
+    env.unpack(project(method.project, version))
+    result = env.run(method.command, method.project, **method.variables)
     assert result.rc == 0, result.stdout + result.stderr
-    built = here.run("sha256sum *", f"{way.project}/dist").stdout
-    assert len(kept(version)) == 2
-    assert kept(version) == {path: digest for digest, path in map(str.split, built.splitlines())}
+    built = env.run("sha256sum *", f"{method.project}/dist").stdout
+    assert len(stored_digests(version)) == 2
+    assert stored_digests(version) == {path: digest for digest, path in map(str.split, built.splitlines())}
 
 
 TWINE = f"{BUILD} && twine upload --non-interactive --repository-url {{url}} --username {{user}} dist/*"
@@ -108,11 +108,11 @@ UV = f"{BUILD} && uv publish --publish-url {{url}} --username {{user}}"
     [("bob", "wrong", "401"), ("verify", None, "verify may not upload acme-shelf")],
     ids=["wrong password", "no right"],
 )
-def test_refused(workplace, new_version, kept, command, user, password, reason):
-    """Who may not publish reads why, in the words of the program they use, and nothing is kept."""
-    here, version = workplace(user, password), new_version()
-    here.unpack(project("setuptools", version))
-    result = here.run(command, "setuptools", TWINE_PASSWORD="{password}", UV_PUBLISH_PASSWORD="{password}")
+def test_rejected_upload_shows_reason(client_env, new_version, stored_digests, command, user, password, reason):
+    """Upload tools print the reason, and nothing is stored."""
+    env, version = client_env(user, password), new_version()
+    env.unpack(project("setuptools", version))
+    result = env.run(command, "setuptools", TWINE_PASSWORD="{password}", UV_PUBLISH_PASSWORD="{password}")
     assert result.rc != 0
     assert reason in result.stdout + result.stderr
-    assert kept(version) == {}
+    assert stored_digests(version) == {}

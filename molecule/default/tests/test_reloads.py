@@ -1,4 +1,4 @@
-"""Uploads back to back while Apache and the application are reloaded, and releases switched: all are accepted."""
+"""Consecutive uploads during reloads of Apache and the application, and switches of the release: all are accepted."""
 
 import json
 import threading
@@ -10,13 +10,13 @@ import pytest
 
 LOAD = Path(__file__).parents[2] / "faults/machines/load.py"
 UPLOADS, RELOADS = 100, 12
-# Each release is a directory, and the link is replaced in one step, as a run of Ansible does it.
+# Each release is a directory; the link is replaced atomically, as by a run of the kit.
 SWITCH = (
     "cd {program} && now=$(readlink current) && "
     "case $now in *.other) next=${{now%.other}};; *) next=$now.other; [ -d $next ] || cp -a $now $next;; esac && "
     "ln -sfn $next .current.new && mv -T .current.new current && systemctl reload pypi-application"
 )
-WHAT = {
+RELOADED = {
     "Apache": "systemctl reload apache2",
     "the application": "systemctl reload pypi-application",
     "the release": SWITCH,
@@ -26,10 +26,10 @@ WHAT = {
 
 @pytest.fixture
 def publishing(client, put, settings, password_of, server):
-    """A way to publish small files one after the other, until a directory is left. Gives the answers afterwards."""
+    """Publish small files one after the other in a context. The responses are available afterwards."""
 
     class Publishing:
-        answers: Counter
+        responses: Counter
         errors: list
         # The beginning of the names of all files.
         projects: str
@@ -46,7 +46,7 @@ def publishing(client, put, settings, password_of, server):
                 "readers": 0,
                 "survey": False,
                 "stop": "/root/stop",
-                "told": "/root/told.json",
+                "result": "/root/result.json",
             }
             put(client, "/root/load.py", LOAD.read_bytes())
             content = json.dumps(plan).encode()
@@ -58,40 +58,40 @@ def publishing(client, put, settings, password_of, server):
             self._thread.start()
             return self
 
-        def __exit__(self, *_what):
+        def __exit__(self, *_exception):
             client.check_output("touch /root/stop")
             self._thread.join()
-            files = json.loads(client.file("/root/told.json").content)["files"]
-            self.answers = Counter(status for file in files for status in file["statuses"])
+            files = json.loads(client.file("/root/result.json").content)["files"]
+            self.responses = Counter(status for file in files for status in file["statuses"])
             self.errors = [error for file in files for error in file["errors"]]
 
     return Publishing()
 
 
-@pytest.mark.parametrize("what", WHAT)
-def test_no_upload_fails(host, settings, publishing, what):
-    """Publishers notice nothing, not a single 503."""
-    command = WHAT[what].format(program=settings["pypi_program_dir"])
+@pytest.mark.parametrize("reloaded", RELOADED)
+def test_reload_fails_no_uploads(host, settings, publishing, reloaded):
+    """All uploads get 200, none gets 503."""
+    command = RELOADED[reloaded].format(program=settings["pypi_program_dir"])
     with publishing:
         time.sleep(1)
         for _ in range(RELOADS):
             host.check_output(command)
             time.sleep(0.3)
-        # Those that came while it was busy with the last one are still to be answered.
+        # Requests that arrived during the last reload are still in progress.
         time.sleep(5)
         published = f"ls {settings['pypi_data_dir']}/packages | grep -c {publishing.projects}"
         for _ in range(120):
             if int(host.run(published).stdout) > UPLOADS:
                 break
             time.sleep(1)
-    assert publishing.answers.keys() == {200}, (publishing.answers, publishing.errors)
-    assert publishing.answers[200] >= UPLOADS
+    assert publishing.responses.keys() == {200}, (publishing.responses, publishing.errors)
+    assert publishing.responses[200] >= UPLOADS
     host.check_output(f"rm -rf {settings['pypi_program_dir']}/*.other")
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _release(host, settings):
-    """The release that the kit has made is in use again afterwards."""
+    """Restore the release that the kit has built."""
     current = host.check_output(f"readlink {settings['pypi_program_dir']}/current")
     yield
     program = settings["pypi_program_dir"]

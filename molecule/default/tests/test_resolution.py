@@ -1,4 +1,4 @@
-"""pip and uv, as they behave: what they download, and which release they choose."""
+"""Dependency resolution by pip and uv: what they download, and which release they choose."""
 
 import time
 
@@ -10,24 +10,25 @@ TREE = 30
 
 @pytest.fixture(scope="module")
 def prefix():
-    """The beginning of names that nobody has."""
+    """Return a unique prefix of project names."""
     return f"acme_tree{time.time_ns()}"
 
 
 @pytest.fixture(scope="module")
 def tree(upload, prefix):
-    """Thirty projects, each needing the two behind it. The first one's name."""
+    """Publish thirty projects, each of which requires the next two in a binary tree. Returns the root's name."""
     for number in range(TREE):
-        behind = [2 * number + 1, 2 * number + 2]
-        needs = [f"Requires-Dist: {prefix}-{other}" for other in behind if other < TREE]
+        children = [2 * number + 1, 2 * number + 2]
+        requirements = [f"Requires-Dist: {prefix}-{child}" for child in children if child < TREE]
         name = f"{prefix}_{number}"
-        assert upload(f"{name}-1.0-py3-none-any.whl", installable(name, "1.0", *needs), user="bob").status == 200
+        wheel = installable(name, "1.0", *requirements)
+        assert upload(f"{name}-1.0-py3-none-any.whl", wheel, user="bob").status == 200
     return f"{prefix}-0"
 
 
 @pytest.fixture
 def downloads(host, settings, prefix):
-    """A way to the number of wheels of the tree that were downloaded so far, by the access log."""
+    """Count the downloaded wheels of the tree in the access log."""
 
     def downloads() -> int:
         pattern = f"GET /packages/{prefix}_[0-9]*-1.0-py3-none-any.whl "
@@ -41,17 +42,17 @@ UV = "uv pip compile --no-cache --default-index {url_with_login}simple/ -"
 
 
 @pytest.mark.parametrize("command", [f"echo %s | {UV}", f"{PIP} %s"], ids=["uv", "pip"])
-def test_no_wheel_before_the_choice(workplace, tree, downloads, command):
-    """Dependencies are read from metadata files: a wheel is downloaded to be installed, not to be asked."""
+def test_resolves_without_downloading_wheels(client_env, tree, downloads, command):
+    """Installers read dependencies from metadata files, and download only what they install."""
     before = downloads()
-    result = workplace("verify").run(command % tree)
+    result = client_env("verify").run(command % tree)
     assert result.rc == 0, result.stdout + result.stderr
-    # pip names wheels in its list, uv projects.
+    # The output of pip contains wheels, that of uv projects.
     assert result.stdout.replace("_", "-").count(tree.removesuffix("-0").replace("_", "-")) >= TREE
     assert downloads() == before
 
 
-# A release besides 1.0, what its metadata says, and which of both is chosen.
+# The version of a second release besides 1.0, its additional metadata, and the version that is chosen.
 CHOICES = [
     ("2.0", [], "2.0"),
     ("2.0", ["Requires-Python: >=3.99"], "1.0"),
@@ -63,40 +64,41 @@ CHOICES = [
 
 @pytest.mark.parametrize(("version", "fields", "chosen"), CHOICES)
 @pytest.mark.parametrize("program", ["/opt/clients/bin/pip", "uv pip"])
-def test_choice(upload, workplace, program, version, fields, chosen):
-    """Each installer takes the newest release that is meant for it."""
+def test_chooses_newest_compatible_release(upload, client_env, program, version, fields, chosen):
+    """Installers choose the newest release that supports the Python version and is not a pre-release."""
     name = f"acme_choice{time.time_ns()}"
-    for release, said in (("1.0", []), (version, fields)):
-        assert upload(f"{name}-{release}-py3-none-any.whl", installable(name, release, *said), user="bob").status == 200
-    here = workplace("verify")
-    result = here.run(f"{program} install --target here --index-url {{url_with_login}}simple/ {name}")
+    for release, metadata in (("1.0", []), (version, fields)):
+        wheel = installable(name, release, *metadata)
+        assert upload(f"{name}-{release}-py3-none-any.whl", wheel, user="bob").status == 200
+    env = client_env("verify")
+    result = env.run(f"{program} install --target here --index-url {{url_with_login}}simple/ {name}")
     assert result.rc == 0, result.stdout + result.stderr
-    assert here.run(f"PYTHONPATH=here python3 -c 'import {name}; print({name}.VERSION)'").stdout.strip() == chosen
+    assert env.run(f"PYTHONPATH=here python3 -c 'import {name}; print({name}.VERSION)'").stdout.strip() == chosen
 
 
-def test_yanked_is_passed_over(host, upload, workplace):
-    """A yanked release is chosen by nobody, but by who asks for exactly it."""
+def test_ignores_yanked_release(host, upload, client_env):
+    """A yanked release is installed only if it is pinned exactly."""
     name = f"acme_yank{time.time_ns()}"
     for release in ("1.0", "2.0"):
         assert upload(f"{name}-{release}-py3-none-any.whl", installable(name, release), user="bob").status == 200
     host.check_output(f"wheelhouse yank {name} 2.0 --reason wrong")
-    here = workplace("verify")
+    env = client_env("verify")
     for program in ("/opt/clients/bin/pip", "uv pip"):
         for wanted, version in ((name, "1.0"), (f"{name}==2.0", "2.0")):
             command = f"rm -rf here && {program} install --target here --index-url {{url_with_login}}simple/ {wanted}"
-            assert here.run(command).rc == 0
+            assert env.run(command).rc == 0
             assert (
-                here.run(f"PYTHONPATH=here python3 -c 'import {name}; print({name}.VERSION)'").stdout.strip() == version
+                env.run(f"PYTHONPATH=here python3 -c 'import {name}; print({name}.VERSION)'").stdout.strip() == version
             )
 
 
-def test_cut_off_date(upload, workplace):
-    """Builds as of a day: upload times are there, and before the first there is nothing (PEP 700)."""
+def test_exclude_newer_uses_upload_times(upload, client_env):
+    """Installers can exclude files uploaded after a date (PEP 700)."""
     name = f"acme_date{time.time_ns()}"
     assert upload(f"{name}-1.0-py3-none-any.whl", installable(name, "1.0"), user="bob").status == 200
-    here = workplace("verify")
+    env = client_env("verify")
     install = (
         f"uv pip install --no-cache --target here --default-index {{url_with_login}}simple/ {name} --exclude-newer "
     )
-    assert here.run(install + "2020-01-01").rc != 0
-    assert here.run(install + "2100-01-01").rc == 0
+    assert env.run(install + "2020-01-01").rc != 0
+    assert env.run(install + "2100-01-01").rc == 0

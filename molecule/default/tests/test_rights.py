@@ -1,11 +1,11 @@
-"""Who may read, publish and remove what, with the users and rights that the kit ships."""
+"""Access with the users and rights that the kit ships."""
 
 import uuid
 
 import pytest
 from support.archives import fitting, wheel
 
-# Who (a user, or a user and a password), path, status.
+# User (or user and password), path, status.
 READS = [
     (None, "/simple/", 401),
     (None, "/simple/acme-known/", 401),
@@ -29,7 +29,7 @@ READS = [
     ("alice", "/RPC2", 404),
 ]
 
-# Who, the project's name in the file, the form's fields, status. * is new each time.
+# User, project name in the file name, form fields, status. * is replaced by a unique string.
 UPLOADS = [
     (None, "acme_*", {}, 401),
     (("bob", "wrong"), "acme_*", {}, 401),
@@ -49,56 +49,56 @@ FORGED = ["X-Forwarded-User: alice", "Remote-User: alice", "X-Remote-User: alice
 
 
 def file_name(project: str) -> str:
-    """A wheel's, of a project that is new where its name has a star."""
+    """Return the file name of a wheel, with * replaced by a unique string."""
     return f"{project.replace('*', uuid.uuid4().hex[:8])}-1.0-py3-none-any.whl"
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _known(upload):
-    """One project that is there, perhaps since an earlier run."""
+    """Publish a project, if an earlier run has not."""
     assert upload("acme_known-1.0-py3-none-any.whl", wheel("acme_known"), user="bob").status == 200
 
 
 @pytest.mark.parametrize(("who", "path", "status"), READS)
-def test_read(ask, who, path, status):
-    """Every user reads, nobody else; and who is not signed in cannot tell what exists from what does not."""
+def test_read_access(ask, who, path, status):
+    """Every user can read. Without a login, existing and missing projects are indistinguishable."""
     assert ask(path, "--path-as-is", user=who).status == status
 
 
 @pytest.mark.parametrize(("who", "project", "fields", "status"), UPLOADS)
-def test_upload(upload, on_disk, who, project, fields, status):
-    """Rights are on the project that the file's name says, since pip goes by that; the form may say anything."""
+def test_upload_access(upload, on_disk, who, project, fields, status):
+    """Rights apply to the project in the file name, as pip uses it; form fields are ignored."""
     name = file_name(project)
-    answer = upload(name, fitting(name), user=who, **fields)
-    assert answer.status == status, answer.body
+    response = upload(name, fitting(name), user=who, **fields)
+    assert response.status == status, response.body
     assert bool(on_disk(name)) is (status == 200)
 
 
 @pytest.mark.parametrize("path", ["/", "/legacy/", "/legacy"])
-def test_upload_addresses(upload, on_disk, path):
-    """The two addresses that clients are used to, and the one without the slash that some configure."""
+def test_upload_urls(upload, on_disk, path):
+    """The two usual upload URLs work, and the one without the final slash."""
     name = file_name("acme_*")
     assert upload(name, fitting(name), user="bob", path=path).status == 200
     assert on_disk(name) == [name]
 
 
 @pytest.mark.parametrize("header", FORGED)
-def test_forged_user(upload, on_disk, header):
-    """Signed in as one, nobody becomes another by a header."""
+def test_ignores_forged_identity_header(upload, on_disk, header):
+    """A header cannot change the authenticated user."""
     name = file_name("other_*")
-    answer = upload(name, fitting(name), "--header", header, user="bob")
-    assert answer.status == 403
-    assert "bob is not allowed to upload" in answer.body
+    response = upload(name, fitting(name), "--header", header, user="bob")
+    assert response.status == 403
+    assert "bob is not allowed to upload" in response.body
     assert on_disk(name) == []
 
 
 @pytest.mark.parametrize(("who", "status"), [(None, 401), ("bob", 403), ("verify", 403), ("alice", 200)])
-def test_remove(ask, upload, on_disk, who, status):
-    """Only those who are told may remove: builds elsewhere depend on what is there."""
+def test_remove_access(ask, upload, on_disk, who, status):
+    """Only users with the right to remove can remove releases."""
     name = file_name("acme_*")
     assert upload(name, fitting(name), user="bob").status == 200
     project = name.split("-")[0]
     fields = {":action": "remove_pkg", "name": project.replace("_", "-"), "version": "1.0"}
-    answer = ask("/", *(word for item in fields.items() for word in ("--form", "=".join(item))), user=who)
-    assert answer.status == status, answer.body
+    response = ask("/", *(word for item in fields.items() for word in ("--form", "=".join(item))), user=who)
+    assert response.status == status, response.body
     assert bool(on_disk(name)) is (status != 200)

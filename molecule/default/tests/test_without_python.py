@@ -1,4 +1,4 @@
-"""Reads never touch Python: with the application gone, everything is still installed."""
+"""Reads do not depend on Python: packages can be installed while the application is missing."""
 
 import time
 
@@ -10,7 +10,7 @@ FILE = "acme_steady-1.0-py3-none-any.whl"
 
 @pytest.fixture
 def _no_application(host, settings, upload):
-    """The application killed, and the virtualenv and all that is in it away."""
+    """Kill the application and move its release directory away."""
     assert upload(FILE, installable("acme_steady", "1.0"), user="bob").status == 200
     current = f"{settings['pypi_program_dir']}/current"
     release = host.check_output(f"readlink -f {current}")
@@ -22,22 +22,22 @@ def _no_application(host, settings, upload):
 
 
 @pytest.mark.usefixtures("_no_application")
-def test_reads_go_on(ask, upload, workplace):
-    """The worst Friday of the index is nobody else's: builds go on, and publishing waits with a clear answer."""
+def test_reads_work_without_application(ask, upload, client_env):
+    """Installers work; uploads get 503 with Retry-After."""
     assert ask("/simple/", user="verify").status == 200
-    here = workplace("verify")
+    env = client_env("verify")
     for program in ("/opt/clients/bin/pip", "uv pip"):
-        result = here.run(f"{program} install --target there --index-url {{url_with_login}}simple/ acme-steady")
+        result = env.run(f"{program} install --target there --index-url {{url_with_login}}simple/ acme-steady")
         assert result.rc == 0, result.stdout + result.stderr
-        here.run("rm -r there")
-    refused = upload("acme_steady-1.1-py3-none-any.whl", installable("acme_steady", "1.1"), user="bob")
-    assert refused.status == 503
-    assert "retry-after" in refused.headers
+        env.run("rm -r there")
+    response = upload("acme_steady-1.1-py3-none-any.whl", installable("acme_steady", "1.1"), user="bob")
+    assert response.status == 503
+    assert "retry-after" in response.headers
     assert ask("/-/health").status == 503
 
 
-def test_it_comes_back(upload, ask):
-    """Without anybody's help, once its files are there again."""
+def test_uploads_recover(upload, ask):
+    """Uploads work as soon as the application's files are restored."""
     for _ in range(60):
         if ask("/-/health").status == 200:
             break

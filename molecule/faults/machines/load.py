@@ -40,8 +40,8 @@ class Server:
         connection = http.client.HTTPSConnection(*self._address, timeout=SECONDS, context=CONTEXT)
         try:
             connection.request(method, path, body, self._headers | headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read()
+            response = connection.getresponse()
+            return response.status, response.read()
         except (OSError, http.client.HTTPException) as error:
             return None, repr(error).encode()
         finally:
@@ -202,7 +202,7 @@ def main(path):
     told |= {"unanswered_count": len(readers.unanswered), "refused": readers.refused, "faults": readers.faults}
     if plan["survey"]:
         told["listed"] = survey(plan, server)
-    Path(plan["told"]).write_text(json.dumps(told))
+    Path(plan["result"]).write_text(json.dumps(told))
 
 
 with suppress(KeyboardInterrupt):

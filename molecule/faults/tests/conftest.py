@@ -62,8 +62,8 @@ def details() -> list[str]:
     ]
     for fault, outcomes in OUTCOMES.items():
         for server, outcome in outcomes.items():
-            answers = ", ".join(f"{status or 'none'} {count}" for status, count in outcome.statuses.most_common())
-            lines.append(f"    {fault}, {server}: {answers}")
+            responses = ", ".join(f"{status or 'none'} {count}" for status, count in outcome.statuses.most_common())
+            lines.append(f"    {fault}, {server}: {responses}")
             lines += [f"        {note}" for note in outcome.notes]
             lines += [f"        {kind}: {found}" for kind, found in outcome.faults.items()]
     return lines

@@ -144,7 +144,7 @@ def test_a_page_with_a_time_to_come(set_back, ask, upload, host, settings):
     known = [f"If-None-Match: {seen.headers['etag']}", f"If-Modified-Since: {seen.headers['last-modified']}"]
     assert upload(f"{name}-1.1.tar.gz", sdist(name, "1.1"), user="alice").status == 200
     headers = [word for header in known for word in ("--header", header)]
-    answer = ask(f"/simple/{project}/", *form, *headers, user="alice")
-    assert answer.status == 200
-    files = [file["filename"] for file in json.loads(answer.body)["files"]]
+    response = ask(f"/simple/{project}/", *form, *headers, user="alice")
+    assert response.status == 200
+    files = [file["filename"] for file in json.loads(response.body)["files"]]
     assert files == [f"{name}-1.0.tar.gz", f"{name}-1.1.tar.gz"]

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 from hunting import Outcome, in_background
-from shared.workplace import Workplace
+from shared.client_env import ClientEnvironment
 
 INSTALL = """
 good=0; bad=0
@@ -28,10 +28,10 @@ def crowded(everywhere, put):
     def install(hunt, program: str) -> str:
         login = {"user": "alice", "password": hunt.password, "url": hunt.settings["pypi_url"], "host": hunt.server}
         url = login["url"].replace("://", f"://alice:{hunt.password}@")
-        here = Workplace(hunt.client, put, login | {"url_with_login": url})
+        env = ClientEnvironment(hunt.client, put, login | {"url_with_login": url})
         script = INSTALL.format(program=program, options=PROGRAMS[program], url=f"{url}simple/")
-        here.write("install", script.replace("{", "{{").replace("}", "}}"))
-        return here.run("sh install").stdout
+        env.write("install", script.replace("{", "{{").replace("}", "}}"))
+        return env.run("sh install").stdout
 
     def hunt(hunt):
         hunt.clear()

@@ -85,8 +85,8 @@ def test_authority_that_has_not_signed(node, company, server):
     wrong = node.machine.check_output("ls /etc/ssl/certs/ca-certificates.crt")
     run = node.playbook("site.yml", **company | {"pypi_tls_ca": wrong})
     assert run.hosts[server] == {"changed": 0, "failed": 1}
-    assert "Nothing was changed" in run.words
-    assert "has signed none of the certificates in" in run.words
+    assert "Nothing was changed" in run.normalized_output
+    assert "has signed none of the certificates in" in run.normalized_output
 
 
 @pytest.mark.parametrize(
@@ -106,5 +106,5 @@ def test_user_who_cannot_verify(host, node, settings, said):
     before = host.check_output("wc -l </var/log/pypi/audit/audit.log")
     run = node.playbook(VERIFY, **settings)
     assert run.code != 0
-    assert said in run.words
+    assert said in run.normalized_output
     assert host.check_output("wc -l </var/log/pypi/audit/audit.log") == before

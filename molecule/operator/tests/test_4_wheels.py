@@ -65,8 +65,8 @@ def test_folder_for_another_release(host, node, server, folder):
     )
     run = node.playbook("site.yml", pypi_install_folder=f"{folder}-less")
     assert run.hosts == {server: {"changed": 0, "failed": 1}}, run.output
-    assert "Nothing was changed" in run.words
-    assert f"has no wheel of {ITS_OWN[server].strip('-').replace('_', '-')}" in run.words
+    assert "Nothing was changed" in run.normalized_output
+    assert f"has no wheel of {ITS_OWN[server].strip('-').replace('_', '-')}" in run.normalized_output
     assert host.run("systemctl is-active pypi-application").rc == 0
 
 

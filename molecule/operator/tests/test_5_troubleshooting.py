@@ -53,7 +53,7 @@ def test_dpkg(host, node, cure):
     host.check_output("dpkg --remove logrotate && dpkg-query --status base-files >/var/lib/dpkg/updates/0001")
     run = node.playbook("site.yml", "--tags", "packages")
     assert run.code != 0
-    assert "dpkg was interrupted, you must manually run" in run.words
+    assert "dpkg was interrupted, you must manually run" in run.normalized_output
     cure("dpkg was interrupted")
     assert host.package("logrotate").is_installed
 

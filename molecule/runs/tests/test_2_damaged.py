@@ -94,4 +94,4 @@ def test_a_dead_index_fails_the_run(deploy):
     """Each run ends with requests to the index, and fails where the answers are not those that the settings say."""
     run = deploy()
     assert run.code != 0
-    assert "GET /-/health: expected 200, got 503: The audit log cannot be written" in run.words
+    assert "GET /-/health: expected 200, got 503: The audit log cannot be written" in run.normalized_output

@@ -25,7 +25,7 @@ def test_ports_of_another_site(deploy, servers):
     """The run stops before anything is touched and says what to do; when that was done, both sites are served."""
     run = deploy()
     assert run.hosts == {server: {"changed": 0, "failed": 1} for server in servers}
-    assert "Listen lines of other sites, for the ports 8081." in run.words
+    assert "Listen lines of other sites, for the ports 8081." in run.normalized_output
     for host in servers.values():
         assert host.check_output(ASK) == "204"
         host.check_output("sed -i '1i Listen 8081' /etc/apache2/sites-available/other.conf")
@@ -52,4 +52,4 @@ def test_another_mpm(deploy, servers):
     """The run stops before anything is touched."""
     run = deploy()
     assert run.hosts == {server: {"changed": 0, "failed": 1} for server in servers}
-    assert "uses mpm_prefork; the index needs mpm_event." in run.words
+    assert "uses mpm_prefork; the index needs mpm_event." in run.normalized_output

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 import pytest
 from pypiserver.config import DEFAULTS
+from shared.client_env import ClientEnvironment
 from shared.wheels import installable
-from shared.workplace import Workplace
 from support.readme import blocks, paragraphs, section
 
 SERVER = "either.test"
@@ -67,8 +67,8 @@ def project(send_from):
     """A project of the index that needs one of the public index."""
     name = f"team_{uuid.uuid4().hex[:8]}"
     wheel = installable(name, "1.0", "Requires-Dist: elsewhere")
-    answer = send_from("inside", SERVER, f"{name}-1.0-py3-none-any.whl", wheel, who=USER)
-    assert answer.status == 200, answer
+    response = send_from("inside", SERVER, f"{name}-1.0-py3-none-any.whl", wheel, who=USER)
+    assert response.status == 200, response
     return name
 
 
@@ -76,16 +76,16 @@ def project(send_from):
 def client(clients, put, all_settings, password_of):
     """Somebody's home on the client machine, with the files that a run has left for clients."""
     machine, settings = clients["inside"], all_settings[SERVER]
-    here = Workplace(machine, put, {"password": password_of(SERVER, USER)})
+    env = ClientEnvironment(machine, put, {"password": password_of(SERVER, USER)})
     for name in (f"{SERVER}.crt", f"{SERVER}-bundle.pem"):
-        put(machine, f"{here.home}/{name}", Path(settings["pypi_ca_dir"], name).read_bytes())
-    return here
+        put(machine, f"{env.home}/{name}", Path(settings["pypi_ca_dir"], name).read_bytes())
+    return env
 
 
-def adapted(program: str, here: Workplace, project: str, trusted: str = f"{SERVER}-bundle.pem") -> str:
+def adapted(program: str, env: ClientEnvironment, project: str, trusted: str = f"{SERVER}-bundle.pem") -> str:
     """The README's lines for a program: with this server, user, password and project. trusted: the file to trust."""
     words = {
-        "/path/to/pypi.example.com-bundle.pem": f"{here.home}/{trusted}",
+        "/path/to/pypi.example.com-bundle.pem": f"{env.home}/{trusted}",
         "pypi.example.com": SERVER,
         "alice": USER,
         "...": '"$PASSWORD"',
@@ -97,10 +97,10 @@ def adapted(program: str, here: Workplace, project: str, trusted: str = f"{SERVE
     return lines
 
 
-def run(here: Workplace, lines: str):
+def run(env: ClientEnvironment, lines: str):
     """Do what the lines say, one after the other. What other tests tell programs to trust does not count."""
     lines = f"set -e\nunset REQUESTS_CA_BUNDLE SSL_CERT_FILE\n{lines}"
-    return here.run(lines, PASSWORD="{password}", UV_PYTHON="virtualenv/bin/python")
+    return env.run(lines, PASSWORD="{password}", UV_PYTHON="virtualenv/bin/python")
 
 
 def only(lines: str, *commands: str) -> str:

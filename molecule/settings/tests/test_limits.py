@@ -21,9 +21,9 @@ def test_bombs(send_from, files, setting):
     """Small to send, and too much for whoever unpacks it. The answer names the setting."""
     project = f"team_{uuid.uuid4().hex[:8]}"
     content = wheel(project, files=files, compression=8)
-    answer = send_from("inside", SERVER, f"{project}-1.0-py3-none-any.whl", content, who="paul")
-    assert answer.status == 400
-    assert setting in answer.body
+    response = send_from("inside", SERVER, f"{project}-1.0-py3-none-any.whl", content, who="paul")
+    assert response.status == 400
+    assert setting in response.body
 
 
 def test_all_files_together(send_from, request_from):
@@ -31,9 +31,9 @@ def test_all_files_together(send_from, request_from):
 
     def publish(version: str) -> int:
         content = wheel("shared_1", version, files={"random": os.urandom(80_000)})
-        answer = send_from("inside", SERVER, f"shared_1-{version}-py3-none-any.whl", content, who=HANA)
-        assert answer.status != 507 or "pypi_max_total_size" in answer.body
-        return answer.status
+        response = send_from("inside", SERVER, f"shared_1-{version}-py3-none-any.whl", content, who=HANA)
+        assert response.status != 507 or "pypi_max_total_size" in response.body
+        return response.status
 
     def remove(version: str) -> int:
         fields = {":action": "remove_pkg", "name": "shared-1", "version": version}

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+from shared.client_env import ClientEnvironment
 from shared.http import curl
 from shared.uploads import TYPE, form
-from shared.workplace import Workplace
 from support.archives import fitting, wheel
 
 HANA = ("hana", "The password of hana")
@@ -76,10 +76,10 @@ def test_alias(clients, server, alias, works):
 
 def test_alias_without_encryption(clients):
     """Whoever comes by an alias is sent to the one address of the index."""
-    answer = curl(
+    response = curl(
         clients["inside"], "--connect-to", "index.test:8080:group.test:8080", "http://index.test:8080/simple/"
     )
-    assert (answer.status, answer.headers["location"]) == (301, "https://group.test:8443/simple/")
+    assert (response.status, response.headers["location"]) == (301, "https://group.test:8443/simple/")
 
 
 def test_provided_certificate(servers, inventory):
@@ -121,9 +121,9 @@ class TestLargestUpload:
     def test_too_large(self, request_from, body, server):
         """Rejected by its size, before its body is read."""
         options = ["--header", TYPE, "--data-binary", f"@{body(300)}"]
-        answer = request_from("inside", server, "", *options, who="paul")
-        assert answer.status == 413
-        assert "accepts at most 204800 (pypi_max_upload_size)" in answer.body
+        response = request_from("inside", server, "", *options, who="paul")
+        assert response.status == 413
+        assert "accepts at most 204800 (pypi_max_upload_size)" in response.body
 
     def test_unknown_size(self, request_from, body):
         """Who does not say how much will come (no client we know) is asked to (RFC 9110, section 15.5.12)."""
@@ -133,9 +133,9 @@ class TestLargestUpload:
     def test_large_enough(self, request_from, body):
         """Just below the limit it is looked at, and refused for what it is: zeros."""
         options = ["--header", TYPE, "--data-binary", f"@{body(190)}"]
-        answer = request_from("inside", "group.test", "", *options, who="paul")
-        assert answer.status == 400
-        assert "Invalid or corrupt archive" in answer.body
+        response = request_from("inside", "group.test", "", *options, who="paul")
+        assert response.status == 400
+        assert "Invalid or corrupt archive" in response.body
 
     # twine shows the status, uv the answer's text.
     @pytest.mark.parametrize(
@@ -150,8 +150,8 @@ class TestLargestUpload:
         """An answer that the program does not show is none."""
         password = password_of("anyone.test", "paul")
         login = {"url": "http://anyone.test:8080/", "user": "paul", "password": password}
-        here = Workplace(clients["inside"], put, login)
-        here.write(
+        env = ClientEnvironment(clients["inside"], put, login)
+        env.write(
             "make.py",
             "import zipfile, os\n"
             "with zipfile.ZipFile('team_large-1.0-py3-none-any.whl', 'w') as archive:\n"
@@ -159,7 +159,7 @@ class TestLargestUpload:
             "    metadata = 'Metadata-Version: 2.1\\nName: team-large\\nVersion: 1.0\\n'\n"
             "    archive.writestr('team_large-1.0.dist-info/METADATA', metadata)\n",
         )
-        assert here.run("python3 make.py").rc == 0
-        result = here.run(command, TWINE_PASSWORD="{password}", UV_PUBLISH_PASSWORD="{password}")
+        assert env.run("python3 make.py").rc == 0
+        result = env.run(command, TWINE_PASSWORD="{password}", UV_PUBLISH_PASSWORD="{password}")
         assert result.rc != 0
         assert words in " ".join((result.stdout + result.stderr).split())

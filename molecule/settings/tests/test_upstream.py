@@ -22,17 +22,17 @@ PROJECTS = [
 @pytest.mark.parametrize(("server", "project", "leads_to"), PROJECTS)
 def test_project_that_is_not_here(request_from, server, project, leads_to):
     """One index URL serves both kinds, and names that are ours are never looked for elsewhere."""
-    answer = request_from("inside", server, f"simple/{project}/", who="rita" if server == "group.test" else None)
-    assert answer.status == (302 if leads_to else 404)
-    assert answer.headers.get("location") == leads_to
+    response = request_from("inside", server, f"simple/{project}/", who="rita" if server == "group.test" else None)
+    assert response.status == (302 if leads_to else 404)
+    assert response.headers.get("location") == leads_to
 
 
 def test_public_index(request_from):
     """Unless told otherwise, elsewhere is the index that pypiserver itself would send people to."""
     from pypiserver.config import DEFAULTS
 
-    answer = request_from("inside", "either.test", "simple/requests/")
-    assert (answer.status, answer.headers["location"]) == (302, DEFAULTS.FALLBACK_URL.rstrip("/") + "/requests/")
+    response = request_from("inside", "either.test", "simple/requests/")
+    assert (response.status, response.headers["location"]) == (302, DEFAULTS.FALLBACK_URL.rstrip("/") + "/requests/")
 
 
 def test_nobody_learns_names(request_from):
@@ -52,8 +52,8 @@ def test_name_that_was_here(request_from, send_from):
         form_of = {":action": "remove_pkg", "name": name, "version": version}
         options = [word for item in form_of.items() for word in ("--form", "=".join(item))]
         assert request_from("inside", "either.test", "", *options, who=HANA).status == 200
-    answer = request_from("inside", "either.test", f"simple/{name}/")
-    assert (answer.status, answer.headers.get("location")) == (404, None)
+    response = request_from("inside", "either.test", f"simple/{name}/")
+    assert (response.status, response.headers.get("location")) == (404, None)
 
 
 def test_unmounted_data(servers, all_settings, request_from):

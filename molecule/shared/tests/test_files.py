@@ -1,10 +1,10 @@
-"""Files on the server: whose they are, and who can read and write them."""
+"""Owners, modes and effective permissions of files on the server."""
 
 from pathlib import Path
 
 import pytest
 
-# Path, owner, group, mode. Braces stand for settings.
+# Path, owner, group, mode. Braces contain names of settings.
 ATTRIBUTES = [
     ("{pypi_data_dir}", "root", "root", 0o755),
     ("{pypi_data_dir}/.wheelhouse", "root", "root", 0o644),
@@ -36,7 +36,7 @@ ATTRIBUTES = [
     ("/usr/local/lib/pypi/passwords.py", "root", "root", 0o644),
 ]
 
-# User, what the user tries (test's options), path, and whether it shall work.
+# User, operation (option of test(1)), path, whether it succeeds.
 ACCESS = [
     ("pypi", "-w", "{pypi_data_dir}/packages", True),
     ("pypi", "-w", "{pypi_data_dir}", False),
@@ -67,22 +67,22 @@ ACCESS = [
 
 
 @pytest.mark.parametrize(("path", "user", "group", "mode"), ATTRIBUTES)
-def test_attributes(host, settings, path, user, group, mode):
-    """Each file has the least that its readers and writers need."""
+def test_owner_and_mode(host, settings, path, user, group, mode):
+    """Each file has the least permissions that its readers and writers need."""
     file = host.file(path.format(**settings))
     assert (file.user, file.group, oct(file.mode)) == (user, group, oct(mode))
 
 
 @pytest.mark.parametrize(("user", "option", "path", "works"), ACCESS)
-def test_access(host, settings, user, option, path, works):
-    """What counts is what the operating system lets each user do, directories above included."""
+def test_effective_permissions(host, settings, user, option, path, works):
+    """The operating system grants exactly these accesses, with those of parent directories considered."""
     result = host.run("runuser -u %s -- test %s %s", user, option, path.format(**settings))
     assert (result.rc == 0) is works
 
 
 @pytest.mark.parametrize("directory", ["{pypi_program_dir}", "{pypi_config_dir}", "/etc/apache2"])
 def test_programs_belong_to_root(host, settings, directory):
-    """Nothing that a web server's users can write is ever executed or obeyed."""
+    """The web server's users can write no program and no configuration."""
     directory = directory.format(**settings)
     assert host.file(directory).is_directory
     suspects = "-user pypi -o -user www-data -o -not -type l -perm /022"
@@ -90,16 +90,16 @@ def test_programs_belong_to_root(host, settings, directory):
 
 
 def test_one_release_is_current(host, settings):
-    """A release is switched by one link."""
+    """The current release is a symbolic link; build files that may contain a password are deleted."""
     current = host.file(f"{settings['pypi_program_dir']}/current")
     assert current.is_symlink
     assert host.file(f"{current.linked_to}/manifest.json").exists
-    leftovers = [f"{current.linked_to}/{name}" for name in ("pip.conf", "install-ca.crt", "wheels")]
-    assert not any(host.file(path).exists for path in leftovers), "these may hold a password"
+    build_files = [f"{current.linked_to}/{name}" for name in ("pip.conf", "install-ca.crt", "wheels")]
+    assert not any(host.file(path).exists for path in build_files), "these may contain a password"
 
 
-def test_secrets_on_the_controller(all_settings, server):
-    """Passwords that were made up are their owner's alone."""
+def test_secrets_are_private_on_the_control_node(all_settings, server):
+    """Only their owner can read generated passwords."""
     secrets = Path(all_settings[server]["pypi_secrets_dir"])
     files = [path for path in secrets.rglob("*") if path.is_file()]
     assert files

@@ -1,4 +1,4 @@
-"""What the logs say, and what they must never say."""
+"""The content of the logs, and their rotation."""
 
 import uuid
 
@@ -7,48 +7,50 @@ import pytest
 
 @pytest.fixture(scope="module")
 def attempts(ask, server, password_of):
-    """A marked request of each kind: with the right password, with a wrong one, with none.
+    """Make a marked request of each kind: correct password, wrong password, no password.
 
-    Uploads, since these need a login whatever the settings say about reading.
+    Use uploads, since these need a login whatever the settings say about reading.
     """
     mark, user = uuid.uuid4().hex, "verify"
     wrong = "Wrong" + mark
     empty = ["--form", ":action=file_upload"]
-    # The application answers it, whether or not this user has any right.
+    # The application responds, whether or not this user has any right.
     assert ask(f"/?right={mark}", *empty, user=user).status in (400, 403)
     assert ask(f"/?wrong={mark}", *empty, user=(user, wrong)).status == 401
-    ask(f"/-/health?nobody={mark}")
+    ask(f"/-/health?anonymous={mark}")
     return {"mark": mark, "user": user, "passwords": [password_of(server, user), wrong]}
 
 
 def line(host, settings, text: str) -> str:
-    """The one line of the access log with a text."""
+    """Return the only line of the access log that contains a text."""
     return host.check_output("grep -F %s %s/access.log", text, settings["pypi_log_dir"])
 
 
-def test_user_name(host, settings, attempts):
-    """Who did it: the first question after an incident. The client's address is in front of it."""
+def test_access_log_has_user_and_address(host, settings, attempts):
+    """A line contains the client's address and the authenticated user."""
     address, _, user, *_ = line(host, settings, f"right={attempts['mark']}").split()
     assert user == attempts["user"]
     assert address not in ("-", "127.0.0.1")
 
 
-def test_nobody_is_named_nobody(host, settings, attempts):
-    """Where nobody signed in, the log does not make one up."""
-    assert line(host, settings, f"nobody={attempts['mark']}").split()[2] == "-"
+def test_access_log_has_no_user_without_login(host, settings, attempts):
+    """The user field is "-" without a login."""
+    assert line(host, settings, f"anonymous={attempts['mark']}").split()[2] == "-"
 
 
-def test_no_password(host, settings, attempts, put):
-    """Logs are read, copied and kept by many: no password gets there, neither right nor mistyped."""
-    # By way of a file, since sudo logs commands.
+def test_logs_contain_no_passwords(host, settings, attempts, put):
+    """No log contains a password, neither a correct nor a wrong one."""
+    # Written to a file, since sudo logs commands.
     patterns = put(host, "/root/patterns", "\n".join([*attempts["passwords"], attempts["mark"]]).encode())
-    places = f"/var/log {settings['pypi_log_dir']} {settings['pypi_data_dir']}"
-    found = host.check_output(f"grep -rhoFf {patterns} {places}; journalctl --no-pager | grep -oFf {patterns}; true")
+    directories = f"/var/log {settings['pypi_log_dir']} {settings['pypi_data_dir']}"
+    found = host.check_output(
+        f"grep -rhoFf {patterns} {directories}; journalctl --no-pager | grep -oFf {patterns}; true"
+    )
     assert set(found.split()) == {attempts["mark"]}
 
 
-def test_rotation(host, settings):
-    """logrotate takes the rules, and Apache has logs to write after it."""
+def test_rotates_access_log(host, settings):
+    """The configuration of logrotate is valid, and Apache writes to a new log afterwards."""
     access = f"{settings['pypi_log_dir']}/access.log"
     assert access in host.run("logrotate --debug /etc/logrotate.d/pypi").stderr
     host.check_output("logrotate --force /etc/logrotate.d/pypi")
@@ -56,8 +58,8 @@ def test_rotation(host, settings):
     assert host.file(f"{access}.1").exists
 
 
-def test_rotation_of_the_audit_log(host, settings):
-    """The chain goes on from file to file, and user pypi has a log to write after it."""
+def test_rotates_audit_log(host, settings):
+    """The hash chain continues across files, and user pypi can write to the new log."""
     log = f"{settings['pypi_log_dir']}/audit/audit.log"
     assert log in host.run("logrotate --debug /etc/logrotate.d/pypi").stderr
     host.check_output("logrotate --force /etc/logrotate.d/pypi")

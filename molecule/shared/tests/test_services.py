@@ -1,4 +1,4 @@
-"""What runs on the server, as whom, and since when."""
+"""Services, their users and sandboxes, and Apache's modules."""
 
 import re
 
@@ -15,15 +15,15 @@ MODULES_OFF = [
 ]  # fmt: skip
 
 
-def test_apache_runs(host):
-    """Now, and when the host starts again."""
+def test_apache_is_running_and_enabled(host):
+    """Apache runs and starts with the host."""
     apache = host.service("apache2")
     assert apache.is_running
     assert apache.is_enabled
 
 
-def test_ports(host, settings):
-    """Apache listens where the settings say and nowhere else: Debian's own ports would be more doors."""
+def test_apache_listens_on_configured_ports_only(host, settings):
+    """Apache listens on the configured ports and not on Debian's default ones."""
     expected = {int(settings["pypi_http_port"])}
     if settings["pypi_tls"] != "none":
         expected.add(int(settings["pypi_https_port"]))
@@ -35,15 +35,15 @@ UNITS = ["pypi-application", "pypi-application-proxy", "pypi-pages", "pypi-certi
 
 
 def properties(host, unit: str, *names: str) -> dict[str, str]:
-    """What systemd says of a unit."""
+    """Return properties of a systemd unit."""
     return dict(
         line.split("=", 1)
         for line in host.check_output(f"systemctl show {unit} --property={','.join(names)}").splitlines()
     )
 
 
-def test_application_runs_as_its_own_user(host):
-    """A takeover of pypiserver must not open Apache's passwords or key."""
+def test_application_runs_as_user_pypi(host):
+    """A compromised pypiserver cannot read Apache's password file or private key."""
     application = properties(host, "pypi-application.service", "MainPID", "ActiveState", "UnitFileState")
     assert (application["ActiveState"], application["UnitFileState"]) == ("active", "enabled")
     users = host.check_output("ps -o user= --pid %s --ppid %s", application["MainPID"], application["MainPID"])
@@ -51,14 +51,14 @@ def test_application_runs_as_its_own_user(host):
     assert host.user("pypi").shell == "/usr/sbin/nologin"
 
 
-def test_proxy_has_started(host, ask):
-    """The first request starts it, and it stays: one that systemd waits for in vain is ended after 90 seconds."""
+def test_proxy_keeps_running(host, ask):
+    """The first request starts the proxy, and it stays: without a readiness message, systemd kills it after 90 s."""
     assert ask("/-/health").status == 200
     assert properties(host, "pypi-application-proxy.service", "ActiveState") == {"ActiveState": "active"}
 
 
 def test_application_has_no_network(host):
-    """Only the proxy in its network namespace reaches it, and it reaches nothing: no port of the host is its."""
+    """Only the proxy in its network namespace can connect to the application; it has no port on the host."""
     assert "127.0.0.1:8080" not in host.check_output("ss -Hltn")
     assert host.socket("unix:///run/pypi-application.sock").is_listening
     socket = host.file("/run/pypi-application.sock")
@@ -67,7 +67,7 @@ def test_application_has_no_network(host):
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_unit_is_sandboxed(host, settings, unit):
-    """Each unit has an exposure of at most 3.0 by systemd's own measure, and bounded memory and tasks."""
+    """Each unit has an exposure of at most 3.0 in systemd-analyze, and limits for memory and tasks."""
     if unit == "pypi-certificate" and settings["pypi_tls"] != "self_signed":
         assert not host.file(f"/etc/systemd/system/{unit}.service").exists
         return
@@ -78,8 +78,8 @@ def test_unit_is_sandboxed(host, settings, unit):
     assert all(limit.isdigit() for limit in limits.values()), limits
 
 
-def test_certificate_timer(host, settings):
-    """A self-signed certificate is renewed by the server itself; any other one is none of its business."""
+def test_certificate_timer_follows_pypi_tls(host, settings):
+    """The timer exists only for self-signed certificates."""
     timer = host.service("pypi-certificate.timer")
     if settings["pypi_tls"] == "self_signed":
         assert timer.is_running
@@ -90,27 +90,27 @@ def test_certificate_timer(host, settings):
 
 
 @pytest.mark.parametrize("module", MODULES_ON)
-def test_module_is_on(host, module):
-    """What the site is built on."""
+def test_module_is_enabled(host, module):
+    """The modules that the site needs are enabled."""
     assert host.run("a2query -q -m %s", module).rc == 0
 
 
 @pytest.mark.parametrize("module", MODULES_OFF)
-def test_module_is_off(host, module):
-    """Listings, status pages, old access rules, programs run from files: each would be a way around the rules."""
+def test_module_is_disabled(host, module):
+    """Modules that would bypass the access rules (listings, status pages, CGI, old directives) are disabled."""
     assert host.run("a2query -q -m %s", module).rc != 0
 
 
-def test_encryption_module(host, settings):
-    """With TLS there is mod_ssl, without it nothing of OpenSSL's runs in Apache."""
+def test_tls_module_follows_pypi_tls(host, settings):
+    """mod_ssl is enabled only with TLS."""
     assert (host.run("a2query -q -m ssl").rc == 0) is (settings["pypi_tls"] != "none")
 
 
-def test_sites(host):
-    """Debian's welcome page is gone, and the index is the one site."""
+def test_index_is_the_only_site(host):
+    """Debian's default site is disabled."""
     assert re.findall(r"^(\S+) ", host.check_output("a2query -s"), re.MULTILINE) == ["pypi"]
 
 
 def test_configuration_is_valid(host):
-    """The next start must not be the moment in which this turns out."""
+    """Apache accepts the configuration on disk, so the next start succeeds."""
     assert host.run("apache2ctl configtest").rc == 0

@@ -1,10 +1,10 @@
-"""What everybody meets first: closed doors, redirects, encryption, and what the server tells about itself."""
+"""Access without a login, redirects to HTTPS, TLS versions, and information disclosure by headers."""
 
 import pytest
 
-# Method, path, status. Nobody is signed in.
+# Method, path, status; all without a login.
 REQUESTS = [
-    # What pypiserver or Apache would show besides the index.
+    # URLs that pypiserver or Apache would serve by default.
     ("GET", "/RPC2", 404),
     ("POST", "/RPC2", 404),
     ("GET", "/packages", 404),
@@ -14,7 +14,7 @@ REQUESTS = [
     ("GET", "/cgi-bin/test", 404),
     ("GET", "/simple/../RPC2", 404),
     ("GET", "/simple/a/b/", 404),
-    # Uploads are posted, all else is only read.
+    # Uploads use POST; everything else is read-only.
     ("GET", "/legacy/", 405),
     ("PUT", "/", 405),
     ("DELETE", "/packages/acme-1.0.tar.gz", 405),
@@ -22,17 +22,17 @@ REQUESTS = [
     ("POST", "/simple/", 405),
     ("POST", "/-/health", 405),
     ("TRACE", "/simple/", 405),
-    # Publishing needs a login, always.
+    # Publishing always needs a login.
     ("POST", "/", 401),
     ("POST", "/legacy", 401),
     ("POST", "/legacy/", 401),
-    # A monitor has no account.
+    # Monitoring has no account.
     ("GET", "/-/health", 200),
     ("HEAD", "/-/health", 200),
     ("GET", "/-/health/reads", 200),
     ("POST", "/-/health/uploads", 405),
     ("GET", "/-/health/x", 404),
-    # Without "simple/", a project is as closed as with it.
+    # Without "simple/", a project is as protected as with it.
     ("PUT", "/acme/", 405),
 ]
 
@@ -40,38 +40,38 @@ FORGED = ["X-Forwarded-User: alice", "X-Remote-User: alice", "Remote-User: alice
 
 
 @pytest.mark.parametrize(("method", "path", "status"), REQUESTS)
-def test_without_login(ask, method, path, status):
-    """A stranger gets exactly this far."""
-    how = ["--head"] if method == "HEAD" else ["--request", method]
-    assert ask(path, "--path-as-is", *how).status == status
+def test_status_without_login(ask, method, path, status):
+    """Unauthenticated clients get exactly these responses."""
+    options = ["--head"] if method == "HEAD" else ["--request", method]
+    assert ask(path, "--path-as-is", *options).status == status
 
 
 @pytest.mark.parametrize("header", FORGED)
-def test_forged_user(ask, header):
-    """Who somebody is, only a password tells: a header that some proxies set is a stranger's word."""
+def test_rejects_forged_identity_header(ask, header):
+    """Only a password authenticates: the identity headers that some proxies set are ignored."""
     assert ask("/", "--header", header, "--form", ":action=file_upload").status == 401
 
 
 @pytest.mark.parametrize("password", ["", "wrong"])
-def test_wrong_password(ask, password):
-    """A known name alone opens nothing."""
+def test_rejects_wrong_password(ask, password):
+    """A valid user name without its password is rejected."""
     assert ask("/", "--form", ":action=file_upload", user=("alice", password)).status == 401
 
 
-def test_allow(ask):
-    """A 405 says what would be allowed (RFC 9110, section 15.5.6)."""
+def test_405_lists_allowed_methods(ask):
+    """A 405 response has an Allow header (RFC 9110, section 15.5.6)."""
     assert ask("/legacy/").headers["allow"] == "POST"
     assert ask("/simple/", "--request", "PUT").headers["allow"] == "GET, HEAD"
 
 
-def test_banner(ask):
-    """Versions help nobody but attackers."""
+def test_hides_apache_version(ask):
+    """Response headers and error pages do not disclose versions."""
     assert ask("/-/health").headers["server"] == "Apache"
     assert "Apache/" not in ask("/nothing").body
 
 
-def test_protective_headers(ask):
-    """Somebody's package name must not become a script in somebody else's browser, on error pages either."""
+def test_sends_security_headers(ask):
+    """All responses, error pages included, protect against script injection by package names."""
     for path in ("/-/health", "/nothing"):
         headers = ask(path).headers
         assert headers["x-content-type-options"] == "nosniff"
@@ -80,34 +80,34 @@ def test_protective_headers(ask):
 
 @pytest.mark.encrypted
 class TestEncryption:
-    """The two ports, one of which only sends people on."""
+    """The HTTPS port, and the HTTP port that redirects to it."""
 
     @pytest.fixture
-    def plain(self, settings):
-        """The address of the port that does not encrypt, without a path."""
+    def http_url(self, settings):
+        """Return the base URL of the unencrypted port."""
         return f"http://{settings['pypi_server_name']}:{settings['pypi_http_port']}"
 
     @pytest.mark.parametrize("path", ["/", "/simple/", "/packages/acme-1.0.tar.gz"])
-    def test_redirect(self, ask, settings, plain, path):
-        """People type addresses without a scheme."""
-        answer = ask(plain + path)
-        assert answer.status == 301
-        assert answer.headers["location"] == settings["pypi_url"] + path.removeprefix("/")
+    def test_redirects_to_https(self, ask, settings, http_url, path):
+        """Requests without credentials are redirected."""
+        response = ask(http_url + path)
+        assert response.status == 301
+        assert response.headers["location"] == settings["pypi_url"] + path.removeprefix("/")
 
-    def test_no_password_in_the_clear(self, ask, plain):
-        """A redirect would work, and go on giving the password away on every run; a refusal is noticed."""
-        answer = ask(f"{plain}/simple/", user="verify")
-        assert answer.status == 403
-        assert "encryption" in answer.body
-        assert "www-authenticate" not in ask(f"{plain}/simple/").headers
+    def test_rejects_credentials_over_http(self, ask, http_url):
+        """Credentials over HTTP get 403: a redirect would succeed, hide the leak and repeat it on every run."""
+        response = ask(f"{http_url}/simple/", user="verify")
+        assert response.status == 403
+        assert "encryption" in response.body
+        assert "www-authenticate" not in ask(f"{http_url}/simple/").headers
 
-    def test_no_upload_in_the_clear(self, ask, plain):
-        """Even a redirect would have made the client send the body first."""
-        assert ask(f"{plain}/", "--request", "POST").status == 403
+    def test_rejects_upload_over_http(self, ask, http_url):
+        """The upload gets 403: with a redirect, clients would send the body unencrypted first."""
+        assert ask(f"{http_url}/", "--request", "POST").status == 403
 
     @pytest.mark.parametrize(("version", "works"), [("1", False), ("1_1", False), ("1_2", True), ("1_3", True)])
     def test_tls_version(self, client, settings, version, works):
-        """Versions before 1.2 are broken (RFC 8996). The client offers them, so it is the server that refuses."""
+        """Reject TLS before 1.2 (RFC 8996). The client offers these versions, so it is the server that rejects them."""
         address = f"{settings['pypi_server_name']}:{settings['pypi_https_port']}"
         command = f"openssl s_client -connect {address} -tls{version} -cipher DEFAULT@SECLEVEL=0 </dev/null"
         result = client.run(f"sh -c '{command}'")
@@ -115,14 +115,14 @@ class TestEncryption:
         if not works:
             assert "alert protocol version" in result.stderr
 
-    def test_wrong_name(self, ask, client, settings):
-        """The certificate is worth something: under a name that is not the server's, clients refuse it."""
+    def test_certificate_does_not_match_other_names(self, ask, client, settings):
+        """Clients reject the certificate under a name that is not the server's."""
         server, port = settings["pypi_server_name"], settings["pypi_https_port"]
         command = f"curl --silent --connect-to ::{server}:{port} https://another.test/-/health"
         assert client.run(command).rc == 60
         assert ask("/-/health").status == 200
 
-    def test_hsts(self, ask, settings):
-        """Announced where the settings say so, and only there: browsers do not forget it for its time."""
+    def test_hsts_follows_setting(self, ask, settings):
+        """The header is sent only if pypi_hsts_max_age is set: browsers remember it for that time."""
         expected = f"max-age={settings['pypi_hsts_max_age']}" if int(settings["pypi_hsts_max_age"]) else None
         assert ask("/-/health").headers.get("strict-transport-security") == expected

@@ -1,4 +1,4 @@
-"""A directory on a client machine where somebody works: builds, publishes, installs."""
+"""An isolated environment on a client container, for building, publishing and installing."""
 
 import io
 import shlex
@@ -8,7 +8,7 @@ from pathlib import Path
 
 PROJECTS = Path(__file__).parent / "projects"
 
-# The files and variables that tell programs where the index is and who they are.
+# Configuration files that contain the index URL and the credentials.
 PYPIRC = """\
 [distutils]
 index-servers = wheelhouse
@@ -20,7 +20,7 @@ password = {password}
 NETRC = "machine {host} login {user} password {password}\n"
 PIP_CONF = "[global]\nindex-url = {url_with_login}simple/\n"
 
-# Programs that bring their own list of authorities are told to take Debian's.
+# Some programs ship their own CA bundle: configure them to use Debian's.
 AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 ENVIRONMENT = {
     "PATH": "/opt/clients/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -37,7 +37,7 @@ ENVIRONMENT = {
 
 
 def project(name: str, version: str) -> bytes:
-    """One of the sample projects in a version of one's choice, as a tar archive with the folder `name` in it."""
+    """Pack one of the sample projects with a given version as a tar archive that contains the directory `name`."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w:gz") as tar:
         for path in sorted((PROJECTS / name).rglob("*")):
@@ -49,16 +49,16 @@ def project(name: str, version: str) -> bytes:
     return archive.getvalue()
 
 
-class Workplace:
-    """An empty home on a client machine, without any setting but those that the caller gives."""
+class ClientEnvironment:
+    """An empty home directory on a client container, without any configuration except what the caller adds."""
 
     def __init__(self, machine, put, login: dict[str, str]):
-        """Make it. login has url, host, user, password and url_with_login; {words} below stand for these."""
+        """Create it. login has url, host, user, password and url_with_login; {placeholders} below stand for these."""
         self._machine, self._put, self._login = machine, put, login
         self.home = machine.check_output("mktemp -d /root/work.XXXXXX")
 
     def write(self, path: str, text: str) -> None:
-        """Write a file below the home."""
+        """Write a file below the home directory."""
         content = text.format(**self._login)
         self._put(self._machine, f"{self.home}/{path}", content.encode())
         self._machine.check_output("chmod 600 %s", f"{self.home}/{path}")
