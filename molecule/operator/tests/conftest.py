@@ -1,4 +1,4 @@
-"""What the tests of this scenario share: the control nodes, and what they have deployed."""
+"""Fixtures of the operator scenario: the control nodes and their deployments."""
 
 import subprocess
 import tarfile
@@ -6,14 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import testinfra
-from operating import ControlNode
+from control_node import ControlNode
 from shared.deployment import PROJECT
 from support.readme import blocks, section
 
 
 @pytest.fixture(scope="session")
 def origin(tmp_path_factory):
-    """The files that git has, as they are now, in a tar archive on this machine."""
+    """Pack the files that git tracks, as they are in the work tree, in a tar archive on this machine."""
     names = subprocess.run(["git", "ls-files", "-z"], cwd=PROJECT, check=True, capture_output=True, text=True)
     path = tmp_path_factory.mktemp("origin") / "origin.tar.gz"
     with tarfile.open(path, "w:gz") as archive:
@@ -25,7 +25,7 @@ def origin(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def control_nodes(inventory, origin):
-    """All control nodes, by name, each with the repository in /root/origin."""
+    """Return all control nodes by name, each with the repository in /root/origin."""
     found = testinfra.get_hosts(["control_nodes"], connection="ansible", ansible_inventory=inventory)
     nodes = {}
     for machine in found:
@@ -42,36 +42,36 @@ def control_nodes(inventory, origin):
 
 @pytest.fixture(scope="session")
 def nodes(control_nodes, servers):
-    """The control node of each server, by the server's name."""
+    """Return the control node of each server: {server: node}."""
     return {server: control_nodes[host.ansible.get_variables()["deployed_from"]] for server, host in servers.items()}
 
 
 @pytest.fixture(scope="session")
-def at_each(nodes):
-    """A way to do something at all control nodes at a time: action(node, server). Returns {server: result}."""
+def on_all_nodes(nodes):
+    """Run a function on all control nodes concurrently: action(node, server). Returns {server: result}."""
 
-    def at_each(action) -> dict:
+    def on_all_nodes(action) -> dict:
         with ThreadPoolExecutor() as pool:
             return dict(zip(nodes, pool.map(action, nodes.values(), nodes), strict=True))
 
-    return at_each
+    return on_all_nodes
 
 
 @pytest.fixture(scope="session")
-def deployments(at_each):
-    """What became of the README's five steps: {server: result}. They are done once."""
+def deployments(on_all_nodes):
+    """Run the README's five steps once. Returns {server: result}."""
     steps = blocks(section("README.md", "Go to production in five steps"))
 
     def deploy(node, server):
         node.machine.check_output("rm -rf /root/wheelhouse && git clone -q /root/origin /root/wheelhouse")
-        return node.do(steps, "/root/wheelhouse", {"pypi.example.com": server})
+        return node.run_blocks(steps, "/root/wheelhouse", {"pypi.example.com": server})
 
-    return at_each(deploy)
+    return on_all_nodes(deploy)
 
 
 @pytest.fixture(scope="module")
 def node(nodes, deployments, server):
-    """The control node of the server under test, which it has deployed."""
+    """Return the control node that has deployed the server under test."""
     result = deployments[server]
     assert result.rc == 0, result.stdout + result.stderr
     return nodes[server]

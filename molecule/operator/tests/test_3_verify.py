@@ -1,4 +1,4 @@
-"""playbooks/verify.yml: what it leaves behind, a company's certificate authority, and users who cannot verify."""
+"""playbooks/verify.yml: cleanup, company certificate authorities, and users without the needed rights."""
 
 import json
 
@@ -10,7 +10,7 @@ VERIFY = "playbooks/verify.yml"
 
 @pytest.fixture(scope="module")
 def company(node, server):
-    """A certificate of the server's that a company's authority has signed, which the control node does not trust."""
+    """Issue a server certificate by a company CA that the control node does not trust. Returns the settings."""
     made = node.machine.run(
         f"rm -rf {COMPANY} && mkdir {COMPANY} && cd {COMPANY} &&"
         " openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=Company -keyout ca.key -out ca.crt"
@@ -26,7 +26,7 @@ def company(node, server):
         "pypi_tls_certificate": f"{COMPANY}/server.crt",
         "pypi_tls_private_key": f"{COMPANY}/server.key",
         "pypi_tls_ca": f"{COMPANY}/ca.crt",
-        # What is removed must not be looked for at an index that nobody can reach.
+        # Do not wait for an unreachable index when removed projects are looked up.
         "pypi_upstream": "redirect",
         "pypi_upstream_url": "https://upstream.invalid/simple/",
         "pypi_new_projects": "first_uploader",
@@ -34,8 +34,8 @@ def company(node, server):
 
 
 @pytest.fixture(scope="module")
-def _deployed_with_it(node, company):
-    """The server with that certificate, and with owners of projects; afterwards as before."""
+def _deployed_with_company_certificate(node, company):
+    """Deploy the server with that certificate and with project owners. The settings are restored afterwards."""
     run = node.playbook("site.yml", **company)
     assert run.code == 0, run.output
     yield
@@ -43,20 +43,20 @@ def _deployed_with_it(node, company):
     assert run.code == 0, run.output
 
 
-def remembered(host) -> str:
-    """What the server's state and pages know of the projects that were published to verify it."""
+def remaining_files(host) -> str:
+    """List state and page files that contain or are named after verification projects."""
     return host.check_output(
         "grep -rl wheelhouse-verify- /srv/pypi /var/lib/pypi/pages --exclude=audit-head.json; "
         "find /srv/pypi /var/lib/pypi/pages -name '*wheelhouse?verify*'; true"
     )
 
 
-def test_leaves_nothing(host, node, server):
-    """However often, nothing is listed afterwards; what was done is in the audit log."""
+def test_verify_leaves_no_traces(host, node, server):
+    """Repeated runs leave nothing behind except audit entries."""
     before = host.check_output("grep -c wheelhouse-verify- /var/log/pypi/audit/audit.log")
     run = node.playbook(VERIFY)
     assert run.hosts == {server: {"changed": 0, "failed": 0}}, run.output
-    assert remembered(host) == ""
+    assert remaining_files(host) == ""
     for command in ("removed", "claims"):
         assert "verify" not in host.check_output(f"wheelhouse {command}")
     assert int(host.check_output("grep -c wheelhouse-verify- /var/log/pypi/audit/audit.log")) > int(before)
@@ -64,24 +64,24 @@ def test_leaves_nothing(host, node, server):
     assert host.run("wheelhouse check").rc == 0
 
 
-@pytest.mark.usefixtures("_deployed_with_it")
-def test_authority_of_a_company(host, node, server, company):
-    """With pypi_tls_ca all of it is trusted; with owners of projects, too, nothing is left behind."""
+@pytest.mark.usefixtures("_deployed_with_company_certificate")
+def test_verify_accepts_company_ca(host, node, server, company):
+    """With pypi_tls_ca, the certificate is trusted; with project owners, too, nothing is left behind."""
     run = node.playbook(VERIFY, **company)
     assert run.hosts == {server: {"changed": 0, "failed": 0}}, run.output
-    assert remembered(host) == ""
+    assert remaining_files(host) == ""
 
 
-@pytest.mark.usefixtures("_deployed_with_it")
-def test_unknown_authority(node, company):
-    """Without the setting nobody trusts it, and verify says so instead of looking away."""
+@pytest.mark.usefixtures("_deployed_with_company_certificate")
+def test_verify_rejects_unknown_ca(node, company):
+    """Without the setting, verification fails with a certificate error."""
     run = node.playbook(VERIFY, **company | {"pypi_tls_ca": ""})
     assert run.code != 0
     assert "CERTIFICATE_VERIFY_FAILED" in run.output
 
 
-def test_authority_that_has_not_signed(node, company, server):
-    """A wrong file is found before anything is touched."""
+def test_deploy_rejects_wrong_ca(node, company, server):
+    """A CA file that has not signed the certificate is detected before any change."""
     wrong = node.machine.check_output("ls /etc/ssl/certs/ca-certificates.crt")
     run = node.playbook("site.yml", **company | {"pypi_tls_ca": wrong})
     assert run.hosts[server] == {"changed": 0, "failed": 1}
@@ -90,7 +90,7 @@ def test_authority_that_has_not_signed(node, company, server):
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         (
             {"pypi_read": ["admins"]},
@@ -101,10 +101,10 @@ def test_authority_that_has_not_signed(node, company, server):
     ],
     ids=json.dumps,
 )
-def test_user_who_cannot_verify(host, node, settings, said):
-    """Told before anything is published."""
+def test_verify_rejects_user_without_rights(host, node, settings, message):
+    """Verification fails before anything is published."""
     before = host.check_output("wc -l </var/log/pypi/audit/audit.log")
     run = node.playbook(VERIFY, **settings)
     assert run.code != 0
-    assert said in run.normalized_output
+    assert message in run.normalized_output
     assert host.check_output("wc -l </var/log/pypi/audit/audit.log") == before

@@ -1,4 +1,4 @@
-"""Servers without a way out: wheels collected on a control node, and installed where there is no network."""
+"""Servers without Internet access: wheels are collected on a control node and installed offline."""
 
 import shutil
 import subprocess
@@ -9,12 +9,12 @@ from shared.deployment import PROJECT
 
 FOLDER = "/root/wheels"
 PINS = PROJECT / "roles/pypiserver/files/requirements.txt"
-# The wheel that only this release needs.
-ITS_OWN = {"debian12.test": "importlib_resources-", "debian13.test": "legacy_cgi-"}
+# A wheel that only this Debian release needs.
+SPECIFIC_WHEELS = {"debian12.test": "importlib_resources-", "debian13.test": "legacy_cgi-"}
 
 
 def python_of(version: str) -> str | None:
-    """Return a Python of this version on this machine, if there is one."""
+    """Return a Python of this version on this machine, or None."""
     candidates = [shutil.which(f"python{version}"), *Path.home().glob(f".pyenv/versions/{version}.*/bin/python")]
     for candidate in filter(None, candidates):
         if subprocess.run([candidate, "-c", "import ensurepip"], capture_output=True, check=False).returncode == 0:
@@ -24,16 +24,16 @@ def python_of(version: str) -> str | None:
 
 @pytest.fixture(scope="module")
 def folder(node):
-    """What `make wheels` collects on the control node."""
-    done = node.run(f"rm -rf {FOLDER} && make wheels FOLDER={FOLDER}")
-    assert done.rc == 0, done.stdout + done.stderr
-    assert f'pypi_install_folder: "{FOLDER}"' in done.stdout
+    """Collect wheels on the control node with `make wheels`. Returns the directory."""
+    result = node.run(f"rm -rf {FOLDER} && make wheels FOLDER={FOLDER}")
+    assert result.rc == 0, result.stdout + result.stderr
+    assert f'pypi_install_folder: "{FOLDER}"' in result.stdout
     return FOLDER
 
 
 @pytest.fixture
-def _no_way_out(host):
-    """The server reaches its own network and no other."""
+def _no_default_route(host):
+    """Remove the server's default route."""
     route = host.check_output("ip route show default")
     host.check_output("ip route del default")
     assert host.run("timeout 5 bash -c 'exec 3<>/dev/tcp/203.0.113.250/443'").rc != 0
@@ -41,9 +41,9 @@ def _no_way_out(host):
     host.check_output(f"ip route add {route}")
 
 
-@pytest.mark.usefixtures("_no_way_out")
-def test_release_without_a_network(host, node, server, folder):
-    """A whole release is built from the folder, and the index works with it."""
+@pytest.mark.usefixtures("_no_default_route")
+def test_installs_release_without_network(host, node, server, folder):
+    """A complete release is built from the directory, and the index works with it."""
     release = host.check_output("readlink -f /opt/pypi/current")
     # Without it, the release is built again.
     host.check_output(f"rm {release}/manifest.json")
@@ -58,21 +58,21 @@ def test_release_without_a_network(host, node, server, folder):
     assert node.playbook("playbooks/verify.yml").code == 0
 
 
-def test_folder_for_another_release(host, node, server, folder):
-    """A wheel that only this server's Python needs is missed before anything is changed, and named."""
+def test_missing_wheel_is_reported(host, node, server, folder):
+    """A missing wheel for the server's Python version is reported before any change."""
     node.machine.check_output(
-        f"rm -rf {folder}-less && cp -r {folder} {folder}-less && rm {folder}-less/{ITS_OWN[server]}*"
+        f"rm -rf {folder}-less && cp -r {folder} {folder}-less && rm {folder}-less/{SPECIFIC_WHEELS[server]}*"
     )
     run = node.playbook("site.yml", pypi_install_folder=f"{folder}-less")
     assert run.hosts == {server: {"changed": 0, "failed": 1}}, run.output
     assert "Nothing was changed" in run.normalized_output
-    assert f"has no wheel of {ITS_OWN[server].strip('-').replace('_', '-')}" in run.normalized_output
+    assert f"has no wheel of {SPECIFIC_WHEELS[server].strip('-').replace('_', '-')}" in run.normalized_output
     assert host.run("systemctl is-active pypi-application").rc == 0
 
 
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
-def test_collected_by_any_python(version, tmp_path):
-    """On this machine: whichever Python collects, each Python installs from the folder without a network."""
+def test_wheels_are_complete_for_all_pythons(version, tmp_path):
+    """Whichever Python collects the wheels on this machine, each Python can install from them offline."""
     python = python_of(version)
     if python is None:
         pytest.skip(f"this machine has no Python {version}")

@@ -20,7 +20,7 @@ description:
 
 
 class CallbackModule(CallbackBase):
-    """Looks for tasks that have changed something and are not in the file."""
+    """Kills the run after a task that has changed something and is not in the file."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"

@@ -1,4 +1,4 @@
-"""Runs of the kit that are interrupted, and what must be true of the servers after a complete one."""
+"""Fixtures of the runs scenario: interrupted runs, and the state after a complete one."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from shared.deployment import Run, ansible_playbook
 from shared.wheels import installable
 
 CALLBACKS = Path(__file__).resolve().parents[1] / "callback_plugins"
-# More than a run has tasks that change something.
+# An upper bound for the number of tasks that change something.
 MOST_RUNS = 60
 # make faults interrupts runs after each task that changes something, make test after each fifth one.
 EVERY = os.environ.get("INTERRUPT_EVERY", "5")
@@ -17,9 +17,9 @@ EVERY = os.environ.get("INTERRUPT_EVERY", "5")
 
 @pytest.fixture(scope="session")
 def interrupted_deploy(inventory):
-    """A way to run site.yml and to kill it after one of the tasks that change something and are not in a file yet.
+    """Run site.yml and kill it after one of the tasks that change something and are not listed in a file yet.
 
-    Returns None if it was killed, and the file has the task; or else the run.
+    Returns None if it was killed (the task is then added to the file), or else the run.
     """
 
     def interrupted_deploy(tasks: Path, *options: str) -> Run | None:
@@ -36,25 +36,25 @@ def interrupted_deploy(inventory):
 def deployed(interrupted_deploy, tmp_path_factory):
     """Deploy the servers by runs that are killed after different tasks.
 
-    Returns the names of these tasks, and the last run, which ended by itself.
+    Returns the names of these tasks, and the last run, which was not killed.
     """
     tasks = tmp_path_factory.mktemp("first") / "tasks"
     for _ in range(MOST_RUNS):
         run = interrupted_deploy(tasks)
         if run is not None:
             return tasks.read_text(encoding="utf-8").splitlines(), run
-    raise AssertionError(f"{MOST_RUNS} runs were interrupted, and there is no end")
+    raise AssertionError(f"{MOST_RUNS} runs were interrupted, and none was complete")
 
 
 @pytest.fixture(scope="session")
 def unchanged(servers) -> dict:
-    """The recap of a run that has nothing to do."""
+    """Return the recap of a run without changes."""
     return {server: {"changed": 0, "failed": 0} for server in servers}
 
 
 @pytest.fixture(scope="module")
 def publish(upload):
-    """A way to publish a version of the project acme-demo on the server under test."""
+    """Publish a version of the project acme-demo on the server under test."""
 
     def publish(version: str):
         return upload(f"acme_demo-{version}-py3-none-any.whl", installable("acme_demo", version), user="alice")

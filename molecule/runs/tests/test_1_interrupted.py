@@ -1,4 +1,4 @@
-"""A run that is killed, at any boundary between two tasks, is completed by the next one."""
+"""A run that was killed between any two tasks is completed by the next one."""
 
 import json
 from pathlib import Path
@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from shared.http import curl
 
-# A deployment changes something in at least this many tasks, and a change of these settings in this many.
+# The least number of tasks that change something in a deployment, and in a change of the settings below.
 FEWEST_AT_FIRST = 15
 FEWEST_LATER = 6
 YANKED = [{"project": "acme-demo", "version": "1.0", "reason": "a test"}]
-# Settings that take effect in different ways: by a reload or a restart of Apache and of the application, and in the
-# pages. The certificate is a renewed one.
+# Settings that take effect in different ways: reload or restart of Apache or the application, rebuilt pages, and a
+# renewed certificate.
 SETTINGS = {
     "before": {"pypi_read": "login", "pypi_yanked": [], "pypi_max_uploads": 128},
     "after": {"pypi_read": "anyone", "pypi_yanked": YANKED, "pypi_max_uploads": 100},
@@ -21,7 +21,7 @@ CERTIFICATES = {"before": "one", "after": "two"}
 
 @pytest.fixture(scope="session")
 def change(inventory):
-    """The options of ansible-playbook that bring the settings of a state."""
+    """Return the options of ansible-playbook for one of the two sets of settings."""
 
     def change(state: str) -> tuple[str, str]:
         file = str(Path(inventory, "secrets/tls", CERTIFICATES[state]))
@@ -33,7 +33,7 @@ def change(inventory):
 
 @pytest.fixture(scope="session")
 def observe(servers, all_settings, client_of):
-    """What a server does."""
+    """Return the observable state of a server."""
 
     def observe(server: str) -> dict:
         host, client, url = servers[server], client_of(server), all_settings[server]["pypi_url"]
@@ -52,16 +52,16 @@ def observe(servers, all_settings, client_of):
 
 
 def password(settings: dict) -> str:
-    """Alice's password, which the kit has made."""
+    """Return alice's generated password."""
     return Path(settings["pypi_secrets_dir"], "passwords/alice.txt").read_text(encoding="utf-8").strip()
 
 
 @pytest.fixture(scope="session")
-def wanted(inventory, client_of, servers, put):
-    """What a server with the settings of a state does."""
+def expected(inventory, client_of, servers, put):
+    """Return the expected state for one of the two sets of settings."""
     client = client_of(next(iter(servers)))
 
-    def wanted(state: str) -> dict:
+    def expected(state: str) -> dict:
         certificate = Path(inventory, "secrets/tls", f"{CERTIFICATES[state]}.crt")
         file = put(client, "/root/certificate", certificate.read_bytes())
         return {
@@ -73,19 +73,19 @@ def wanted(inventory, client_of, servers, put):
             "pending": {"daemon_reload": False, "rebuild": False, "units": []},
         }
 
-    return wanted
+    return expected
 
 
-def test_dry_run_of_the_first_deployment(deploy, servers):
-    """On fresh hosts a dry run gets to its end, and changes nothing."""
+def test_check_mode_works_on_fresh_hosts(deploy, servers):
+    """A dry run before the first deployment completes and changes nothing."""
     run = deploy("--check")
     assert run.code == 0, run.output
     for host in servers.values():
         assert not host.file("/etc/pypi").exists
 
 
-def test_first_deployment(deployed, deploy, unchanged):
-    """Every run but the last was killed. The servers are then as after one run, and another one has nothing to do."""
+def test_interrupted_deployment_is_completed(deployed, deploy, unchanged):
+    """After a run was killed at each task, the last run completes the deployment, and a further run changes nothing."""
     tasks, run = deployed
     assert run.code == 0, run.output
     assert len(tasks) >= FEWEST_AT_FIRST, tasks
@@ -94,34 +94,36 @@ def test_first_deployment(deployed, deploy, unchanged):
 
 
 @pytest.mark.usefixtures("deployed")
-def test_it_works(publish, ask):
-    """They serve what they take."""
+def test_deployed_index_works(publish, ask):
+    """Uploads are listed, and reads need a login."""
     assert publish("1.0").status == 200
     assert "acme_demo-1.0" in ask("/simple/acme-demo/", user="alice").body
     assert ask("/simple/").status == 401
 
 
 @pytest.mark.usefixtures("deployed")
-def test_changed_settings(servers, deploy, interrupted_deploy, change, observe, wanted, unchanged, tmp_path):
-    """Wherever a run is killed, the next one completes it, and everything is in effect.
+def test_interrupted_changes_are_completed(
+    servers, deploy, interrupted_deploy, change, observe, expected, unchanged, tmp_path
+):
+    """A run that was killed at any task is completed by the next one, and all settings are in effect.
 
     The settings are changed, and the run is killed after the first task that changes something; they are changed back,
-    and the run is killed after the second one; and so on, until there is no such task.
+    and the run is killed after the second one; and so on, until no such task is left.
     """
     state, other, tasks = "after", "before", tmp_path / "tasks"
     while (run := interrupted_deploy(tasks, *change(state))) is None:
         killed = {server: observe(server) for server in servers}
-        # Whatever has taken effect and what has not: the servers go on serving.
-        assert {seen["health"] for seen in killed.values()} == {200}, (tasks.read_text(), killed)
+        # The servers respond, whichever changes are in effect already.
+        assert {state["health"] for state in killed.values()} == {200}, (tasks.read_text(), killed)
         run = deploy(*change(state))
         assert run.code == 0, run.output
-        assert {server: observe(server) for server in servers} == dict.fromkeys(servers, wanted(state)), (
+        assert {server: observe(server) for server in servers} == dict.fromkeys(servers, expected(state)), (
             tasks.read_text()
         )
         state, other = other, state
     assert len(tasks.read_text().splitlines()) >= FEWEST_LATER, tasks.read_text()
     assert run.code == 0, run.output
-    assert {server: observe(server) for server in servers} == dict.fromkeys(servers, wanted(state))
+    assert {server: observe(server) for server in servers} == dict.fromkeys(servers, expected(state))
     run = deploy(*change(state))
     assert run.hosts == unchanged, run.changes
     assert deploy().code == 0

@@ -1,11 +1,11 @@
-"""A run is never green while the index is dead: it repairs a damaged server, or it fails and says what is wrong."""
+"""A run succeeds only if the index works: it repairs a damaged server, or fails with the reason."""
 
 import shutil
 
 import pytest
 from shared.deployment import PROJECT, ansible_playbook
 
-# What happens to a server, as shell commands.
+# Damages, as shell commands.
 DAMAGE = [
     "rm -r $(readlink -f /opt/pypi/current)/lib",
     "echo 'raise RuntimeError' >>/opt/pypi/current/application/wheelhouse/web/app.py",
@@ -13,14 +13,14 @@ DAMAGE = [
     "sed -i 's/Require valid-user/Require all granted/' /etc/apache2/sites-available/pypi.conf",
     "systemctl reload apache2",
     "systemctl disable --now pypi-pages.timer pypi-pages.path pypi-application-proxy.socket 2>&1",
-    # What is in memory still works, and hides the damage.
+    # Running processes would hide the damage.
     "systemctl restart pypi-application || true",
 ]
 
 
 @pytest.fixture(scope="session")
 def repaired(deployed, servers, deploy):
-    """Damage all servers, and run the kit. Returns the run."""
+    """Damage all servers, and run site.yml. Returns the run."""
     assert deployed[1].code == 0
     for host in servers.values():
         for command in DAMAGE:
@@ -28,8 +28,8 @@ def repaired(deployed, servers, deploy):
     return deploy()
 
 
-def test_the_run_repairs_it(repaired, deploy, unchanged):
-    """It says that it has changed something, and the next one has nothing to do."""
+def test_run_repairs_damage(repaired, deploy, unchanged):
+    """The run reports changes, and the next one reports none."""
     assert repaired.code == 0, repaired.output
     assert all(counts["changed"] > 0 for counts in repaired.hosts.values())
     again = deploy()
@@ -37,8 +37,8 @@ def test_the_run_repairs_it(repaired, deploy, unchanged):
 
 
 @pytest.mark.usefixtures("repaired")
-def test_it_works_again(publish, ask):
-    """Reads, uploads and the password are as the settings say."""
+def test_repaired_index_works(publish, ask):
+    """Reads, uploads and logins follow the settings."""
     assert publish("2.0").status == 200
     assert ask("/-/health").status == 200
     assert ask("/simple/").status == 401
@@ -47,7 +47,7 @@ def test_it_works_again(publish, ask):
 
 @pytest.fixture(scope="session")
 def broken_release(deployed, inventory, servers, tmp_path_factory):
-    """A run with an application that cannot start, then one with the right one."""
+    """Run site.yml with an application that cannot start. Returns the run, and whether the release is unchanged."""
     assert deployed[1].code == 0
     kit = tmp_path_factory.mktemp("kit")
     for name in ("roles", "templates", "site.yml"):
@@ -60,12 +60,12 @@ def broken_release(deployed, inventory, servers, tmp_path_factory):
     return run, before == after
 
 
-def test_a_broken_release_is_not_taken_into_use(broken_release, publish, deploy, unchanged):
-    """The run fails with the reason, and the release before it goes on serving."""
-    run, same = broken_release
+def test_broken_release_is_not_activated(broken_release, publish, deploy, unchanged):
+    """The run fails with the reason, and the previous release remains active."""
+    run, is_unchanged = broken_release
     assert run.code != 0
     assert "RuntimeError: this release is broken" in run.output
-    assert same
+    assert is_unchanged
     assert publish("2.0").status == 200
     again = deploy()
     assert again.hosts == unchanged, again.changes
@@ -76,7 +76,7 @@ AUDIT = "/var/log/pypi/audit"
 
 @pytest.fixture
 def _audit_log_not_writable(deployed, servers):
-    """What no run repairs: the audit log's file system is read-only."""
+    """Make the file system of the audit log read-only, which no run repairs."""
     assert deployed[1].code == 0
     for host in servers.values():
         # Read-only before it is mounted there: what is mounted reaches the namespaces of services, a later remount
@@ -90,8 +90,8 @@ def _audit_log_not_writable(deployed, servers):
 
 
 @pytest.mark.usefixtures("_audit_log_not_writable")
-def test_a_dead_index_fails_the_run(deploy):
-    """Each run ends with requests to the index, and fails where the answers are not those that the settings say."""
+def test_run_fails_if_index_does_not_work(deploy):
+    """A run ends with requests to the index, and fails on an unexpected response."""
     run = deploy()
     assert run.code != 0
     assert "GET /-/health: expected 200, got 503: The audit log cannot be written" in run.normalized_output

@@ -1,4 +1,4 @@
-"""Data that come back with another owner: a new host gives user pypi another uid than the old one had."""
+"""Restored data with another UID: user pypi of a new host may have a different one."""
 
 import pytest
 
@@ -8,7 +8,7 @@ WRONG_OWNERS = "find /srv/pypi/packages /srv/pypi/state /var/log/pypi/audit /var
 
 @pytest.fixture(scope="session")
 def new_user(deployed, servers, deploy):
-    """Restore data of a user who does not exist on the host, and run the kit."""
+    """Delete user pypi, change the data to an unused UID, and run site.yml."""
     assert deployed[1].code == 0
     for host in servers.values():
         host.check_output("systemctl stop pypi-pages.path pypi-pages.timer pypi-application apache2")
@@ -19,7 +19,7 @@ def new_user(deployed, servers, deploy):
 
 @pytest.fixture(scope="session")
 def existing_user(new_user, servers, deploy):
-    """Restore data with yet another uid onto a host that runs, and run the kit."""
+    """Change the data to another UID while user pypi exists, and run site.yml."""
     assert new_user.code == 0, new_user.output
     for host in servers.values():
         host.check_output(f"chown -R 4322 {DATA} /var/lib/pypi/pages")
@@ -27,7 +27,7 @@ def existing_user(new_user, servers, deploy):
 
 
 def test_new_user_gets_the_uid_of_the_data(new_user, host, publish):
-    """No file has to be changed, however many there are."""
+    """User pypi is created with the UID of the data, so no file has to be changed."""
     assert new_user.code == 0, new_user.output
     assert host.user("pypi").uid == 4321
     assert host.check_output(WRONG_OWNERS) == ""
@@ -35,7 +35,7 @@ def test_new_user_gets_the_uid_of_the_data(new_user, host, publish):
 
 
 def test_existing_user_gets_the_data(existing_user, host, publish, deploy, unchanged):
-    """The files are given to the user, and the run says so."""
+    """The owner of the files is changed to user pypi, and the run reports it."""
     assert existing_user.code == 0, existing_user.output
     assert any("Give data that another uid owns" in task for task in existing_user.changes["debian12.test"])
     assert host.user("pypi").uid == 4321

@@ -1,4 +1,4 @@
-"""The certificate authority of a server: clients that trust it go on doing so."""
+"""The certificate authority of a server is kept, so that clients continue to trust it."""
 
 import pytest
 
@@ -7,7 +7,7 @@ TLS = "/etc/pypi/tls"
 
 @pytest.fixture(scope="session")
 def deploy_with(deployed, deploy, tmp_path_factory):
-    """A way to deploy with another kind of certificate. Authorities for clients go to a directory of its own."""
+    """Deploy with a value of pypi_tls, and with a separate directory for CA certificates."""
     assert deployed[1].code == 0
     directory = tmp_path_factory.mktemp("ca")
 
@@ -20,15 +20,15 @@ def deploy_with(deployed, deploy, tmp_path_factory):
     assert deploy().code == 0
 
 
-def test_the_authority_survives(deploy_with, servers, unchanged):
-    """Another kind of certificate, and a new host: the server then has the authority that it had."""
+def test_authority_survives_changes_of_pypi_tls(deploy_with, servers, unchanged):
+    """The CA is restored after other values of pypi_tls, and after the loss of the server's TLS directory."""
     deploy_with("self_signed")
     before = {server: host.file(f"{TLS}/ca.crt").content for server, host in servers.items()}
     again = deploy_with("self_signed")
     assert again.hosts == unchanged, again.changes
     deploy_with("none")
     for host in servers.values():
-        # No key is left that nothing uses.
+        # Unused keys are deleted.
         assert host.file(TLS).listdir() == []
     run = deploy_with("self_signed")
     assert {server: host.file(f"{TLS}/ca.crt").content for server, host in servers.items()} == before

@@ -1,4 +1,4 @@
-"""A package index of one project, over TLS, in the place of the public one.
+"""A package index of one project over TLS, in place of PyPI.
 
 Usage: index.py CERTIFICATE KEY DIRECTORY
 """
@@ -10,7 +10,7 @@ import sys
 
 
 def main() -> None:
-    """Serve a directory until the end."""
+    """Serve a directory until the process is killed."""
     certificate, key, directory = sys.argv[1:]
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)

@@ -1,4 +1,4 @@
-"""What the tests of this scenario share: its servers differ, so tests name the one they mean."""
+"""Fixtures of the settings scenario. Its servers differ, so tests name the server that they use."""
 
 import pytest
 from shared.http import curl
@@ -7,25 +7,25 @@ from shared.uploads import TYPE, form
 
 @pytest.fixture(scope="session")
 def request_from(clients, all_settings, password_of):
-    """A way to make a request of a server from a client machine, as a user, or as (user, password)."""
+    """Send a request to a server from a client container, as a user or as (user, password)."""
 
-    def request_from(where: str, server: str, path: str, *options: str, who=None):
+    def request_from(client: str, server: str, path: str, *options: str, user=None):
         credentials = []
-        if who:
-            name, password = (who, password_of(server, who)) if isinstance(who, str) else who
+        if user:
+            name, password = (user, password_of(server, user)) if isinstance(user, str) else user
             credentials = ["--user", f"{name}:{password}"]
-        return curl(clients[where], *credentials, *options, all_settings[server]["pypi_url"] + path)
+        return curl(clients[client], *credentials, *options, all_settings[server]["pypi_url"] + path)
 
     return request_from
 
 
 @pytest.fixture(scope="session")
 def send_from(request_from, clients, put):
-    """A way to upload a file to a server from a client machine."""
+    """Upload a file to a server from a client container."""
 
-    def send_from(where: str, server: str, name: str, content: bytes, *options: str, who=None):
-        body = put(clients[where], "/root/body", form(name, content))
-        how = ["--header", TYPE, "--header", "Expect:", "--data-binary", f"@{body}"]
-        return request_from(where, server, "", *how, *options, who=who)
+    def send_from(client: str, server: str, name: str, content: bytes, *options: str, user=None):
+        body = put(clients[client], "/root/body", form(name, content))
+        arguments = ["--header", TYPE, "--header", "Expect:", "--data-binary", f"@{body}"]
+        return request_from(client, server, "", *arguments, *options, user=user)
 
     return send_from

@@ -1,4 +1,4 @@
-"""Names, paths, rights, limits: that each setting does what it says."""
+"""Names, paths, rights and limits: each setting has its effect."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from support.archives import fitting, wheel
 
 HANA = ("hana", "The password of hana")
 
-# Who, the project, status of the upload.
+# User, project, status of the upload.
 RIGHTS = [
     ("paul", "team_known", 200),
     ("paul", "shared", 403),
@@ -24,37 +24,37 @@ RIGHTS = [
 ]
 
 
-@pytest.mark.parametrize(("who", "project", "status"), RIGHTS)
-def test_rights(send_from, who, project, status):
-    """Rights come by group and by user, and add up; nothing is allowed that nobody has allowed."""
+@pytest.mark.parametrize(("user", "project", "status"), RIGHTS)
+def test_upload_rights(send_from, user, project, status):
+    """Rights of groups and users are combined; access is denied by default."""
     name = f"{project}-1.0-py3-none-any.whl"
-    assert send_from("inside", "either.test", name, fitting(name), who=who).status == status
+    assert send_from("inside", "either.test", name, fitting(name), user=user).status == status
 
 
-def test_remove(request_from, send_from):
-    """Who may publish may not therefore remove."""
-    send_from("inside", "either.test", "shared_8-1.0-py3-none-any.whl", wheel("shared_8"), who=HANA)
+def test_upload_right_does_not_include_removal(request_from, send_from):
+    """Removing needs a right of its own."""
+    send_from("inside", "either.test", "shared_8-1.0-py3-none-any.whl", wheel("shared_8"), user=HANA)
     form_of = {":action": "remove_pkg", "name": "shared-8", "version": "1.0"}
     options = [word for item in form_of.items() for word in ("--form", "=".join(item))]
-    assert request_from("inside", "either.test", "", *options, who="paul").status == 403
-    assert request_from("inside", "either.test", "", *options, who=HANA).status == 200
+    assert request_from("inside", "either.test", "", *options, user="paul").status == 403
+    assert request_from("inside", "either.test", "", *options, user=HANA).status == 200
 
 
 @pytest.mark.parametrize("path", ["/srv/pypi", "/etc/pypi", "/opt/pypi", "/var/log/pypi", "/var/lib/pypi"])
-def test_no_default_path(servers, path):
-    """A path that is a setting is one everywhere: nothing is left at its default."""
+def test_uses_no_default_path(servers, path):
+    """A changed path is used everywhere: no default path exists."""
     assert not servers["group.test"].file(path).exists
 
 
-def test_data_directory(servers, send_from):
-    """Uploads land where the settings say."""
+def test_stores_uploads_in_data_directory(servers, send_from):
+    """Uploads are stored in pypi_data_dir."""
     name = "team_here-1.0-py3-none-any.whl"
-    assert send_from("inside", "group.test", name, fitting(name), who="paul").status == 200
+    assert send_from("inside", "group.test", name, fitting(name), user="paul").status == 200
     assert servers["group.test"].file(f"/data/index/packages/{name}").exists
 
 
-def test_own_directives(request_from):
-    """People know their Apache, and need not wait for a setting."""
+def test_applies_custom_apache_directives(request_from):
+    """Directives in pypi_apache_directives are in effect."""
     assert request_from("inside", "group.test", "-/health").headers["x-proof"] == "of a directive of one's own"
 
 
@@ -68,31 +68,31 @@ def test_own_directives(request_from):
         ("either.test:443", "mirror.index.test:443", False),
     ],
 )
-def test_alias(clients, server, alias, works):
-    """The certificate holds under every name that the server is said to have, provided or self-signed, and no other."""
+def test_certificate_covers_aliases(clients, server, alias, works):
+    """A provided or self-signed certificate is valid for all configured names and no others."""
     command = f"curl --silent --show-error --connect-to {alias}:{server} https://{alias}/-/health"
     assert (clients["inside"].run(command).rc == 0) is works
 
 
-def test_alias_without_encryption(clients):
-    """Whoever comes by an alias is sent to the one address of the index."""
+def test_alias_redirects_over_http(clients):
+    """Plain HTTP under an alias is redirected to the index's URL."""
     response = curl(
         clients["inside"], "--connect-to", "index.test:8080:group.test:8080", "http://index.test:8080/simple/"
     )
     assert (response.status, response.headers["location"]) == (301, "https://group.test:8443/simple/")
 
 
-def test_provided_certificate(servers, inventory):
-    """The files that were given are those on the server, and the kit's own authority is not there."""
-    given = Path(inventory, "secrets/tls/server.crt").read_bytes()
-    assert servers["group.test"].file("/etc/index/tls/server.crt").content == given
+def test_installs_provided_certificate(servers, inventory):
+    """The server has the provided files, and no CA of its own."""
+    expected = Path(inventory, "secrets/tls/server.crt").read_bytes()
+    assert servers["group.test"].file("/etc/index/tls/server.crt").content == expected
     key = servers["group.test"].file("/etc/index/tls/server.key")
     assert (key.user, key.mode) == ("root", 0o600)
     assert not servers["group.test"].file("/etc/index/tls/ca.key").exists
 
 
-def test_password_cost(servers):
-    """Passwords are hashed at the cost that the settings say; a given hash stays what it is."""
+def test_hashes_passwords_with_configured_cost(servers):
+    """Passwords are hashed with pypi_bcrypt_cost; provided hashes are unchanged."""
     for host in servers.values():
         path = host.check_output("find /etc/pypi /etc/index -name htpasswd 2>/dev/null; true")
         lines = host.file(path).content_string.splitlines()
@@ -101,11 +101,11 @@ def test_password_cost(servers):
 
 
 class TestLargestUpload:
-    """200 KiB here."""
+    """pypi_max_upload_size, which is 200 KiB here."""
 
     @pytest.fixture
     def body(self, clients, put):
-        """A way to write an upload's body on a client, too large for a command line."""
+        """Write an upload body on a client container; it is too large for a command line."""
 
         def body(kilobytes: int) -> str:
             inside = clients["inside"]
@@ -118,36 +118,36 @@ class TestLargestUpload:
         return body
 
     @pytest.mark.parametrize("server", ["group.test", "either.test", "anyone.test"])
-    def test_too_large(self, request_from, body, server):
-        """Rejected by its size, before its body is read."""
+    def test_rejects_larger_upload(self, request_from, body, server):
+        """The upload is rejected by its Content-Length, before the body is read."""
         options = ["--header", TYPE, "--data-binary", f"@{body(300)}"]
-        response = request_from("inside", server, "", *options, who="paul")
+        response = request_from("inside", server, "", *options, user="paul")
         assert response.status == 413
         assert "accepts at most 204800 (pypi_max_upload_size)" in response.body
 
-    def test_unknown_size(self, request_from, body):
-        """Who does not say how much will come (no client we know) is asked to (RFC 9110, section 15.5.12)."""
+    def test_rejects_upload_without_content_length(self, request_from, body):
+        """A chunked upload gets 411 (RFC 9110, section 15.5.12)."""
         options = ["--header", TYPE, "--header", "Transfer-Encoding: chunked", "--data-binary", f"@{body(300)}"]
-        assert request_from("inside", "group.test", "", *options, who="paul").status == 411
+        assert request_from("inside", "group.test", "", *options, user="paul").status == 411
 
-    def test_large_enough(self, request_from, body):
-        """Just below the limit it is looked at, and refused for what it is: zeros."""
+    def test_reads_upload_below_limit(self, request_from, body):
+        """An upload just below the limit is read, and rejected as an invalid archive."""
         options = ["--header", TYPE, "--data-binary", f"@{body(190)}"]
-        response = request_from("inside", "group.test", "", *options, who="paul")
+        response = request_from("inside", "group.test", "", *options, user="paul")
         assert response.status == 400
         assert "Invalid or corrupt archive" in response.body
 
-    # twine shows the status, uv the answer's text.
+    # The output of twine contains the status, that of uv the response body.
     @pytest.mark.parametrize(
-        ("command", "words"),
+        ("command", "message"),
         [
             ("twine upload --non-interactive --repository-url {url} --username {user} *.whl", "accepts at most 204800"),
             ("uv publish --publish-url {url} --username {user} *.whl", "accepts at most 204800"),
         ],
         ids=["twine", "uv"],
     )
-    def test_people_read_the_reason(self, clients, put, password_of, command, words):
-        """An answer that the program does not show is none."""
+    def test_clients_show_the_reason(self, clients, put, password_of, command, message):
+        """The output of upload tools contains the reason."""
         password = password_of("anyone.test", "paul")
         login = {"url": "http://anyone.test:8080/", "user": "paul", "password": password}
         env = ClientEnvironment(clients["inside"], put, login)
@@ -162,4 +162,4 @@ class TestLargestUpload:
         assert env.run("python3 make.py").rc == 0
         result = env.run(command, TWINE_PASSWORD="{password}", UV_PUBLISH_PASSWORD="{password}")
         assert result.rc != 0
-        assert words in " ".join((result.stdout + result.stderr).split())
+        assert message in " ".join((result.stdout + result.stderr).split())

@@ -1,4 +1,4 @@
-"""Each tag of site.yml alone, on servers whose settings turn on whatever is optional."""
+"""Each tag of site.yml alone, on servers with all optional features enabled."""
 
 from pathlib import Path
 
@@ -11,15 +11,15 @@ TAGS = sorted({tag for role in PLAY["roles"] for tag in role["tags"]} - {"always
 
 
 @pytest.mark.parametrize("tag", TAGS)
-def test_tag_alone(deploy, servers, tag):
-    """It finds all that it needs, also what another role would have registered, and has nothing to change."""
+def test_tag_works_alone(deploy, servers, tag):
+    """A tag does not depend on variables that other roles register, and changes nothing."""
     run = deploy("--tags", tag)
     assert run.code == 0, run.output
     assert run.hosts == {server: {"changed": 0, "failed": 0} for server in servers}, run.changes
 
 
 @pytest.mark.parametrize("tag", TAGS)
-def test_tag_alone_in_a_dry_run(deploy, servers, tag):
-    """The same announces nothing."""
+def test_tag_works_alone_in_check_mode(deploy, servers, tag):
+    """A dry run with one tag reports no changes."""
     run = deploy("--tags", tag, "--check", "--diff")
     assert run.hosts == {server: {"changed": 0, "failed": 0} for server in servers}, run.output

@@ -1,4 +1,4 @@
-"""What an operator does at a control node."""
+"""Run an operator's commands on a control node."""
 
 import base64
 import json
@@ -8,20 +8,20 @@ from collections.abc import Iterable, Mapping
 
 from shared.deployment import Run
 
-# What is to be in a file begins with the file's name, after the commands or the file before it.
+# A file's content begins with a comment that contains its name, after the commands or the previous file.
 FILE = re.compile(r"^# (\S+/\S+|\S+\.\w+)\n", re.MULTILINE)
 
 
-def script(blocks: Iterable[str], words: Mapping[str, str]) -> str:
-    """Return shell code that does what blocks of the documentation say: runs commands, and writes files.
+def script(blocks: Iterable[str], replacements: Mapping[str, str]) -> str:
+    """Return a shell script that runs the commands and writes the files of code blocks in the documentation.
 
-    words: what is in the place of what is said, such as names of servers. Whatever fails ends it.
+    replacements: texts to replace, such as server names. The script ends at the first error.
     """
     lines = ["set -e"]
     for block in blocks:
         text = block
-        for said, meant in words.items():
-            text = text.replace(said, meant)
+        for old, new in replacements.items():
+            text = text.replace(old, new)
         commands, *files = FILE.split(text)
         lines.append(commands)
         for name, content in zip(files[::2], files[1::2], strict=True):
@@ -30,7 +30,7 @@ def script(blocks: Iterable[str], words: Mapping[str, str]) -> str:
 
 
 class ControlNode:
-    """A machine with a clone of the repository, and Ansible in its virtualenv."""
+    """A control node with a clone of the repository, and Ansible in its virtualenv."""
 
     def __init__(self, machine):
         self.machine = machine
@@ -41,16 +41,16 @@ class ControlNode:
         text = f"cd {directory}\n{command}"
         return self.machine.run(shlex.join(["env", "-i", *environment, "bash", "-c", text]))
 
-    def do(self, blocks: Iterable[str], directory: str, words: Mapping[str, str]):
-        """Do what blocks of the documentation say, in one shell. Returns testinfra's result."""
-        return self.run(script(blocks, words), directory)
+    def run_blocks(self, blocks: Iterable[str], directory: str, replacements: Mapping[str, str]):
+        """Run code blocks of the documentation in one shell. Returns testinfra's result."""
+        return self.run(script(blocks, replacements), directory)
 
     def playbook(self, playbook: str, *options: str, directory: str = "/root/wheelhouse", **settings: object) -> Run:
-        """Run a playbook, with the clone's Ansible and some settings on the command line."""
-        words = ["ansible-playbook", playbook, "-i", "inventory", *options]
-        words += ["--extra-vars", json.dumps(settings)] if settings else []
-        done = self.run(f". /root/wheelhouse/.venv/bin/activate && {shlex.join(words)} 2>&1", directory)
-        return Run(done.rc, done.stdout)
+        """Run a playbook with the clone's Ansible, and with settings as extra variables."""
+        arguments = ["ansible-playbook", playbook, "-i", "inventory", *options]
+        arguments += ["--extra-vars", json.dumps(settings)] if settings else []
+        result = self.run(f". /root/wheelhouse/.venv/bin/activate && {shlex.join(arguments)} 2>&1", directory)
+        return Run(result.rc, result.stdout)
 
     def write(self, path: str, text: str) -> str:
         """Write a file, and return its path."""
