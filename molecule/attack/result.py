@@ -1,4 +1,4 @@
-"""The rows of the table of attacks, and what came of each."""
+"""The rows of the table of attacks, and their results."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Result:
-    """What was observed in one attack on one server.
+    """The observations of one attack on one server.
 
     measured: what was observed, in the order of its measurement; failures: the requirements that were not met.
     """
@@ -22,13 +22,13 @@ class Result:
             self.failures.append(text)
 
     def note(self, text: str) -> None:
-        """Record something that no requirement is about."""
+        """Record an observation without a requirement."""
         self.measured.append(text)
 
 
 @dataclass(frozen=True)
 class Log:
-    """Where an attack is logged. name: access, error or audit; pattern: a regular expression for the new lines."""
+    """Where an attack must be logged. name: access, error or audit; pattern: a regular expression for new lines."""
 
     name: str
     pattern: str
@@ -38,8 +38,8 @@ class Log:
 class Attack:
     """A row of the table.
 
-    finding: the number in the issue; role: who attacks; name: the row's own; means: what is attacked with; expected:
-    what must happen; run: carries it out; log: where it must be logged, None for nowhere; quick: part of `make test`.
+    finding: the number in the issue; role: the attacker's; name: its test id; means: how it attacks; expected: what
+    must happen; run: carries it out; log: where it must be logged, or None; quick: part of `make test`.
     """
 
     finding: str

@@ -1,4 +1,4 @@
-"""The table of attacks: every row is data, with a function that carries it out."""
+"""The table of attacks: each row is data with a function that carries it out."""
 
 from attack.result import Attack, Result
 from attack.rows import anonymous, archives, local, uploads
@@ -12,7 +12,7 @@ def carry_out(attack: Attack, target: Target) -> Result:
     if not target.healthy(30):
         target.recover()
     if attack.log and attack.log.name == "audit":
-        target.forget_refusals()
+        target.reset_rejection_count()
     before = target.log_sizes()
     try:
         result = attack.run(target)

@@ -1,4 +1,4 @@
-"""The server that is attacked, and the machines that attack it."""
+"""The server under attack, and the hosts that attack it."""
 
 import base64
 import io
@@ -27,9 +27,9 @@ LOGS = {"access": "access.log", "error": "error.log", "audit": "audit/audit.log"
 
 @dataclass
 class Target:
-    """One server under attack.
+    """A server under attack.
 
-    client: the machine that attacks; other: a client machine with another address; users: {role: user name} with the
+    client: the attacking container; other: a client container with another address; users: {role: user name} with the
     roles publisher, other_publisher, reader (may read) and unprivileged (may not upload).
     """
 
@@ -45,7 +45,7 @@ class Target:
 
     @property
     def url(self) -> str:
-        """The index's URL."""
+        """Return the index's URL."""
         return self.settings["pypi_url"]
 
     def login(self, role: str) -> tuple[str, str]:
@@ -53,7 +53,7 @@ class Target:
         return self.users[role], self.password_of(self.server, self.users[role])
 
     def new_name(self) -> str:
-        """Return a project name, as file names have it, that was never used and that the publisher may upload."""
+        """Return an unused project name, as in file names, that the publisher may upload."""
         return f"acme_attack_{uuid.uuid4().hex[:10]}"
 
     # Single requests.
@@ -66,11 +66,11 @@ class Target:
         return curl(machine or self.client, *credentials, *options, url)
 
     def upload(self, filename: str, content: bytes, *, user: str = "publisher", **fields: str) -> Response:
-        """Upload a small file as a role. Return the last answer; status 0 where there was none."""
+        """Upload a small file as a role. Return the last response; status 0 if there was none."""
         return self.send(request(form(filename, content, **fields), login=self.login(user)))[-1]
 
     def send(self, *requests: bytes | RawRequest, simultaneous: bool = False) -> list[Response]:
-        """Send raw requests, each on a connection of its own. Return the first answer of each; status 0 for none."""
+        """Send raw requests, each on its own connection. Return the first response to each; status 0 for none."""
         raw = [one if isinstance(one, RawRequest) else RawRequest((one,)) for one in requests]
         responses = send_all(self.client, self.put, self.url, raw, simultaneous=simultaneous)
         return [next(iter(response), Response(0, {}, "")) for response in responses]
@@ -81,14 +81,14 @@ class Target:
         return self.ask(f"/simple/{project.replace('_', '-')}/", "--compressed", "--header", accept, user=user)
 
     def client_env(self, user: str) -> ClientEnvironment:
-        """Return a new home directory on the client, with the role's login for its programs."""
+        """Create an environment on the client with a role's credentials."""
         name, password = self.login(user)
         host = re.sub(r"^https?://([^:/]+).*$", r"\1", self.url)
         login = {"url": self.url, "host": host, "user": name, "password": password, "url_with_login": self.url}
         return ClientEnvironment(self.client, self.put, login)
 
     def remove(self, project: str) -> None:
-        """Remove a project's files as an administrator does, so that they do not count in the quota."""
+        """Delete a project's files as an administrator does, so that they do not count towards the quota."""
         packages = f"{self.settings['pypi_data_dir']}/packages"
         self.host.check_output(f"find {packages} -name '{project}*' -delete; systemctl start pypi-pages.service")
 
@@ -106,7 +106,7 @@ class Target:
     ) -> Iterator[SimpleNamespace]:
         """Run a program while the block runs. Its output is `result` afterwards.
 
-        seconds: it is killed after so many; stop: whether it is told to stop at the end of the block.
+        seconds: a timeout, after which it is killed; stop: whether it is told to stop at the end of the block.
         """
         self._prepare(machine)
         mark = f"{DIRECTORY}/{uuid.uuid4().hex}"
@@ -137,7 +137,7 @@ class Target:
             raise errors[0]
 
     def _prepare(self, machine) -> None:
-        """Copy the programs to a machine, once."""
+        """Copy the programs to a host, unless done before."""
         if machine.backend.host in self._prepared:
             return
         archive = io.BytesIO()
@@ -151,7 +151,7 @@ class Target:
     def memory(self):
         """Measure the memory of all processes of the index while the block runs: result has before and peak.
 
-        They are started anew and used once, so that an earlier attack has no effect on the measurement.
+        The processes are restarted and used once, so that earlier attacks do not affect the measurement.
         """
         self.host.check_output("systemctl restart apache2; systemctl try-restart pypi-application || true")
         assert self.healthy()
@@ -169,7 +169,7 @@ class Target:
         name, password = self.login(user)
         project = self.new_name()
         login = {"user": name, "password": password}
-        # A form without a digest; the file's version is its number.
+        # A form without a digest; the version of the file is the number of the request.
         probes = {
             "health": {"method": "GET", "path": "/-/health"},
             "page": {"method": "GET", "path": "/simple/"} | login,
@@ -191,19 +191,19 @@ class Target:
         return dict(zip(LOGS, map(int, sizes), strict=True))
 
     def log_since(self, name: str, size: int) -> str:
-        """Return what was added to a log since it had a size."""
+        """Return what was appended to a log since it had the given size."""
         path = f"{self.settings['pypi_log_dir']}/{LOGS[name]}"
         return self.host.run(f"tail -c +{size + 1} {path}").stdout
 
     def is_logged(self, name: str, size: int, pattern: str, seconds: int) -> bool:
-        """Wait for a line in a log that matches a pattern. Return whether it came in time."""
+        """Wait for a log line that matches a pattern. Return whether one was written in time."""
         end = time.monotonic() + seconds
         while not (found := re.search(pattern, self.log_since(name, size))) and time.monotonic() < end:
             time.sleep(0.5)
         return bool(found)
 
-    def forget_refusals(self) -> None:
-        """Restart the application: after some refusals of a user within a minute, it only counts further ones."""
+    def reset_rejection_count(self) -> None:
+        """Restart the application: after some rejections of a user within a minute, it only counts further ones."""
         self.host.check_output("systemctl restart pypi-application")
         assert self.healthy()
 
@@ -212,7 +212,7 @@ class Target:
         return int(self.host.check_output(f"systemctl show --property MainPID --value {unit}") or 0)
 
     def recover(self) -> None:
-        """Start again what an attack has stopped for good, so that the next one finds a working index."""
+        """Restart services that an attack has stopped permanently, so that the next one finds a working index."""
         units = "apache2 pypi-application"
         self.host.run(f"systemctl reset-failed {units}; systemctl restart apache2; systemctl try-restart {units}")
         assert self.healthy(120), "the index does not recover"

@@ -1,6 +1,6 @@
-"""Connections to an HTTP server, without an HTTP library: the attacks send what a library would not send.
+"""Connections to an HTTP server without an HTTP library: attacks send what a library would reject.
 
-Runs on a client machine with the standard library only. The other programs in this directory import it.
+Runs on a client container with the standard library only. The other programs in this directory import it.
 """
 
 import base64
@@ -32,13 +32,13 @@ def basic(user, password):
 
 
 def request(url, method, path, headers):
-    """Return a request's head as bytes. headers: (name, value) pairs."""
+    """Encode the head of a request. headers: (name, value) pairs."""
     lines = [f"{method} {path} HTTP/1.1", f"Host: {urlsplit(url).netloc}", *map(": ".join, headers), "", ""]
     return "\r\n".join(lines).encode()
 
 
 def form_start(filename):
-    """Return the first bytes of an upload's form, up to the file's content."""
+    """Encode the start of an upload form, up to the file's content."""
     fields = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name=":action"\r\n\r\nfile_upload\r\n--{BOUNDARY}\r\n'
     return (
         f'{fields}Content-Disposition: form-data; name="content"; filename="{filename}"\r\n'
@@ -47,14 +47,14 @@ def form_start(filename):
 
 
 def form(filename, content):
-    """Return a whole upload form."""
+    """Encode a complete upload form."""
     return form_start(filename) + content + f"\r\n--{BOUNDARY}--\r\n".encode()
 
 
 def received(connection, seconds):
-    """Wait for bytes. Return them; b"" at the connection's end; None if nothing came in time."""
+    """Wait for bytes and return them; b"" if the connection is closed, None after a timeout."""
     until = time.monotonic() + seconds
-    # TLS may hold bytes that the socket does not show, and the socket bytes that are not data.
+    # TLS may buffer bytes that select() does not see, and select() may report bytes that contain no data.
     while not connection.pending():
         left = until - time.monotonic()
         if left <= 0 or not select.select([connection], [], [], left)[0]:
@@ -71,7 +71,7 @@ def received(connection, seconds):
 
 
 def status_in(content):
-    """Return the status of the first final response in what was received; None while there is none."""
+    """Return the status of the first final response in the received bytes; None if there is none yet."""
     for line in content.split(b"\r\n"):
         if line.startswith(b"HTTP/1.1 ") and not line.startswith(b"HTTP/1.1 1"):
             return int(line.split()[1])
@@ -79,7 +79,7 @@ def status_in(content):
 
 
 def read_response(connection):
-    """Read one response. Return (status, headers, body); status is None if the connection ends before one."""
+    """Read one response. Return (status, headers, body); status is None if the connection is closed before."""
     content = b""
     while b"\r\n\r\n" not in content:
         chunk = connection.recv(65536)
@@ -102,12 +102,12 @@ def read_response(connection):
 
 
 def read_plan():
-    """Return the plan in the JSON file that the first argument names."""
+    """Return the plan in the JSON file given as the first argument."""
     return json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
 
 
 def is_stopped(plan):
-    """Return whether the test has ended this program by creating its stop file."""
+    """Return whether the test has stopped this program by creating its stop file."""
     return Path(plan["stop"]).exists()
 
 

@@ -15,7 +15,7 @@ def field(process, name):
 
 
 def uid_of(process):
-    """Return the effective user ID of a process; its directory belongs to root where it cannot be traced."""
+    """Return the effective user ID of a process; its directory belongs to root if it cannot be traced."""
     return int(field(process, "Uid")[1])
 
 
@@ -26,7 +26,7 @@ def gid_of(process):
 
 @contextmanager
 def access_to(process):
-    """Make a process's files in /proc readable while the block runs, by its own user if root may not read them."""
+    """Make a process's files in /proc readable while the block runs, as its own user if root may not read them."""
     try:
         (process / "ns/net").readlink()
     except PermissionError:

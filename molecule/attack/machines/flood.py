@@ -1,10 +1,10 @@
-"""Send the same request on many connections at once, or one with a new wrong password each time.
+"""Send the same request on many connections concurrently, or one with a new wrong password each time.
 
-Runs on a client machine with the standard library only. Usage: flood.py PLAN, a JSON file: url, connections (at the
-same time), requests (one after the other in each of them), seconds, pause, path, headers, repeat (how often each header
-is sent), wrong_passwords_of (a user name or null), and password (one wrong password; without it, each request has
-another one). Prints JSON: statuses, retry_after (how many answers have this header), requests, p95 and max (durations
-in seconds).
+Runs on a client container with the standard library only. Usage: flood.py PLAN, a JSON file: url, connections
+(concurrent), requests (sequential, on each connection), seconds, pause, path, headers, repeat (how often each header is
+sent), wrong_passwords_of (a user name or null), and password (one wrong password; without it, each request has a new
+one). Prints JSON: statuses, retry_after (number of responses with this header), requests, p95 and max (durations in
+seconds).
 """
 
 import json
@@ -17,7 +17,7 @@ from connection import basic, connect, is_stopped, percentile, read_plan, read_r
 
 
 class Flood:
-    """All connections' threads, and what they were answered."""
+    """All threads, and the statuses and durations of their requests."""
 
     def __init__(self, plan):
         self._plan = plan
@@ -25,7 +25,7 @@ class Flood:
         self.statuses, self.durations, self.retry_after = Counter(), [], 0
 
     def run(self):
-        """Send requests, in one of the threads."""
+        """Send requests in one of the threads."""
         plan = self._plan
         for _ in range(plan["requests"]):
             if time.monotonic() > self._end or is_stopped(plan):
@@ -53,7 +53,7 @@ class Flood:
 
 
 def read_response_or_none(connection):
-    """Read a response; the status is "closed" where the connection ended without one."""
+    """Read a response; the status is "closed" if the connection was closed without one."""
     status, headers, body = read_response(connection)
     return "closed" if status is None else status, headers, body
 

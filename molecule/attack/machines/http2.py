@@ -1,6 +1,6 @@
-"""A minimal HTTP/2 client (RFC 9113): many request bodies at once on one connection, each as slow as wanted.
+"""A minimal HTTP/2 client (RFC 9113): many concurrent request bodies on one connection, each at its own rate.
 
-Runs on a client machine with the standard library only. The header table size is 0, so of HPACK (RFC 7541) only the
+Runs on a client container with the standard library only. The header table size is 0, so of HPACK (RFC 7541) only the
 literal fields and the static status codes are needed. Flow control is not implemented: bodies must stay small.
 """
 
@@ -44,7 +44,7 @@ def header_block(headers):
 def status_of(block):
     """Return the status in a response's header block: its first field."""
     at = 0
-    while block[at] & 0xE0 == 0x20:  # a change of the table's size; ours is 0, so it has one byte
+    while block[at] & 0xE0 == 0x20:  # a table size update; ours is 0, so it has one byte
         at += 1
     if block[at] & 0x80:
         return STATIC_STATUS.get(block[at] & 0x7F, 0)
@@ -84,7 +84,7 @@ class Connection:
         self._connection.sendall(head + payload)
 
     def receive(self, seconds):
-        """Handle what the server sends, for at most so many seconds."""
+        """Handle what the server sends, for at most the given number of seconds."""
         try:
             chunk = received(self._connection, seconds)
         except OSError:

@@ -1,7 +1,7 @@
-"""Wait until the processes of the index hardly use the processor.
+"""Wait until the processes of the index are idle.
 
-Runs on a server as root with the standard library only. Usage: idle.py PLAN, a JSON file: seconds, the longest to wait.
-Prints JSON: the seconds waited.
+Runs on a server as root with the standard library only. Usage: idle.py PLAN, a JSON file: seconds (a timeout). Prints
+JSON: the seconds waited.
 """
 
 import json
@@ -13,11 +13,11 @@ from pathlib import Path
 
 from memory import processes_of_the_index
 
-MOST = 0.1  # seconds of processor time in a second
+MAXIMUM = 0.1  # seconds of CPU time per second
 
 
 def used():
-    """Return the processor time of each process so far, in seconds: {process: seconds}."""
+    """Return the CPU time of each process in seconds: {process: seconds}."""
     found = {}
     for process in processes_of_the_index():
         with suppress(OSError, IndexError):
@@ -27,16 +27,16 @@ def used():
 
 
 def main():
-    """Wait."""
-    begin, plan = time.monotonic(), json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    """Wait until the processes are idle."""
+    start, plan = time.monotonic(), json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     before = used()
-    while time.monotonic() - begin < plan["seconds"]:
+    while time.monotonic() - start < plan["seconds"]:
         time.sleep(1)
         after = used()
-        if sum(seconds - before.get(process, 0) for process, seconds in after.items()) < MOST:
+        if sum(seconds - before.get(process, 0) for process, seconds in after.items()) < MAXIMUM:
             break
         before = after
-    print(json.dumps(round(time.monotonic() - begin)))
+    print(json.dumps(round(time.monotonic() - start)))
 
 
 main()

@@ -1,10 +1,10 @@
 """Make requests on many keep-alive connections, until all of them have been open at the same time for a while.
 
-Runs on a client machine with the standard library only. Usage: keep_alive.py PLAN, a JSON file: url, user, password,
-path, connections, requests (on each connection, after all are open), pause (seconds: all make their requests together,
-each time that so many are over). Ends earlier with the stop file. Prints JSON: {status: how many}; "closed" and the
-names of errors stand for connections that ended before the answer, and "idle" for those that this program had left idle
-for so long that a server may close them.
+Runs on a client container with the standard library only. Usage: keep_alive.py PLAN, a JSON file: url, user, password,
+path, connections, requests (on each connection, after all are open), pause (seconds: all connections send their
+requests together at multiples of it). Ends earlier with the stop file. Prints JSON: {status: count}; "closed" and names
+of errors stand for connections closed before the response, and "idle" for those that this program had left idle for
+so long that a server may close them.
 """
 
 import json
@@ -49,7 +49,7 @@ class Clients:
                 self._opened += answered is None
             left -= self._opened == plan["connections"]
             answered = time.monotonic()
-            # All of them at the same moments: that is what fills the threads of a server.
+            # All at the same moments, which occupies the most threads of a server.
             time.sleep(plan["pause"] - time.time() % plan["pause"])
 
     def _once(self, connection):

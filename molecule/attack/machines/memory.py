@@ -1,4 +1,4 @@
-"""Measure the memory of the index's processes on a server until the stop file is there.
+"""Measure the memory of the index's processes on a server until the stop file exists.
 
 Runs on a server as root with the standard library only. Usage: memory.py PLAN. Prints JSON: the proportional set size
 (PSS of proc(5)) of all processes in the units of Apache and of the kit, in bytes: before, the peak of samples at most
@@ -18,9 +18,9 @@ UNITS = ("/apache2.service", "/pypi-")
 
 
 def pss(process):
-    """Return a process's proportional set size in bytes; 0 for one that has ended.
+    """Return a process's proportional set size in bytes; 0 if it has ended.
 
-    Where the kernel does not permit that, return its anonymous memory.
+    If the kernel does not permit that, return its anonymous memory.
     """
     with suppress(OSError, StopIteration):
         lines = (process / "smaps_rollup").read_text().splitlines()
@@ -45,7 +45,7 @@ def total():
 
 
 def main():
-    """Measure."""
+    """Measure until the stop file exists."""
     plan = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     before = peak = total()
     samples = 1

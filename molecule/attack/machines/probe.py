@@ -1,9 +1,9 @@
-"""Use the index as honest clients do, again and again, and measure how they are served.
+"""Use the index like legitimate clients, repeatedly, and measure response times.
 
-Runs on a client machine with the standard library only. Usage: probe.py PLAN, a JSON file: url, seconds, interval,
+Runs on a client container with the standard library only. Usage: probe.py PLAN, a JSON file: url, seconds, interval,
 timeout, and probes: {name: {method, path, user, password, upload (a file name), content (in base64)}}. Each probe has a
-thread, and each request a connection. Ends after so many seconds, or with the stop file. Prints JSON: {name: {statuses,
-count, p50, p95, max}}, with durations in seconds.
+thread, and each request a connection. Ends after the given seconds or with the stop file. Prints JSON: {name:
+{statuses, count, p50, p95, max}}, with durations in seconds.
 """
 
 import base64
@@ -39,7 +39,7 @@ def once(plan, probe, number):
 
 
 def run(plan, probe, outcome):
-    """Make requests until the end."""
+    """Make requests until the time is over or the stop file exists."""
     end, number = time.monotonic() + plan["seconds"], 0
     while time.monotonic() < end and not is_stopped(plan):
         start = time.monotonic()

@@ -1,4 +1,4 @@
-"""Show what the application's processes hold that is not theirs: the TLS private key, Apache's logs, privileges.
+"""List resources of the application's processes that they must not have: the TLS key, Apache's logs, privileges.
 
 Runs on a server as root with the standard library only. Usage: processes.py PLAN, a JSON file: key (path of the TLS
 private key), logs (paths). Prints JSON: a list with an object for each process.
@@ -20,7 +20,7 @@ USER = pwd.getpwnam("pypi").pw_uid
 
 
 def secrets_of(key):
-    """Return the byte strings that betray a private key: its secret numbers in both byte orders, and its PEM lines."""
+    """Return byte strings that identify a private key: its secret numbers in both byte orders, and its PEM lines."""
     text = subprocess.run(
         ["openssl", "pkey", "-in", key, "-noout", "-text"], check=True, capture_output=True, text=True
     )
@@ -34,7 +34,7 @@ def secrets_of(key):
 
 
 def copies(process, needles):
-    """Return how often the byte strings are in a process's writable memory."""
+    """Count the occurrences of byte strings in a process's writable memory."""
     count, longest = 0, max(map(len, needles))
     with (process / "mem").open("rb", buffering=0) as memory:
         for line in (process / "maps").read_text().splitlines():
@@ -51,7 +51,7 @@ def copies(process, needles):
 
 
 def writable(process, logs):
-    """Return those of the logs that a process has open for writing."""
+    """Return the logs that a process has open for writing."""
     found = set()
     for descriptor in (process / "fd").iterdir():
         with suppress(OSError):
@@ -62,10 +62,10 @@ def writable(process, logs):
     return sorted(found)
 
 
-def is_meant(process):
-    """Return whether a process is the application's: it runs as user pypi or in a unit of the kit.
+def is_application(process):
+    """Return whether a process runs as user pypi or in a unit of the kit.
 
-    Not one whose name is in parentheses: that is systemd, which is about to start a service (systemd.exec(5)).
+    A name in parentheses belongs to systemd, which is about to start a service (systemd.exec(5)): return False.
     """
     if (process / "comm").read_text().startswith("("):
         return False
@@ -79,7 +79,7 @@ def main():
     found = []
     for process in Path("/proc").iterdir():
         with suppress(FileNotFoundError, ProcessLookupError):
-            if not process.name.isdigit() or not is_meant(process):
+            if not process.name.isdigit() or not is_application(process):
                 continue
             with access_to(process):
                 found.append(

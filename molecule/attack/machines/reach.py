@@ -1,8 +1,8 @@
-"""Try to reach the index's internal sockets as an ordinary local user.
+"""Try to connect to the index's internal sockets as an unprivileged local user.
 
-Runs on a server as root with the standard library only; gives up root first. Usage: reach.py PLAN, a JSON file: user,
-sockets (paths of Unix sockets), ports (TCP ports that may answer). Prints JSON: sockets ({path: "connected" or the
-error}), and listeners: the addresses in this network namespace that accept a connection on another port.
+Runs on a server as root with the standard library only; drops privileges first. Usage: reach.py PLAN, a JSON file:
+user, sockets (paths of Unix sockets), ports (TCP ports that may accept). Prints JSON: sockets ({path: "connected" or
+the error}), and listeners: the addresses in this network namespace that accept a connection on another port.
 """
 
 import json
@@ -17,7 +17,7 @@ LISTEN = "0A"
 
 
 def listeners():
-    """Return the ports that somebody listens on in this network namespace, from proc(5)."""
+    """Return the ports with a listener in this network namespace, from proc(5)."""
     found = set()
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
@@ -28,7 +28,7 @@ def listeners():
 
 
 def attempt(family, address):
-    """Connect, and return what comes of it."""
+    """Connect. Return "connected" or the name of the error."""
     with socket.socket(family) as client:
         client.settimeout(5)
         try:
@@ -39,7 +39,7 @@ def attempt(family, address):
 
 
 def main():
-    """Try."""
+    """Try all sockets and ports."""
     plan = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     ports = listeners() - set(plan["ports"])
     account = pwd.getpwnam(plan["user"])

@@ -1,8 +1,8 @@
-"""Try what a compromised application would try: in the namespaces of its process, as its user.
+"""Try what a compromised application would try, in the namespaces of its process and as its user.
 
-Runs on a server as root with the standard library only; gives up root first. Usage: sandbox.py PLAN, a JSON file:
-process (its number), read (paths), write (directories), connect ([host, port] pairs). Prints JSON: what succeeded, of
-each kind, and the processes of other users that are visible.
+Runs on a server as root with the standard library only; drops privileges first. Usage: sandbox.py PLAN, a JSON file:
+process (its ID), read (paths), write (directories), connect ([host, port] pairs). Prints JSON: what succeeded, of each
+kind, and the visible processes of other users.
 """
 
 import ctypes
@@ -19,7 +19,7 @@ NAMESPACES = ("net", "ipc", "mnt")
 
 
 def enter(process):
-    """Enter the namespaces of a process, and become its user."""
+    """Enter the namespaces of a process and change to its user."""
     user, group = uid_of(process), gid_of(process)
     with access_to(process):
         descriptors = [os.open(process / "ns" / name, os.O_RDONLY) for name in NAMESPACES]
@@ -52,7 +52,7 @@ def main():
         with suppress(OSError):
             socket.create_connection((host, port), timeout=3).close()
             done["connect"].append(f"{host}:{port}")
-    # Other users' processes, by what proc(5) shows of them.
+    # The visible processes of other users, from proc(5).
     for process in Path("/proc").iterdir():
         with suppress(OSError):
             if process.name.isdigit() and process.stat().st_uid != os.getuid():

@@ -1,10 +1,10 @@
-"""Send upload bodies slowly, on many connections or HTTP/2 streams, and note how and when the server ends each.
+"""Send upload bodies slowly, on many connections or HTTP/2 streams, and record how and when the server ends each.
 
-Runs on a client machine with the standard library only. Usage: slow.py PLAN, a JSON file: url, user, password, protocol
-("http/1.1" or "h2"), connections, streams (on each), chunk (bytes), interval (seconds between chunks), seconds (the
-bodies end by themselves after this), length (Content-Length), first (bytes of content that are sent at once), filename
-(* is replaced). Prints JSON: a list of {status, seconds, sent}; status is null while the server goes on waiting, and
-"closed" where it closed without an answer.
+Runs on a client container with the standard library only. Usage: slow.py PLAN, a JSON file: url, user, password,
+protocol ("http/1.1" or "h2"), connections, streams (on each), chunk (bytes), interval (seconds between chunks), seconds
+(the bodies end after this time), length (Content-Length), first (bytes of content that are sent at once), filename (*
+is replaced). Prints JSON: a list of {status, seconds, sent}; status is null while the server is still waiting, and
+"closed" if it closed the connection without a response.
 """
 
 import json
@@ -18,7 +18,7 @@ from connection import FORM, basic, connect, form_start, is_stopped, read_plan, 
 
 
 def has_ended(plan, begin):
-    """Return whether the program's time is over."""
+    """Return whether the time is over or the stop file exists."""
     return time.monotonic() - begin > plan["seconds"] or is_stopped(plan)
 
 

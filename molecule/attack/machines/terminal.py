@@ -1,8 +1,8 @@
-"""Run `wheelhouse` in a terminal as an administrator does, and look at the processes that it starts as user pypi.
+"""Run `wheelhouse` in a terminal as an administrator does, and inspect the processes that it starts as user pypi.
 
 Runs on a server as root with the standard library only. Usage: terminal.py PLAN, a JSON file: command, directory,
-environment. Prints JSON: seen (whether a process of user pypi was seen), terminal (whether one of them had the
-terminal), environment (those of the given variables' names that one of them had), output.
+environment. Prints JSON: seen (whether a process of user pypi was found), terminal (whether one of them had the
+terminal), environment (the names of the given variables that one of them had), output.
 """
 
 import json
@@ -26,13 +26,13 @@ def children(process):
     return found
 
 
-def look(process, variables, seen):
-    """Note what a process of user pypi has."""
+def inspect(process, variables, seen):
+    """Record the terminal and the environment of a process of user pypi."""
     directory = Path("/proc") / str(process)
     with suppress(OSError, IndexError):
         if int((directory / "status").read_text().split("\nUid:")[1].split()[1]) != USER:
             return
-        # Between setuid(2) and execve(2) it still is the wrapper, with nothing of the user's code.
+        # Between setuid(2) and execve(2) it is still the wrapper, which runs none of the user's code.
         if b"/usr/local/bin/wheelhouse" in (directory / "cmdline").read_bytes():
             return
         seen["seen"] = True
@@ -50,7 +50,7 @@ def look(process, variables, seen):
 
 
 def main():
-    """Run the command and look."""
+    """Run the command and inspect its processes."""
     plan = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     process, terminal = pty.fork()
     if process == 0:
@@ -62,7 +62,7 @@ def main():
             with suppress(OSError):
                 output += os.read(terminal, 65536)
         for child in [process, *children(process)]:
-            look(child, plan["environment"], seen)
+            inspect(child, plan["environment"], seen)
     with suppress(OSError):
         while select.select([terminal], [], [], 0)[0] and (chunk := os.read(terminal, 65536)):
             output += chunk

@@ -1,4 +1,4 @@
-"""Malicious uploads: archives that two programs read differently, or that are larger than they say."""
+"""Malicious uploads: archives that programs interpret differently, or that are larger than declared."""
 
 import gzip
 import io
@@ -21,10 +21,10 @@ INFLATED = 256_000_000
 
 @dataclass(frozen=True)
 class Entry:
-    """A member of a zip archive, and what is wrong with it (APPNOTE, sections 4.3.7 and 4.3.12).
+    """A member of a zip archive, and its fault (APPNOTE, sections 4.3.7 and 4.3.12).
 
-    listed: the name in the central directory, None for an entry that is not there; data: the compressed content;
-    size, checksum: what the headers say where it is not the truth.
+    listed: the name in the central directory, None to omit it there; data: the compressed content; size, checksum:
+    false values for the headers.
     """
 
     name: str
@@ -57,7 +57,7 @@ def archive(entries: list[Entry]) -> bytes:
 
 
 def entries_of(project: str) -> list[Entry]:
-    """Return the entries of a correct wheel. The first is its module, the last its RECORD."""
+    """Return the entries of a valid wheel. The first is its module, the last its RECORD."""
     members = wheel_members(project.replace("_", "-"), "1.0")
     return [Entry(name, text.encode() if isinstance(text, str) else text) for name, text in members.items()]
 
@@ -69,7 +69,7 @@ def with_members(project: str, *more: Entry) -> list[Entry]:
     return [*entries, *more, replace(record, content=lines.encode() + record.content)]
 
 
-# Each fault: from a project's name to the archive.
+# The faults: functions from a project's name to an archive.
 
 
 def unicode_path(project: str) -> bytes:
@@ -81,12 +81,12 @@ def unicode_path(project: str) -> bytes:
 
 
 def unlisted_entry(project: str) -> bytes:
-    """Add a member that the central directory does not list; programs that read from the start unpack it."""
+    """Add a member that the central directory does not list; programs that read sequentially unpack it."""
     return archive([*entries_of(project), Entry("evil.py", b"evil = 1\n", listed=None)])
 
 
 def unlisted_first(project: str) -> bytes:
-    """The same, before the first listed member."""
+    """Add an unlisted member before the first listed one."""
     return archive([Entry("evil.py", b"evil = 1\n", listed=None), *entries_of(project)])
 
 
@@ -107,7 +107,7 @@ def leading_bytes(project: str) -> bytes:
 
 
 def names_differ(project: str) -> bytes:
-    """Give the module another name in the central directory than before its content."""
+    """Give the module another name in the central directory than in the local header."""
     module, *others = entries_of(project)
     return archive([replace(module, name="evil.py", listed=module.name), *others])
 
@@ -120,7 +120,7 @@ def wrong_checksum(project: str) -> bytes:
 
 
 def understated_size(project: str) -> bytes:
-    """Add a member that says 10 bytes and inflates to 256 MB."""
+    """Add a member that declares 10 bytes and inflates to 256 MB."""
     compress = zlib.compressobj(9, zlib.DEFLATED, -15)
     block = bytes(1 << 20)
     data = b"".join(compress.compress(block) for _ in range(INFLATED >> 20)) + compress.flush()
@@ -139,7 +139,7 @@ def empty_record(project: str) -> bytes:
 
 
 def pax_size(project: str) -> bytes:
-    """Say two sizes of a tar member: by the smaller one, a second member begins inside of the first."""
+    """Declare two sizes of a tar member: with the smaller one, a second member begins inside the first."""
     top = f"{project}-1.0"
     metadata = f"Metadata-Version: 2.1\nName: {project.replace('_', '-')}\nVersion: 1.0\n".encode()
     hidden = tarfile.TarInfo(f"{top}/evil.py").tobuf(tarfile.USTAR_FORMAT)
@@ -164,7 +164,7 @@ def tar_of(top: str, metadata: bytes, members: bytes) -> bytes:
 
 
 def correct_tar(project: str) -> bytes:
-    """Return what pax_size is without its fault."""
+    """Return the archive of pax_size without its fault."""
     top = f"{project}-1.0"
     metadata = f"Metadata-Version: 2.1\nName: {project.replace('_', '-')}\nVersion: 1.0\n".encode()
     info = tarfile.TarInfo(f"{top}/module.py")
@@ -172,22 +172,28 @@ def correct_tar(project: str) -> bytes:
     return tar_of(top, metadata, info.tobuf(tarfile.USTAR_FORMAT) + b"#" * 512)
 
 
-def rejected(target: Target, make: Callable[[str], bytes], correct: Callable[[str], bytes], suffix: str) -> Result:
+def rejects_faulty_archive(
+    target: Target, make: Callable[[str], bytes], correct: Callable[[str], bytes], suffix: str
+) -> Result:
     """Upload an archive with a fault, and the same without it."""
     result = Result()
     login = target.login("publisher")
     bad, good = target.new_name(), target.new_name()
     bodies = [form(f"{bad}-1.0{suffix}", make(bad)), form(f"{good}-1.0{suffix}", correct(good))]
-    refused, taken = target.send(*(request(body, login=login) for body in bodies))
-    result.check("400", refused.status == 400, f"{refused.status} {refused.body.strip()[:90]}")
-    result.check("the same without the fault: 200", taken.status == 200, taken.status)
+    faulty, accepted = target.send(*(request(body, login=login) for body in bodies))
+    result.check(
+        "400",
+        faulty.status == 400,
+        f"{faulty.status} {faulty.body.strip()[:90]}",
+    )
+    result.check("the same without the fault: 200", accepted.status == 200, accepted.status)
     found = target.host.check_output(f"find {target.settings['pypi_data_dir']}/packages -name '*{bad}*'")
-    result.check("nothing is kept", not found, found.rpartition("/")[2])
+    result.check("nothing is stored", not found, found.rpartition("/")[2])
     return result
 
 
 def correct_wheel(project: str) -> bytes:
-    """Return what the faulty wheels are without their faults."""
+    """Return a wheel without a fault."""
     return archive(entries_of(project))
 
 
@@ -205,12 +211,12 @@ FAULTS = {
     "empty RECORD": ("RECORD without a line", empty_record),
 }
 ROWS = [
-    Attack("F8", "malicious upload", name, means, "400, nothing is kept",
-           partial(rejected, make=make, correct=correct_wheel, suffix="-py3-none-any.whl"),
+    Attack("F8", "malicious upload", name, means, "400, nothing is stored",
+           partial(rejects_faulty_archive, make=make, correct=correct_wheel, suffix="-py3-none-any.whl"),
            Log("audit", '"refused"'), quick=True)
     for name, (means, make) in FAULTS.items()
 ] + [
-    Attack("F8", "malicious upload", "conflicting tar sizes", "pax says 1024, ustar 512", "400, nothing is kept",
-           partial(rejected, make=pax_size, correct=correct_tar, suffix=".tar.gz"), Log("audit", '"refused"'),
-           quick=True)
+    Attack("F8", "malicious upload", "conflicting tar sizes", "pax says 1024, ustar 512", "400, nothing is stored",
+           partial(rejects_faulty_archive, make=pax_size, correct=correct_tar, suffix=".tar.gz"),
+           Log("audit", '"refused"'), quick=True)
 ]  # fmt: skip

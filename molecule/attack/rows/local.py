@@ -1,4 +1,4 @@
-"""Attacks by a local user of the server, and by the application after its takeover."""
+"""Attacks by a local user of the server, and by a compromised application."""
 
 import re
 import uuid
@@ -16,7 +16,7 @@ SOCKET = "/run/pypi-application.sock"
 
 
 def hostile_directory(target: Target) -> Result:
-    """Call `wheelhouse` as root in a directory with modules that an attacker has put there."""
+    """Run `wheelhouse` as root in a directory with an attacker's modules."""
     result = Result()
     for modules in (MODULES, ["wheelhouse"]):
         target.host.check_output(f"rm -rf {HOSTILE}; mkdir {HOSTILE}; chmod 777 {HOSTILE}")
@@ -24,13 +24,13 @@ def hostile_directory(target: Target) -> Result:
             code = f"open('{HOSTILE}/ran-{module}', 'w').close()\n"
             target.put(target.host, f"{HOSTILE}/{module}.py", code.encode())
         for environment in ("", f"PYTHONPATH={HOSTILE} PYTHONSTARTUP={HOSTILE}/os.py PYTHONUSERBASE={HOSTILE} "):
-            call_there(target, result, environment)
+            run_in_hostile_directory(target, result, environment)
     target.host.check_output(f"rm -rf {HOSTILE}")
     return result
 
 
-def call_there(target: Target, result: Result, environment: str) -> None:
-    """Call `wheelhouse` in the hostile directory, and check which of its modules were run."""
+def run_in_hostile_directory(target: Target, result: Result, environment: str) -> None:
+    """Run `wheelhouse` in the hostile directory, and check which of its modules were imported."""
     run = target.host.run(f"cd {HOSTILE} && {environment}wheelhouse audit verify")
     ran = target.host.check_output(f"cd {HOSTILE}; ls | grep ran- || true").split()
     where = "with Python's variables" if environment else "from its directory"
@@ -41,7 +41,7 @@ def call_there(target: Target, result: Result, environment: str) -> None:
 
 
 def shared_terminal(target: Target) -> Result:
-    """Call `wheelhouse` as root in a terminal, with a secret in the environment."""
+    """Run `wheelhouse` as root in a terminal, with a secret in the environment."""
     result = Result()
     plan = {"command": "wheelhouse audit verify", "directory": "/root"}
     environment = {"SECRET_TOKEN": "x", "PYTHONSTARTUP": "/nowhere", "LD_LIBRARY_PATH": "/nowhere"}
@@ -53,37 +53,37 @@ def shared_terminal(target: Target) -> Result:
 
 
 def internal_sockets(target: Target) -> Result:
-    """Connect to the application as user nobody, and read what is secret."""
+    """Connect to the application as user nobody, and read secret files."""
     result = Result()
     exists = target.host.run(f"test -S {SOCKET}").rc == 0
     result.check(f"{SOCKET} exists", exists)
     ports = [int(target.settings["pypi_http_port"]), int(target.settings["pypi_https_port"])]
     found = target.run(target.host, "reach.py", {"user": "nobody", "sockets": [SOCKET], "ports": ports})
-    refused = found["sockets"][SOCKET] == "PermissionError"
-    result.check("nobody is not permitted to connect to it", refused, found["sockets"][SOCKET])
+    is_denied = found["sockets"][SOCKET] == "PermissionError"
+    result.check("nobody is not permitted to connect to it", is_denied, found["sockets"][SOCKET])
     result.check("no other port of the host accepts a connection", not found["listeners"], found["listeners"])
     config, logs = target.settings["pypi_config_dir"], target.settings["pypi_log_dir"]
     paths = f"{config}/htpasswd {config}/tls/server.key {config}/settings.json {logs}/audit/audit.log {logs}/access.log"
     command = f"setpriv --reuid nobody --regid nogroup --clear-groups cat {paths} 2>/dev/null | wc -c"
     read = target.host.check_output(command)
-    result.check("nobody reads no password hash, key, setting or log", read == "0", f"{read} bytes")
+    result.check("nobody cannot read password hashes, keys, settings or logs", read == "0", f"{read} bytes")
     return result
 
 
-# The application after its takeover.
+# The compromised application.
 
 
 def application(target: Target, result: Result) -> int:
     """Return a process of the application, and check that it is a service of its own."""
     process = target.main_process(UNIT)
     result.check(f"{UNIT}.service runs", bool(process))
-    # Where it is not there yet: what the attack does to a daemon process of mod_wsgi.
+    # Without the service: the daemon process of mod_wsgi.
     old = "grep -ls '^(wsgi:pypi)' /proc/[0-9]*/cmdline | head -n 1 | cut -d / -f 3"
     return process or int(target.host.check_output(old) or 0)
 
 
 def inspect(target: Target, result: Result) -> list[dict]:
-    """Return what the processes of user pypi hold: see processes.py."""
+    """List the resources of the processes of user pypi: see processes.py."""
     application(target, result)
     logs = target.settings["pypi_log_dir"]
     plan = {"key": f"{target.settings['pypi_config_dir']}/tls/server.key"}
@@ -102,7 +102,7 @@ def private_key(target: Target) -> Result:
 
 
 def log_descriptors(target: Target) -> Result:
-    """Look for descriptors that the processes of user pypi can write Apache's logs with."""
+    """List the descriptors with which processes of user pypi can write to Apache's logs."""
     result = Result()
     found = [f"{path} in {one['name']}" for one in inspect(target, result) for path in one["logs"]]
     result.check("no descriptor of Apache's logs", not found, f"{len(found)}: {'; '.join(found)[:120]}")
@@ -110,7 +110,7 @@ def log_descriptors(target: Target) -> Result:
 
 
 def privileges(target: Target) -> Result:
-    """Look at the privileges of the processes of user pypi."""
+    """Check the privileges of the processes of user pypi."""
     result = Result()
     found = inspect(target, result)
     for name, is_met in {
@@ -125,9 +125,9 @@ def privileges(target: Target) -> Result:
 
 
 def exposure(target: Target) -> Result:
-    """Ask systemd how exposed each unit of the kit is."""
+    """Check the exposure of each unit of the kit with systemd-analyze."""
     result = Result()
-    # The trailing @ of templates is left out: they cannot be analysed without an instance.
+    # Templates (trailing @) cannot be analyzed without an instance.
     listed = target.host.check_output("systemctl list-unit-files --no-legend --no-pager 'pypi-*.service'")
     units = sorted({line.split()[0] for line in listed.splitlines() if "@." not in line} | {f"{UNIT}.service"})
     for unit in units:
@@ -136,15 +136,15 @@ def exposure(target: Target) -> Result:
         result.check(f"{unit}: at most 3.0", bool(level) and float(level[1]) <= 3, level[1] if level else "no unit")
         shown = target.host.check_output(f"systemctl show --property MemoryMax,TasksMax {unit}")
         limits = dict(line.split("=", 1) for line in shown.splitlines())
-        # TasksMax has a default that follows from the host's size.
-        given = target.host.run(f"systemctl cat {unit}").stdout
-        is_limited = limits.get("MemoryMax", "infinity") != "infinity" and "\nTasksMax=" in given
+        # TasksMax has a default that depends on the host.
+        unit_file = target.host.run(f"systemctl cat {unit}").stdout
+        is_limited = limits.get("MemoryMax", "infinity") != "infinity" and "\nTasksMax=" in unit_file
         result.check(f"{unit}: MemoryMax and TasksMax", is_limited, shown.replace("\n", " "))
     return result
 
 
 def links(target: Target) -> Result:
-    """Make symbolic links to the password hashes as user pypi, wherever Apache serves files, and request them."""
+    """As user pypi, create symbolic links to the password hashes wherever Apache serves files, and request them."""
     result = Result()
     mark = f"acme-link-{uuid.uuid4().hex[:8]}"
     secret = f"{target.settings['pypi_config_dir']}/htpasswd"
@@ -167,7 +167,7 @@ def links(target: Target) -> Result:
                     response = target.ask(url, *headers, user="reader")
                     if response.status == 200 or "$2" in response.body:
                         result.check(f"{url} ({accept}, {encoding}) is not served", False, response.status)
-        # A directory that is a link.
+        # A directory replaced by a link.
         target.host.check_output(
             f"{as_pypi} mv {pages}/projects {pages}/projects.real && {as_pypi} ln -s /etc {pages}/projects"
         )

@@ -6,62 +6,62 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from attack.result import Attack, Log, Result
-from attack.rows.anonymous import MEGABYTE, grows_by, only, statuses_of
+from attack.rows.anonymous import MEGABYTE, check_growth, only, statuses_of
 from attack.target import Target
 from shared.raw_http import RawRequest, request
 from shared.uploads import BOUNDARY, form
 from shared.wheels import installable
 from support.archives import sdist, wheel
 
-# Seconds. pypi_timeout, and then a second for each pypi_upload_min_rate bytes.
+# Seconds: pypi_timeout, and one for each pypi_upload_min_rate bytes.
 LONGEST = 100
-# mod_http2 works on six requests of a connection at a time if they are slow: 18 streams take their turn.
+# mod_http2 processes six slow requests of a connection at a time, so 18 streams need three rounds.
 LONGEST_HTTP2 = 3 * LONGEST
 
 
-def slow_bodies(target: Target, *, user: str, longest: int = LONGEST, **how) -> Result:
+def slow_bodies(target: Target, *, user: str, longest: int = LONGEST, **options) -> Result:
     """Send slow bodies as a user, while another user at another address works."""
     result, seconds = Result(), longest + 20
     name, password = target.login(user)
     plan = {"url": target.url, "user": name, "password": password, "protocol": "http/1.1", "connections": 16}
     plan |= {"streams": 1, "chunk": 600, "interval": 1, "length": 50_000_000, "first": 0, "seconds": seconds}
-    plan |= {"filename": f"{target.new_name()}_*-1.0.tar.gz"} | how
+    plan |= {"filename": f"{target.new_name()}_*-1.0.tar.gz"} | options
     with (
         target.running(target.client, "slow.py", plan, seconds=seconds + 120, stop=False) as slow,
         target.probes(interval=1) as probed,
     ):
-        # The bodies end by themselves at the latest.
+        # The bodies end at the latest when their time is over.
         slow.thread.join()
     ended = [one for one in slow.result if one["status"] is not None]
     last = max(one["seconds"] for one in slow.result)
     statuses = sorted({str(one["status"]) for one in slow.result})
     measured = f"{len(ended)} of {len(slow.result)}, the last after {last:.0f} s, with {', '.join(statuses)}"
-    enough = len(ended) == len(slow.result) and last <= longest
-    result.check(f"the server ends every body within {longest} s", enough, measured)
-    served(result, probed.result)
+    is_in_time = len(ended) == len(slow.result) and last <= longest
+    result.check(f"the server ends every body within {longest} s", is_in_time, measured)
+    check_probes(result, probed.result)
     return result
 
 
-def served(result: Result, probed: dict) -> None:
-    """Check how others were served meanwhile."""
-    for name, most in (("health", 3), ("page", 3), ("upload", 10)):
+def check_probes(result: Result, probed: dict) -> None:
+    """Check the responses to other users during an attack."""
+    for name, maximum in (("health", 3), ("page", 3), ("upload", 10)):
         outcome = probed[name]
         result.check(f"{name} of others: only 200", only(outcome, "200"), statuses_of(outcome))
         measured = f"p95 {outcome['p95']:.2f} s, at most {outcome['max']:.2f} s"
-        result.check(f"{name} of others: 95 % within {most} s", outcome["p95"] <= most, measured)
+        result.check(f"{name} of others: 95 % within {maximum} s", outcome["p95"] <= maximum, measured)
 
 
 def share_of_one_user(target: Target) -> Result:
-    """Hold as many uploads as possible, each fast enough to be legitimate, while another user uploads."""
-    how = {"connections": 100, "chunk": 40_000, "interval": 0.5, "longest": 10}
-    result = slow_bodies(target, user="publisher", **how)
-    # These are not slow, so no deadline applies to them.
+    """Hold as many uploads open as possible, each fast enough to be legitimate, while another user uploads."""
+    options = {"connections": 100, "chunk": 40_000, "interval": 0.5, "longest": 10}
+    result = slow_bodies(target, user="publisher", **options)
+    # No deadline applies, since these are not slow.
     without = [text for text in result.measured if "ends every body" not in text]
     return Result(without, [text for text in result.failures if text in without])
 
 
-def refusal_closes(target: Target) -> Result:
-    """Send a large body slowly, without the right to upload: the answer must not wait for the rest."""
+def rejection_closes_connection(target: Target) -> Result:
+    """Send a large body slowly, without the right to upload: the response must not wait for the rest."""
     result = Result()
     name, password = target.login("unprivileged")
     plan = {
@@ -76,10 +76,10 @@ def refusal_closes(target: Target) -> Result:
     plan |= {"filename": f"{target.new_name()}_*-1.0.tar.gz"}
     outcomes = target.run(target.client, "slow.py", plan)
     statuses = [one["status"] for one in outcomes]
-    result.check("each body is answered with 403", statuses == [403] * 4, statuses)
+    result.check("each body gets 403", statuses == [403] * 4, statuses)
     longest = max(one["seconds"] for one in outcomes)
     result.check(
-        "the answer comes within 5 s", longest <= 5, f"{longest:.1f} s, {outcomes[0]['sent'] / MEGABYTE:.1f} MB"
+        "the response comes within 5 s", longest <= 5, f"{longest:.1f} s, {outcomes[0]['sent'] / MEGABYTE:.1f} MB"
     )
     return result
 
@@ -87,7 +87,7 @@ def refusal_closes(target: Target) -> Result:
 CLIENTS = {
     "twine": "twine upload --non-interactive --repository-url {url} --username {user} *.whl",
     "uv": "uv publish --publish-url {url} --username {user} *.whl",
-    # Not HTTP/2, which uv uses: curl 7.88 (Debian 12) drops an answer that is followed by RST_STREAM, contrary to
+    # Not HTTP/2, which uv uses: curl 7.88 (Debian 12) drops a response that is followed by RST_STREAM, contrary to
     # RFC 9113, section 8.1.
     "curl": "curl --http1.1 --silent --show-error --user {user}:$TWINE_PASSWORD --form :action=file_upload "
     "--form content=@$(echo *.whl) {url}",
@@ -111,8 +111,8 @@ with zipfile.ZipFile(name, "w") as archive:
 """
 
 
-def refusal_is_read(target: Target) -> Result:
-    """Upload 60 MB without the right, with the programs that people use: they must show the answer."""
+def clients_show_rejection(target: Target) -> Result:
+    """Upload 60 MB without the right, with common tools: they must print the reason."""
     result = Result()
     project = target.new_name()
     env = target.client_env("unprivileged")
@@ -120,11 +120,11 @@ def refusal_is_read(target: Target) -> Result:
     name = f"{project}-1.0-py3-none-any.whl"
     target.client.check_output("cd %s && python3 make.py %s %s", env.home, name, project)
     for program, command in CLIENTS.items():
-        began = time.monotonic()
+        start = time.monotonic()
         run = env.run(f"timeout 120 {command}", TWINE_PASSWORD="{password}", UV_PUBLISH_PASSWORD="{password}")
         output = " ".join((run.stdout + run.stderr).split())
         is_shown = "not allowed" in output.lower() or "403" in output
-        result.check(f"{program} shows the refusal", is_shown, f"{time.monotonic() - began:.1f} s: {output[-110:]}")
+        result.check(f"{program} shows the rejection", is_shown, f"{time.monotonic() - start:.1f} s: {output[-110:]}")
     target.client.check_output("rm -r %s", env.home)
     return result
 
@@ -138,55 +138,55 @@ def with_metadata(name: str, metadata: str) -> bytes:
 
 
 def large_metadata(target: Target) -> Result:
-    """Upload wheels of 10 kB with a METADATA of 10 MB, 12 at once."""
+    """Upload wheels of 10 kB with a METADATA of 10 MB, 12 concurrently."""
     result = Result()
     project = target.new_name()
     content = with_metadata(project, "Keywords: a\n" * 870_000)
     bodies = [form(f"{project}-1.0-{tag}-py3-none-any.whl", content) for tag in range(12)]
     with target.memory() as memory:
-        began = time.monotonic()
-        responses = at_once(target, bodies)
-        seconds = time.monotonic() - began
+        start = time.monotonic()
+        responses = send_simultaneously(target, bodies)
+        seconds = time.monotonic() - start
     statuses = sorted(response.status for response in responses)
     result.check(f"each of 12 wheels of {len(content)} bytes gets 400", statuses == [400] * 12, statuses)
-    grows_by(result, memory.result, 150 * MEGABYTE)
+    check_growth(result, memory.result, 150 * MEGABYTE)
     result.check("it takes at most 30 s", seconds <= 30, f"{seconds:.1f} s")
     return result
 
 
-def at_once(target: Target, bodies: list[bytes]) -> list:
-    """Send uploads as the publisher at the same time."""
+def send_simultaneously(target: Target, bodies: list[bytes]) -> list:
+    """Send uploads as the publisher simultaneously."""
     requests = [request(body, login=target.login("publisher")) for body in bodies]
     return target.send(*(RawRequest((one[:-1], one[-1:])) for one in requests), simultaneous=True)
 
 
 def largest_metadata(target: Target) -> Result:
-    """Upload 12 wheels at once, each with the largest METADATA that is taken and as many fields as fit."""
+    """Upload 12 wheels simultaneously, each with the largest accepted METADATA and as many fields as possible."""
     result = Result()
     project = target.new_name()
     content = with_metadata(project, "Keywords: a\n" * 86_000)
     bodies = [form(f"{project}-1.0-{tag}-py3-none-any.whl", content) for tag in range(12)]
     with target.memory() as memory:
-        responses = at_once(target, bodies)
+        responses = send_simultaneously(target, bodies)
     statuses = sorted(response.status for response in responses)
-    result.check("each is answered, and not with 5xx", all(0 < status < 500 for status in statuses), statuses)
-    grows_by(result, memory.result, 300 * MEGABYTE)
+    result.check("each gets a response, and none 5xx", all(0 < status < 500 for status in statuses), statuses)
+    check_growth(result, memory.result, 300 * MEGABYTE)
     return result
 
 
-def lost_answer(target: Target) -> Result:
-    """Close the connection before the answer to an upload, and send it again: it was published, so 200."""
+def lost_response(target: Target) -> Result:
+    """Close the connection before the response to an upload, and repeat it: it was published, so 200."""
     result = Result()
     project = target.new_name()
     body = form(f"{project}-1.0.tar.gz", sdist(project.replace("_", "-")))
     one = request(body, login=target.login("publisher"))
-    # Closed at once, the connection would be reset, with what the server has not read.
+    # An immediate close would reset the connection and discard what the server has not read.
     target.send(RawRequest((one, b""), pause=3, end="cut"))
-    folder = f"{target.settings['pypi_data_dir']}/packages"
-    there = (
-        target.host.run(f"timeout 10 sh -c 'until [ -e {folder}/{project}-1.0.tar.gz ]; do sleep 0.1; done'").rc == 0
+    directory = f"{target.settings['pypi_data_dir']}/packages"
+    is_stored = (
+        target.host.run(f"timeout 10 sh -c 'until [ -e {directory}/{project}-1.0.tar.gz ]; do sleep 0.1; done'").rc == 0
     )
-    result.note(f"the file was {'' if there else 'not '}published without an answer")
+    result.note(f"the file was {'' if is_stored else 'not '}published without a response")
     status = target.send(one)[0].status
     result.check("the same file again gets 200", status == 200, status)
     return result
@@ -224,7 +224,7 @@ def derived_bytes(target: Target) -> int:
 
 
 def quota_of_derived(target: Target) -> Result:
-    """Upload small wheels whose metadata is large, until the quota refuses one."""
+    """Upload small wheels with large metadata until the quota is exceeded."""
     result = Result()
     limit = 100 * (1 << 20)
     before, statuses = derived_bytes(target), []
@@ -250,19 +250,21 @@ def quota_of_derived(target: Target) -> Result:
 SMILE = "\U0001f600"
 
 
-def many_refusals(target: Target) -> Result:
-    """Have 200 uploads and 200 removals refused, each with 250 characters that JSON escapes with 12 bytes."""
+def many_rejections(target: Target) -> Result:
+    """Send 200 uploads and 200 removals that are rejected, with 250 characters that JSON escapes with 12 bytes each."""
     result = Result()
     before = target.log_sizes()
     login = target.login("unprivileged")
     bodies = [form(f"{SMILE * 250}{number}-1.0.tar.gz", b"") for number in range(200)]
     bodies += [removal(f"{SMILE * 250}{number}") for number in range(200)]
     statuses = {response.status for response in target.send(*(request(body, login=login) for body in bodies))}
-    result.check("each is refused with 4xx", all(400 <= status < 500 for status in statuses), sorted(statuses))
+    result.check("each gets 4xx", all(400 <= status < 500 for status in statuses), sorted(statuses))
     after = target.log_sizes()
-    for name, most in (("audit", 100_000), ("error", 100_000), ("access", 200_000)):
+    for name, maximum in (("audit", 100_000), ("error", 100_000), ("access", 200_000)):
         grown = after[name] - before[name]
-        result.check(f"the {name} log grows by at most {most // 1000} kB", grown <= most, f"+{grown / 1000:.0f} kB")
+        result.check(
+            f"the {name} log grows by at most {maximum // 1000} kB", grown <= maximum, f"+{grown / 1000:.0f} kB"
+        )
     verify = target.host.run("wheelhouse audit verify")
     result.check("the audit log verifies", verify.rc == 0, (verify.stdout + verify.stderr).strip()[-80:])
     return result
@@ -278,21 +280,21 @@ def removal(project: str) -> bytes:
     return "".join([*parts, f"--{BOUNDARY}--\r\n"]).encode()
 
 
-def early_refusals(target: Target) -> Result:
-    """Announce more than is accepted, and break off before the file's name: both belong in the audit log."""
+def early_rejections(target: Target) -> Result:
+    """Announce more than is accepted, and abort an upload before its file name: both must be in the audit log."""
     result = Result()
     login = target.login("publisher")
     size = target.log_sizes()["audit"]
     too_large = request(b"x", login=login, length=1 << 40)
     status = target.send(too_large)[0].status
-    result.check("1 TiB is announced: 413", status == 413, status)
+    result.check("Content-Length of 1 TiB: 413", status == 413, status)
     logged = wait_for_line(target, size, login[0])
     result.check("the 413 is in the audit log", bool(logged), logged[:100])
     size = target.log_sizes()["audit"]
     start = f"--{BOUNDARY}\r\nContent-Disp".encode()
     target.send(RawRequest((request(start, login=login, length=5000), b""), pause=2, end="cut"))
     logged = wait_for_line(target, size, login[0])
-    result.check("an upload that was broken off is in the audit log", bool(logged), logged[:100])
+    result.check("an aborted upload is in the audit log", bool(logged), logged[:100])
     return result
 
 
@@ -322,7 +324,7 @@ def long_removal(target: Target) -> Result:
 
 
 def reload_during_upload(target: Target) -> Result:
-    """Reload every service in the middle of an upload of 30 MB."""
+    """Reload every service during an upload of 30 MB."""
     result = Result()
     project = target.new_name()
     env = target.client_env("publisher")
@@ -339,8 +341,8 @@ def reload_during_upload(target: Target) -> Result:
             time.sleep(4)
             for unit in units:
                 target.host.check_output(f"systemctl reload {unit}")
-        response = uploading.result().stdout
-    result.check(f"reload of {' and '.join(units)}: the upload gets 200", response.endswith("200"), response[-60:])
+        output = uploading.result().stdout
+    result.check(f"reload of {' and '.join(units)}: the upload gets 200", output.endswith("200"), output[-60:])
     target.client.check_output("rm -r %s", env.home)
     return result
 
@@ -356,7 +358,7 @@ cat *.log | grep -h Error | sort | uniq -c | head -n 3
 """
 
 
-def uploads_in_a_crowd(target: Target) -> Result:
+def concurrent_uploads_and_reads(target: Target) -> Result:
     """Upload 20 files with twine side by side while 510 keep-alive clients read."""
     result = Result()
     project = target.new_name()
@@ -374,16 +376,16 @@ def uploads_in_a_crowd(target: Target) -> Result:
         run = env.run("sh upload", TWINE_PASSWORD="{password}")
     done = run.stdout.split()[0] if run.stdout.split() else "0"
     result.check("20 of 20 uploads succeed", done == "20", " ".join(run.stdout.split())[:150])
-    answered = {"statuses": reading.result}
-    result.check("510 clients meanwhile: only 200", only(answered, "200", "idle"), statuses_of(answered))
-    grows_by(result, memory.result, 200 * MEGABYTE)
+    found = {"statuses": reading.result}
+    result.check("510 clients meanwhile: only 200", only(found, "200", "idle"), statuses_of(found))
+    check_growth(result, memory.result, 200 * MEGABYTE)
     return result
 
 
 # The upstream redirect.
 
 
-def lost_pages(target: Target) -> Result:
+def missing_pages(target: Target) -> Result:
     """Remove the pages directory: private names must not be looked for upstream."""
     result = Result()
     project = target.new_name()
@@ -422,29 +424,29 @@ ROWS = [
                    longest=LONGEST_HTTP2)),
     Attack("F2", "publisher", "many uploads of one user", "100 uploads at 80 kB/s for 30 s",
            "a share of the capacity; others are served", share_of_one_user),
-    Attack("F2", "reader", "refused bodies are not drained", "4 bodies of 100 MB at 100 kB/s, without a right",
-           "403 within 5 s", refusal_closes, Log("audit", '"(denied|refused)"'), quick=True),
-    Attack("F2", "reader", "clients read a refusal", "twine, uv and curl with 60 MB, without a right",
-           "they show the answer", refusal_is_read, Log("audit", '"(denied|refused)"')),
+    Attack("F2", "reader", "rejected bodies are not drained", "4 bodies of 100 MB at 100 kB/s, without a right",
+           "403 within 5 s", rejection_closes_connection, Log("audit", '"(denied|refused)"'), quick=True),
+    Attack("F2", "reader", "clients show a rejection", "twine, uv and curl with 60 MB, without a right",
+           "they print the reason", clients_show_rejection, Log("audit", '"(denied|refused)"')),
     Attack("F3", "publisher", "METADATA of 10 MB", "12 wheels of 10 kB at once",
            "400, bounded memory", large_metadata, Log("audit", '"refused"')),
     Attack("F3", "publisher", "METADATA of 1 MiB", "12 wheels at once", "bounded memory, no 5xx", largest_metadata),
-    Attack("F3", "publisher", "lost answer", "the client goes away after the upload",
-           "the same file again gets 200", lost_answer, Log("audit", '"same"'), quick=True),
+    Attack("F3", "publisher", "lost response", "the connection is closed after the upload",
+           "the same file again gets 200", lost_response, Log("audit", '"same"'), quick=True),
     Attack("F10", "publisher", "Requires-Python", "10 MB, 1.1 kB, not a specifier",
            "400, pages stay small", requires_python, Log("audit", '"refused"'), quick=True),
     Attack("F10", "publisher", "quota of derived files", "wheels of 3 kB with a METADATA of 1 MB",
            "507 at the quota", quota_of_derived),
-    Attack("F11", "reader", "many refusals", "400 uploads and removals with long names",
-           "aggregated in the audit log", many_refusals, Log("audit", '"(denied|refused)"'), quick=True),
-    Attack("F14", "publisher", "early refusals", "413, and a body that is broken off",
-           "in the audit log", early_refusals, Log("audit", '"refused"'), quick=True),
+    Attack("F11", "reader", "many rejections", "400 uploads and removals with long names",
+           "aggregated in the audit log", many_rejections, Log("audit", '"(denied|refused)"'), quick=True),
+    Attack("F14", "publisher", "early rejections", "413, and an aborted body",
+           "in the audit log", early_rejections, Log("audit", '"refused"'), quick=True),
     Attack("F13", "publisher", "removal of a long name", "255 and 4,000 characters",
            "4xx", long_removal, quick=True),
-    Attack("F9", "reader", "lost pages directory", "pypi_upstream: redirect, the pages are gone",
-           "503 for reads, redirects and health", lost_pages),
+    Attack("F9", "reader", "missing pages directory", "pypi_upstream: redirect, without the pages",
+           "503 for reads, redirects and health", missing_pages),
     Attack("reload", "operation", "reload during an upload", "30 MB in 15 s, two reloads of each service",
            "200", reload_during_upload),
-    Attack("clients", "operation", "uploads in a crowd", "20 x twine beside 510 keep-alive clients",
-           "no failed upload, no closed connection", uploads_in_a_crowd),
+    Attack("clients", "operation", "concurrent uploads and reads", "20 x twine beside 510 keep-alive clients",
+           "no failed upload, no closed connection", concurrent_uploads_and_reads),
 ]  # fmt: skip

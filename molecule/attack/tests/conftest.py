@@ -1,4 +1,4 @@
-"""The server under attack, and the table that the suite ends with."""
+"""Fixtures of the attack scenario, and its table of results."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ HEADING = ("", "finding", "role", "attack", "server", "means", "expected")
 
 @pytest.fixture(scope="session")
 def target_of(servers, clients, client_of, all_settings, put, password_of):
-    """A way to the server under attack: one Target for each server."""
+    """Return the server under attack: one Target for each server."""
     targets = {}
     for server, host in servers.items():
         client = client_of(server)
@@ -23,7 +23,7 @@ def target_of(servers, clients, client_of, all_settings, put, password_of):
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Print the table, and keep it for tools/attack."""
+    """Print the table, and store it for tools/attack."""
     text = "\n".join(["", *table(), "", *details(), "", total()])
     TABLE.parent.mkdir(exist_ok=True)
     TABLE.write_text(f"{text}\n", encoding="utf-8")
@@ -34,14 +34,14 @@ def table() -> list[str]:
     """Return the rows in columns."""
     rows = [HEADING]
     for (_name, server), (attack, result) in RESULTS.items():
-        held = "FAILED" if result.failures else "ok"
-        rows.append((held, attack.finding, attack.role, attack.name, server, attack.means, attack.expected))
+        verdict = "FAILED" if result.failures else "ok"
+        rows.append((verdict, attack.finding, attack.role, attack.name, server, attack.means, attack.expected))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def details() -> list[str]:
-    """Return what was measured in each attack."""
+    """Return the measurements of each attack."""
     lines = ["Measured:"]
     for (name, server), (_attack, result) in RESULTS.items():
         lines.append(f"    {name}, {server}:")
@@ -50,6 +50,6 @@ def details() -> list[str]:
 
 
 def total() -> str:
-    """Return how many attacks were withstood."""
+    """Return how many attacks failed, as a sentence."""
     withstood = sum(not result.failures for _attack, result in RESULTS.values())
     return f"{withstood} of {len(RESULTS)} attacks were withstood."

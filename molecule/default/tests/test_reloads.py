@@ -44,7 +44,7 @@ def publishing(client, put, settings, password_of, server):
                 "files": [{"name": f"{projects}-1.{n}-py3-none-any.whl", "size": 500} for n in range(20 * UPLOADS)],
                 "publishers": 1,
                 "readers": 0,
-                "survey": False,
+                "list_files": False,
                 "stop": "/root/stop",
                 "result": "/root/result.json",
             }

@@ -1,6 +1,6 @@
-"""A wheel of any size, made on a client machine without ever being in memory.
+"""Create a wheel of any size on a client container with constant memory.
 
-Runs with Python alone. Usage: large.py PATH SIZE, with so many bytes in one member. Prints its SHA-256, in hexadecimal.
+Runs with the standard library only. Usage: large.py PATH SIZE (bytes in one member). Prints its SHA-256 in hexadecimal.
 """
 
 import base64
@@ -13,13 +13,13 @@ from pathlib import Path
 BLOCK = 1 << 20
 
 
-def line(name, content, size):
-    """A line of RECORD. content: its SHA-256, as hashlib has it; size in bytes."""
+def record_line(name, content, size):
+    """Return a line of RECORD. content: a hashlib object (SHA-256); size in bytes."""
     return f"{name},sha256={base64.urlsafe_b64encode(content.digest()).rstrip(b'=').decode()},{size}\n"
 
 
 def main(path, size):
-    """Make it."""
+    """Create the wheel."""
     project, version, *_tags = path.name.split("-")
     info = f"{project}-{version}.dist-info"
     block = random.Random(path.name).randbytes(BLOCK)
@@ -33,10 +33,10 @@ def main(path, size):
             for _ in range(size // BLOCK):
                 member.write(block)
                 content.update(block)
-        record = line(f"{project}.dat", content, size // BLOCK * BLOCK)
+        record = record_line(f"{project}.dat", content, size // BLOCK * BLOCK)
         for name, text in texts.items():
             archive.writestr(name, text)
-            record += line(name, hashlib.sha256(text.encode()), len(text))
+            record += record_line(name, hashlib.sha256(text.encode()), len(text))
         archive.writestr(f"{info}/RECORD", f"{record}{info}/RECORD,,\n")
     with path.open("rb") as file:
         print(hashlib.file_digest(file, "sha256").hexdigest())

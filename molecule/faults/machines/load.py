@@ -1,7 +1,8 @@
-"""Many clients of an index, in one program: they publish until they are told to stop, and others read meanwhile.
+"""Many clients of an index in one program: publishers upload until they are stopped, while readers download.
 
-Runs on a client machine, with Python alone. Usage: load.py PLAN, a JSON file; see hunting.py for what is in it and for
-what comes out. Each file's bytes follow from its name, so whoever was cut off can send the very same again.
+Runs on a client container with the standard library only. Usage: load.py PLAN, a JSON file; see fault_injection.py
+for its content and for the result. A file's content is derived from its name, so an interrupted upload can be repeated
+with identical content.
 """
 
 import base64
@@ -22,12 +23,12 @@ from urllib.parse import urlsplit
 
 BOUNDARY = "8c41d2a7"
 CONTEXT = ssl.create_default_context()
-PATIENCE = 0.2
+RETRY_SECONDS = 0.2
 SECONDS = 300
 
 
 class Server:
-    """The index, as one user sees it. Each request has a connection of its own."""
+    """The index as one user. Each request has a connection of its own."""
 
     def __init__(self, url, user, password):
         parts = urlsplit(url)
@@ -35,8 +36,8 @@ class Server:
         login = base64.b64encode(f"{user}:{password}".encode()).decode()
         self._headers = {"Authorization": f"Basic {login}"}
 
-    def ask(self, method, path, body=None, **headers):
-        """The status and the body of an answer; None as the status where there was none, with the reason."""
+    def request(self, method, path, body=None, **headers):
+        """Return the status and the body of a response; without one, the status is None and the body the reason."""
         connection = http.client.HTTPSConnection(*self._address, timeout=SECONDS, context=CONTEXT)
         try:
             connection.request(method, path, body, self._headers | headers)
@@ -57,16 +58,16 @@ class Server:
         head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="content"; filename="{name}"\r\n\r\n'
         body = b"".join(["".join([*parts, head]).encode(), content, f"\r\n--{BOUNDARY}--\r\n".encode()])
         kind = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
-        return self.ask("POST", "/", body, **kind)
+        return self.request("POST", "/", body, **kind)
 
     def page(self, path):
-        """A page of the index, as JSON; None with the status if there is none."""
-        status, body = self.ask("GET", path, Accept="application/vnd.pypi.simple.v1+json")
+        """Return the status of a page of the index, and its JSON content if the status is 200."""
+        status, body = self.request("GET", path, Accept="application/vnd.pypi.simple.v1+json")
         return status, json.loads(body) if status == 200 else None
 
 
 def wheel(name, size, salt=""):
-    """A wheel that can be installed, with so many random bytes in it; the same for the same name."""
+    """Return an installable wheel with the given number of random bytes, which are derived from its name."""
     project, version, *_tags = name.split("-")
     info = f"{project}-{version}.dist-info"
     members = {
@@ -85,61 +86,61 @@ def wheel(name, size, salt=""):
 
 
 def digest(content):
-    """The SHA-256 as RECORD has it."""
+    """Return the SHA-256 in RECORD's encoding."""
     return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
 
 
 class Publishers:
-    """They publish file after file, each until it is taken, and note what they were told."""
+    """Threads that upload file after file, each until it is accepted, and record the responses."""
 
     def __init__(self, plan, server):
         self._plan, self._server = plan, server
         self._stop = Path(plan["stop"])
-        self._waiting = queue.SimpleQueue()
+        self._pending = queue.SimpleQueue()
         self.files = {}
         for file in plan["files"]:
-            self._waiting.put(file)
+            self._pending.put(file)
 
     def run(self):
         """Publish, in one of several threads."""
         while not self._stop.exists():
             try:
-                file = self._waiting.get_nowait()
+                file = self._pending.get_nowait()
             except queue.Empty:
                 return
             salt = file.get("salt", "")
             content = wheel(file["name"], file["size"], salt)
-            told = {"name": file["name"], "salt": salt, "size": file["size"], "statuses": [], "errors": []}
-            told["sha256"] = hashlib.sha256(content).hexdigest()
-            self.files[file["name"], salt] = told
-            self._until_taken(told, content)
+            upload = {"name": file["name"], "salt": salt, "size": file["size"], "statuses": [], "errors": []}
+            upload["sha256"] = hashlib.sha256(content).hexdigest()
+            self.files[file["name"], salt] = upload
+            self._upload_until_accepted(upload, content)
 
-    def _until_taken(self, told, content):
-        # As a job does that was cut off: the same again. A refusal of the file itself would be one for good.
-        while not self._stop.exists() or not told["statuses"]:
-            status, body = self._server.publish(told["name"], content)
-            told["statuses"].append(status)
+    def _upload_until_accepted(self, upload, content):
+        # Retry identical content, as an interrupted CI job does. A 4xx response to the file itself is final.
+        while not self._stop.exists() or not upload["statuses"]:
+            status, body = self._server.publish(upload["name"], content)
+            upload["statuses"].append(status)
             if status != 200:
-                told["errors"] = [*told["errors"][:2], body.decode(errors="replace")[:200]]
+                upload["errors"] = [*upload["errors"][:2], body.decode(errors="replace")[:200]]
             if status is not None and status < 500:
                 return
-            time.sleep(PATIENCE)
+            time.sleep(RETRY_SECONDS)
 
 
 class Readers:
-    """They look at pages and download what these list."""
+    """Threads that read pages and download files from them."""
 
     def __init__(self, plan, server):
         self._plan, self._server = plan, server
         self.done = threading.Event()
-        self.read, self.unanswered, self.refused, self.faults = 0, [], [], []
+        self.read, self.unavailable, self.rejected, self.faults = 0, [], [], []
 
     def run(self):
         """Read, in one of several threads."""
         chance = random.Random(threading.get_ident())
         while not self.done.is_set():
             status, root = self._server.page("/simple/")
-            if self._bad(status, "/simple/"):
+            if self._failed(status, "/simple/"):
                 continue
             names = [
                 project["name"] for project in root["projects"] if project["name"].startswith(self._plan["projects"])
@@ -151,27 +152,27 @@ class Readers:
     def _read(self, name, chance):
         path = f"/simple/{name}/"
         status, page = self._server.page(path)
-        if self._bad(status, path):
+        if self._failed(status, path):
             return
         file = chance.choice([file for file in page["files"] if file["size"] < 1 << 20] or page["files"])
         path = f"/packages/{file['filename']}"
-        status, content = self._server.ask("GET", path)
-        if not self._bad(status, path) and hashlib.sha256(content).hexdigest() != file["hashes"]["sha256"]:
+        status, content = self._server.request("GET", path)
+        if not self._failed(status, path) and hashlib.sha256(content).hexdigest() != file["hashes"]["sha256"]:
             self.faults.append(f"{path}: wrong hash, {len(content)} bytes")
 
-    def _bad(self, status, path):
+    def _failed(self, status, path):
         self.read += 1
         if status is None or status >= 500:
-            self.unanswered.append(f"{path}: {status}")
-            time.sleep(PATIENCE)
+            self.unavailable.append(f"{path}: {status}")
+            time.sleep(RETRY_SECONDS)
         elif status != 200:
-            # What is listed is there.
-            self.refused.append(f"{path}: {status}")
+            # Listed files must exist.
+            self.rejected.append(f"{path}: {status}")
         return status != 200
 
 
-def survey(plan, server):
-    """All that the pages list of the plan's projects: {file name: SHA-256}."""
+def list_files(plan, server):
+    """Return all files of the plan's projects on the pages: {file name: SHA-256}."""
     _status, root = server.page("/simple/")
     listed = {}
     for project in root["projects"]:
@@ -182,7 +183,7 @@ def survey(plan, server):
 
 
 def main(path):
-    """Do what a plan says."""
+    """Carry out a plan."""
     plan = json.loads(Path(path).read_text())
     server = Server(plan["url"], plan["user"], plan["password"])
     publishers, readers = Publishers(plan, server), Readers(plan, server)
@@ -194,15 +195,19 @@ def main(path):
         thread.join()
     if plan["readers"] and not plan["files"]:
         while not Path(plan["stop"]).exists():
-            time.sleep(PATIENCE)
+            time.sleep(RETRY_SECONDS)
     readers.done.set()
     for thread in reading:
         thread.join()
-    told = {"files": list(publishers.files.values()), "read": readers.read, "unanswered": readers.unanswered[:50]}
-    told |= {"unanswered_count": len(readers.unanswered), "refused": readers.refused, "faults": readers.faults}
-    if plan["survey"]:
-        told["listed"] = survey(plan, server)
-    Path(plan["result"]).write_text(json.dumps(told))
+    result = {"files": list(publishers.files.values()), "read": readers.read, "unavailable": readers.unavailable[:50]}
+    result |= {
+        "unavailable_count": len(readers.unavailable),
+        "rejected": readers.rejected,
+        "faults": readers.faults,
+    }
+    if plan["list_files"]:
+        result["listed"] = list_files(plan, server)
+    Path(plan["result"]).write_text(json.dumps(result))
 
 
 with suppress(KeyboardInterrupt):

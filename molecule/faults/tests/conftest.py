@@ -1,4 +1,4 @@
-"""What the hunts share, and the table that they end with."""
+"""Fixtures of the faults scenario, and its table of results."""
 
 import os
 import random
@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from hunting import HEADING, Hunt, Outcome
+from fault_injection import HEADING, FaultRun, Outcome
 
 TABLE = Path(__file__).resolve().parents[3] / ".cache" / "faults.txt"
 SEED = int(os.environ.get("SEED") or random.SystemRandom().randrange(1 << 32))
@@ -15,24 +15,24 @@ OUTCOMES: dict[str, dict[str, Outcome]] = {}
 
 
 @pytest.fixture(scope="session")
-def everywhere(servers, client_of, all_settings, password_of, put) -> Callable:
-    """A way to have a hunt on all servers at the same time. Returns {server: its outcome}, and puts it on the table."""
-    hunts = [
-        Hunt(server, host, client_of(server), all_settings[server], password_of(server, "alice"), put, SEED)
+def on_all_servers(servers, client_of, all_settings, password_of, put) -> Callable:
+    """Run a function on all servers concurrently, and add its outcomes to the table. Returns {server: outcome}."""
+    runs = [
+        FaultRun(server, host, client_of(server), all_settings[server], password_of(server, "alice"), put, SEED)
         for server, host in servers.items()
     ]
 
-    def everywhere(hunt: Callable[[Hunt], Outcome]) -> dict[str, Outcome]:
-        with ThreadPoolExecutor(len(hunts)) as pool:
-            outcomes = dict(zip(servers, pool.map(hunt, hunts), strict=True))
+    def on_all_servers(function: Callable[[FaultRun], Outcome]) -> dict[str, Outcome]:
+        with ThreadPoolExecutor(len(runs)) as pool:
+            outcomes = dict(zip(servers, pool.map(function, runs), strict=True))
         OUTCOMES[next(iter(outcomes.values())).fault] = outcomes
         return outcomes
 
-    return everywhere
+    return on_all_servers
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Print what was tried and what was lost, and keep it for the one who started this."""
+    """Print the results, and store them for tools/faults."""
     rows = [
         [fault, *map(sum, zip(*(outcome.row for outcome in outcomes.values()), strict=True))]
         for fault, outcomes in OUTCOMES.items()
@@ -44,7 +44,7 @@ def pytest_terminal_summary(terminalreporter):
 
 
 def table(rows: list) -> list[str]:
-    """Rows in columns, the first one to the left and the others to the right."""
+    """Align rows in columns, the first one to the left and the others to the right."""
     texts = [[str(cell) for cell in row] for row in rows]
     first, *others = [max(map(len, column)) for column in zip(*texts, strict=True)]
     return [
@@ -54,11 +54,11 @@ def table(rows: list) -> list[str]:
 
 
 def details() -> list[str]:
-    """How to have the same again, and what was answered."""
+    """Return the seed of this run, and the responses on each server."""
     lines = [
-        f"The numbers of all hosts together. The same moments again: make faults SEED={SEED}",
+        f"Totals of all hosts. To repeat with the same random numbers: make faults SEED={SEED}",
         "",
-        "Answers to uploads:",
+        "Responses to uploads:",
     ]
     for fault, outcomes in OUTCOMES.items():
         for server, outcome in outcomes.items():

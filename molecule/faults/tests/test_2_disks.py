@@ -1,150 +1,155 @@
-"""Disks that are full, read only, gone, or back again; and a clock that is not what it was."""
+"""Disks that are full, read-only or unmounted, and clocks that are set back."""
 
 import json
 import time
 from functools import partial
 
 import pytest
-from hunting import CUT_OFF, NO_ROOM, SECONDS, SMALL, Outcome
+from fault_injection import INTERRUPTED, NO_SPACE, SECONDS, SMALL, Outcome
 from support.archives import sdist
 
-# What happens to the disk, how often on each server, with which options of a small one, and what may be answered.
+# The fault, how often it is injected on each server, the options of a small file system, and the allowed statuses.
 DISKS = {
-    "the disk is full, for moments": ("full", 40, ["size=200m"], NO_ROOM),
-    "no inodes are left, for moments": ("inodes", 25, ["size=500m", "nr_inodes=3000"], NO_ROOM),
-    "the disk is read only, for moments": ("read-only", 25, ["size=1g"], {503}),
+    "disk full temporarily": ("full", 40, ["size=200m"], NO_SPACE),
+    "no free inodes temporarily": ("inodes", 25, ["size=500m", "nr_inodes=3000"], NO_SPACE),
+    "disk read-only temporarily": ("read-only", 25, ["size=1g"], {503}),
 }
 
 
 @pytest.fixture(scope="module", params=DISKS)
-def struck(request, everywhere):
-    """What came of it: {server: outcome}."""
-    what, times, options, may_answer = DISKS[request.param]
+def interrupted(request, on_all_servers):
+    """Inject a temporary fault of the disk under load: {server: outcome}."""
+    fault, times, options, allowed_statuses = DISKS[request.param]
 
-    def hunt(hunt):
-        hunt.share_mounts()
-        with hunt.small_disk(*options):
-            strike = partial(hunt.strike, what, times)
-            projects = f"disk_{what.replace('-', '_')}"
-            return hunt.storm(request.param, strike, projects, sizes=SMALL, may_answer=may_answer)
+    def run(fault_run):
+        fault_run.share_mounts()
+        with fault_run.small_disk(*options):
+            inject = partial(fault_run.inject, fault, times)
+            projects = f"disk_{fault.replace('-', '_')}"
+            return fault_run.run_under_load(
+                request.param, inject, projects, sizes=SMALL, allowed_statuses=allowed_statuses
+            )
 
-    return everywhere(hunt)
+    return on_all_servers(run)
 
 
-def test_moments(struck, server):
-    """Publishers read what is wrong and can do it again later; readers notice nothing."""
-    assert struck[server].faults == {}
-    assert struck[server].accepted > 0
-    assert struck[server].statuses.keys() & NO_ROOM
+def test_temporary_disk_faults(interrupted, server):
+    """Uploads get an error message and can be repeated; reads work."""
+    assert interrupted[server].faults == {}
+    assert interrupted[server].accepted > 0
+    assert interrupted[server].statuses.keys() & NO_SPACE
 
 
 @pytest.fixture(scope="module")
-def filled(everywhere):
-    """What came of a disk that uploads have filled, until somebody made it larger: {server: outcome}."""
+def filled(on_all_servers):
+    """Fill a disk with uploads, then enlarge it: {server: outcome}."""
 
-    def hunt(hunt):
-        with hunt.small_disk("size=20m"):
-            fill = partial(until_rejected, hunt)
-            larger = partial(hunt.host.check_output, "mount -o remount,size=2g /mnt/small")
+    def run(fault_run):
+        with fault_run.small_disk("size=20m"):
+            fill = partial(until_rejected, fault_run)
+            enlarge = partial(fault_run.host.check_output, "mount -o remount,size=2g /mnt/small")
             name = "uploads fill the disk"
-            return hunt.storm(name, fill, "disk_filled", sizes=SMALL, may_answer={507}, afterwards=larger)
+            return fault_run.run_under_load(
+                name, fill, "disk_filled", sizes=SMALL, allowed_statuses={507}, afterwards=enlarge
+            )
 
-    return everywhere(hunt)
+    return on_all_servers(run)
 
 
-def test_filled(filled, server):
-    """What does not fit is refused with 507 (RFC 4918, section 11.5), and what is there stays."""
+def test_uploads_fill_disk(filled, server):
+    """Uploads that do not fit get 507 (RFC 4918, section 11.5); stored files are not affected."""
     assert filled[server].faults == {}
     assert filled[server].accepted > 0
     assert filled[server].statuses[507] > 0
 
 
-def until_rejected(hunt) -> int:
-    """Let uploads go on until the audit log has ten more that did not fit. Returns how often the disk was filled."""
-    log = f"{hunt.settings['pypi_log_dir']}/audit/audit.log"
+def until_rejected(fault_run) -> int:
+    """Wait until the audit log has ten more uploads that did not fit. Returns how often the disk was filled."""
+    log = f"{fault_run.settings['pypi_log_dir']}/audit/audit.log"
 
     def rejected() -> int:
-        return int(hunt.host.run("grep --count --fixed-strings pypi_min_free_space %s", log).stdout or 0)
+        return int(fault_run.host.run("grep --count --fixed-strings pypi_min_free_space %s", log).stdout or 0)
 
-    wanted, end = rejected() + 10, time.monotonic() + SECONDS
-    while rejected() < wanted and time.monotonic() < end:
+    expected, end = rejected() + 10, time.monotonic() + SECONDS
+    while rejected() < expected and time.monotonic() < end:
         time.sleep(1)
     return 1
 
 
 @pytest.fixture(scope="module")
-def unmounted(everywhere):
-    """What came of a file system that is not mounted for moments: {server: outcome}."""
+def unmounted(on_all_servers):
+    """Unmount the data directory temporarily under load: {server: outcome}."""
 
-    def hunt(hunt):
-        hunt.share_mounts()
-        hunt.clear()
-        strike = partial(hunt.strike, "unmount", 25)
-        outcome = hunt.storm(
-            "the disk is not mounted, for moments",
-            strike,
+    def run(fault_run):
+        fault_run.share_mounts()
+        fault_run.clear()
+        unmount = partial(fault_run.inject, "unmount", 25)
+        outcome = fault_run.run_under_load(
+            "disk unmounted temporarily",
+            unmount,
             "disk_unmount",
             sizes=SMALL,
-            may_answer=CUT_OFF,
-            reads_go_on=False,
+            allowed_statuses=INTERRUPTED,
+            reads_must_work=False,
         )
-        hunt.host.check_output("umount --lazy /mnt/kept")
+        fault_run.host.check_output("umount --lazy /mnt/kept")
         return outcome
 
-    return everywhere(hunt)
+    return on_all_servers(run)
 
 
-def test_unmounted(unmounted, server):
-    """An index without its data takes nothing and says so; nothing is written below the mount, nothing vanishes."""
+def test_unmounted_data_directory(unmounted, server):
+    """Without its data directory, the index rejects uploads and writes nothing below the mount point."""
     assert unmounted[server].faults == {}
     assert unmounted[server].accepted > 0
     assert unmounted[server].statuses[503] > 0
 
 
 @pytest.fixture(scope="module")
-def set_back(everywhere):
-    """What came of a clock that was ahead by a year: all that is there has times to come. {server: outcome}.
+def set_back(on_all_servers):
+    """Make all files a year newer, as if the clock had been set back by a year: {server: outcome}.
 
-    Containers have their host's clock, so it is the times of what there is that are moved, and not the clock.
+    Containers share the clock of their host, so the file times are changed instead of the clock.
     """
 
-    def hunt(hunt):
-        hunt.clear()
-        before = hunt.load("clock", hunt.files("clock", 40, SMALL))
-        hunt.host.check_output(
-            f"find {hunt.data} {hunt.settings['pypi_pages_dir']} {hunt.settings['pypi_log_dir']}/audit "
+    def run(fault_run):
+        fault_run.clear()
+        before = fault_run.load("clock", fault_run.files("clock", 40, SMALL))
+        fault_run.host.check_output(
+            f"find {fault_run.data} {fault_run.settings['pypi_pages_dir']} {fault_run.settings['pypi_log_dir']}/audit "
             "-newermt '1 hour ago' -exec touch --no-dereference --date '1 year' {} +"
         )
-        hunt.host.check_output("systemctl start pypi-pages.service; systemctl restart apache2")
-        hunt.healthy()
-        told = hunt.load("clock", hunt.files("clock_back", 40, SMALL), readers=2, survey=True)
-        told["files"] += before["files"]
-        # The times of the packages are not those of their uploads any more, which check would name.
-        hunt.host.check_output("wheelhouse restore-times")
-        return hunt.account(Outcome("the clock jumps back by a year", 1), told, "clock", set(), reads_go_on=True)
+        fault_run.host.check_output("systemctl start pypi-pages.service; systemctl restart apache2")
+        fault_run.wait_until_healthy()
+        result = fault_run.load("clock", fault_run.files("clock_back", 40, SMALL), readers=2, list_files=True)
+        result["files"] += before["files"]
+        # The file times no longer equal the upload times, which `wheelhouse check` would report.
+        fault_run.host.check_output("wheelhouse restore-times")
+        outcome = Outcome("the clock jumps back by a year", 1)
+        return fault_run.check_consistency(outcome, result, "clock", set(), reads_must_work=True)
 
-    return everywhere(hunt)
+    return on_all_servers(run)
 
 
-def test_set_back(set_back, server):
-    """No order depends on times: not what is listed, not the audit log's chain, not which page is the newer one."""
+def test_clock_set_back(set_back, server):
+    """Nothing depends on file times: neither lists of files, nor the audit log's hash chain, nor cached pages."""
     assert set_back[server].faults == {}
     assert set_back[server].accepted == 80
 
 
-def test_a_page_with_a_time_to_come(set_back, ask, upload, host, settings):
-    """Whoever has a page from times to come gets the newest all the same."""
+def test_page_with_future_time_is_revalidated(set_back, ask, upload, host, settings):
+    """A client whose cached page has a time in the future gets the current page."""
     assert set_back
     name = f"clock_tag{time.time_ns()}"
     project = name.replace("_", "-")
-    form = ["--header", "Accept: application/vnd.pypi.simple.v1+json"]
+    options = ["--header", "Accept: application/vnd.pypi.simple.v1+json"]
     assert upload(f"{name}-1.0.tar.gz", sdist(name), user="alice").status == 200
     host.check_output(f"touch --date '1 year' {settings['pypi_pages_dir']}/projects/{project}.json")
-    seen = ask(f"/simple/{project}/", *form, user="alice")
-    known = [f"If-None-Match: {seen.headers['etag']}", f"If-Modified-Since: {seen.headers['last-modified']}"]
+    cached = ask(f"/simple/{project}/", *options, user="alice")
+    validators = [f"If-None-Match: {cached.headers['etag']}", f"If-Modified-Since: {cached.headers['last-modified']}"]
     assert upload(f"{name}-1.1.tar.gz", sdist(name, "1.1"), user="alice").status == 200
-    headers = [word for header in known for word in ("--header", header)]
-    response = ask(f"/simple/{project}/", *form, *headers, user="alice")
+    headers = [word for header in validators for word in ("--header", header)]
+    response = ask(f"/simple/{project}/", *options, *headers, user="alice")
     assert response.status == 200
     files = [file["filename"] for file in json.loads(response.body)["files"]]
     assert files == [f"{name}-1.0.tar.gz", f"{name}-1.1.tar.gz"]

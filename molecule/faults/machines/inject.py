@@ -1,8 +1,8 @@
-"""Inject a fault on a server, at random moments, again and again.
+"""Inject a fault on a server repeatedly, at random moments.
 
-Runs on a server as root, with Python alone. Usage: strike.py WHAT TIMES SECONDS SEED: so many times, but not after so
-many seconds, in which it is done once at least. Prints, as JSON, how often it was done, and what was written to where
-the disk was not.
+Runs on a server as root with the standard library only. Usage: inject.py FAULT TIMES SECONDS SEED. Injects the fault
+the given number of times, but at most for the given seconds, and at least once. Prints JSON: how often it was injected,
+and the files that were written below the unmounted data directory.
 """
 
 import json
@@ -16,21 +16,21 @@ from contextlib import suppress
 from pathlib import Path
 
 DATA = Path("/srv/pypi")
-KEPT = Path("/mnt/kept")
+BACKUP = Path("/mnt/kept")
 SMALL = Path("/mnt/small")
 FILLER = DATA / "filler"
 APPLICATION, PROXY, APACHE = "pypi-application.service", "pypi-application-proxy.service", "apache2.service"
-# Seconds for which a service may be away. Only one that does not come back at all is away for that long.
-LONGEST = 300
+# Timeout in seconds for a service to restart.
+RESTART_TIMEOUT = 300
 
 
 def run(*command):
-    """Run a command, or fail."""
+    """Run a command; raise an error if it fails."""
     subprocess.run(command, check=True)
 
 
 def processes(*units):
-    """Return the numbers of the processes in units of systemd."""
+    """Return the IDs of the processes in systemd units."""
     found = set()
     for directory in Path("/proc").iterdir():
         if directory.name.isdigit():
@@ -40,28 +40,28 @@ def processes(*units):
     return found
 
 
-def kill(numbers):
-    """End processes as a loss of power would: without a chance to react."""
-    for number in numbers:
+def kill(process_ids):
+    """Kill processes with SIGKILL."""
+    for process_id in process_ids:
         with suppress(ProcessLookupError):
-            os.kill(number, signal.SIGKILL)
+            os.kill(process_id, signal.SIGKILL)
 
 
 def wait_for(unit, killed=frozenset()):
-    """Wait until a unit has processes that work: a parent and a child, for Apache. killed: the ones from before."""
-    end = time.monotonic() + LONGEST
+    """Wait until a unit has working processes: for Apache, a parent and a child. killed: IDs of killed processes."""
+    end = time.monotonic() + RESTART_TIMEOUT
     while len(processes(unit) - killed) < (1 if unit == PROXY else 2):
         if time.monotonic() > end:
-            sys.exit(f"{unit} is not back after {LONGEST} s")
+            sys.exit(f"{unit} is not running after {RESTART_TIMEOUT} s")
         time.sleep(0.02)
 
 
 class Application:
-    """All processes of the application."""
+    """Kill all processes of the application."""
 
     pause = (0.05, 1.2)
 
-    def strike(self, _chance):
+    def inject(self, _chance):
         wait_for(APPLICATION)
         killed = processes(APPLICATION)
         kill(killed)
@@ -69,11 +69,11 @@ class Application:
 
 
 class One:
-    """One process of the application, or the proxy in front of it."""
+    """Kill one process of the application or of the proxy in front of it."""
 
     pause = (0.05, 1.2)
 
-    def strike(self, chance):
+    def inject(self, chance):
         wait_for(APPLICATION)
         killed = {chance.choice(sorted(processes(APPLICATION, PROXY)))}
         kill(killed)
@@ -81,11 +81,11 @@ class One:
 
 
 class Apache:
-    """All of Apache and the application."""
+    """Kill all processes of Apache and the application."""
 
     pause = (0.5, 2.8)
 
-    def strike(self, _chance):
+    def inject(self, _chance):
         killed = processes(APACHE, APPLICATION, PROXY)
         kill(killed)
         wait_for(APACHE, killed)
@@ -93,13 +93,13 @@ class Apache:
 
 
 class Full:
-    """The disk, by somebody else's file."""
+    """Fill the disk with a file."""
 
     pause = (0.05, 0.5)
 
-    def strike(self, chance):
+    def inject(self, chance):
         free = os.statvfs(DATA).f_bavail * os.statvfs(DATA).f_frsize
-        # Little by little at the end, so that it is not always our file that does not fit.
+        # In small steps at the end, so that it is not always the upload that does not fit.
         with suppress(OSError), FILLER.open("wb", buffering=0) as file:
             os.posix_fallocate(file.fileno(), 0, max(1, free - chance.randrange(1 << 20)))
             file.seek(0, os.SEEK_END)
@@ -110,11 +110,11 @@ class Full:
 
 
 class Inodes:
-    """The names that the disk has room for."""
+    """Use all inodes of the disk."""
 
     pause = (0.05, 0.5)
 
-    def strike(self, chance):
+    def inject(self, chance):
         directory = DATA / "fillers"
         directory.mkdir(exist_ok=True)
         made = []
@@ -130,12 +130,12 @@ class Inodes:
 
 
 class ReadOnly:
-    """The disk, as the kernel leaves it after an error."""
+    """Remount the disk read-only, as the kernel does after an error."""
 
     pause = (0.1, 0.8)
 
-    def strike(self, chance):
-        # Refused while a file is open for writing, but only to us: a kernel that sees errors does not ask.
+    def inject(self, chance):
+        # The remount fails while a file is open for writing; after an I/O error, the kernel does it regardless.
         while subprocess.run(["mount", "-o", "remount,ro", SMALL], stderr=subprocess.DEVNULL).returncode:
             time.sleep(chance.uniform(0, 0.02))
         time.sleep(chance.uniform(0.1, 1))
@@ -143,25 +143,25 @@ class ReadOnly:
 
 
 class Unmount:
-    """The disk, which goes away under those who use it, and comes back."""
+    """Unmount the disk while it is in use, and mount it again."""
 
     pause = (0.1, 0.8)
 
     def __init__(self):
-        run("mkdir", "-p", KEPT)
-        if not os.path.ismount(KEPT):
-            run("mount", "--bind", DATA, KEPT)
-        self.astray = []
+        run("mkdir", "-p", BACKUP)
+        if not os.path.ismount(BACKUP):
+            run("mount", "--bind", DATA, BACKUP)
+        self.misplaced = []
 
-    def strike(self, chance):
+    def inject(self, chance):
         run("umount", "--lazy", DATA)
         time.sleep(chance.uniform(0.1, 1))
-        # What is here now is below the mount, where nobody would ever find it.
-        self.astray += [str(path) for path in DATA.rglob("*")]
-        run("mount", "--bind", KEPT, DATA)
+        # Files that exist now are below the mount point, where they would be lost.
+        self.misplaced += [str(path) for path in DATA.rglob("*")]
+        run("mount", "--bind", BACKUP, DATA)
 
 
-STRIKES = {
+FAULTS = {
     "application": Application,
     "one": One,
     "apache": Apache,
@@ -172,15 +172,15 @@ STRIKES = {
 }
 
 
-def main(what, times, seconds, seed):
-    """Do it so many times, or for so many seconds."""
-    chance, breaker = random.Random(seed), STRIKES[what]()
+def main(name, times, seconds, seed):
+    """Inject a fault the given number of times, or for the given seconds."""
+    chance, fault = random.Random(seed), FAULTS[name]()
     end, done = time.monotonic() + int(seconds), 0
     while done < int(times) and (not done or time.monotonic() < end):
-        time.sleep(chance.uniform(*breaker.pause))
-        breaker.strike(chance)
+        time.sleep(chance.uniform(*fault.pause))
+        fault.inject(chance)
         done += 1
-    print(json.dumps({"times": done, "astray": getattr(breaker, "astray", [])}))
+    print(json.dumps({"times": done, "misplaced": getattr(fault, "misplaced", [])}))
 
 
 main(*sys.argv[1:])

@@ -1,10 +1,10 @@
-"""What Apache and the application take of memory and disk, at most, while something goes on.
+"""Measure the peak memory and disk usage of Apache and the application.
 
-Runs on a server as root, with Python alone. Usage: watch.py STOP DIRECTORY..., until the file STOP is there. Prints
-JSON: by how many bytes the memory and the disk's use went up from the first look, at most. Memory is what the processes
-have for themselves (RssAnon and RssShmem of proc(5)). The disk's use is that of the files below the directories, and of
-files that the processes hold open and that have no name any more. A file is counted once: an upload is published with
-link(2), so it has two names for a moment.
+Runs on a server as root with the standard library only. Usage: measure_usage.py STOP DIRECTORY... Runs until the file
+STOP exists. Prints JSON: the largest increase of memory and disk usage in bytes since the start. Memory is the private
+memory of the processes (RssAnon and RssShmem of proc(5)). Disk usage is that of the files below the directories, and of
+deleted files that the processes hold open. A file is counted once: an upload is published with link(2), so it has two
+names for a moment.
 """
 
 import json
@@ -17,7 +17,7 @@ from pathlib import Path
 PAUSE = 0.1
 KINDS = ("RssAnon:", "RssShmem:")
 UNITS = ("/apache2.service", "/pypi-")
-BLOCK = 512  # stat(2): the unit of st_blocks
+BLOCK = 512  # the unit of st_blocks, see stat(2)
 
 
 def processes():
@@ -30,7 +30,7 @@ def processes():
 
 
 def memory(process):
-    """Bytes that a process has for itself."""
+    """Return the private memory of a process in bytes."""
     with suppress(OSError):
         lines = (line.split() for line in (process / "status").read_text().splitlines())
         return 1024 * sum(int(line[1]) for line in lines if line and line[0] in KINDS)
@@ -38,12 +38,12 @@ def memory(process):
 
 
 def used_by(status):
-    """Return {(device, inode): bytes on the disk} of a file; a file with several names is one file."""
+    """Return {(device, inode): bytes on the disk} of a file; a file with several names is counted once."""
     return {(status.st_dev, status.st_ino): status.st_blocks * BLOCK}
 
 
-def nameless(process):
-    """Return the open files of a process that have no name, and the bytes that each takes."""
+def deleted_files(process):
+    """Return the deleted files that a process holds open, and the disk usage of each."""
     found = {}
     with suppress(OSError):
         for descriptor in (process / "fd").iterdir():
@@ -54,8 +54,8 @@ def nameless(process):
     return found
 
 
-def named(top):
-    """Return the files below a directory, and the bytes that each takes."""
+def files_below(top):
+    """Return the files below a directory, and the disk usage of each."""
     found = {}
     for directory, _names, names in os.walk(top):
         for name in names:
@@ -64,24 +64,24 @@ def named(top):
     return found
 
 
-def look(directories):
+def measure(directories):
     """Return the memory and the disk space used, in bytes."""
     memory_used, files = 0, {}
     for process in processes():
         memory_used += memory(process)
-        files |= nameless(process)
+        files |= deleted_files(process)
     for directory in directories:
-        files |= named(directory)
+        files |= files_below(directory)
     return memory_used, sum(files.values())
 
 
 def main(stop, *directories):
-    """Look until it is enough."""
-    first = most = look(directories)
+    """Measure until the stop file exists."""
+    first = most = measure(directories)
     print("ready", flush=True)
     while not Path(stop).exists():
         time.sleep(PAUSE)
-        most = tuple(map(max, most, look(directories)))
+        most = tuple(map(max, most, measure(directories)))
     print(json.dumps({"memory": most[0] - first[0], "disk": most[1] - first[1]}))
 
 
