@@ -1,4 +1,4 @@
-"""The module that writes htpasswd files, run whole, as Ansible runs it."""
+"""The module that writes htpasswd files, run as Ansible runs it."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ CAROL = {"name": "carol", "password_hash": "$2y$12$" + "canaryhash" + "a" * 43}
 
 
 class Server:
-    """A directory with an htpasswd file, and a controller that writes it."""
+    """A directory with an htpasswd file, and the control node that writes it."""
 
     def __init__(self, directory: Path, capsys: pytest.CaptureFixture):
         self.path = directory / "htpasswd"
@@ -40,23 +40,23 @@ class Server:
         return json.loads(self._capsys.readouterr().out)
 
     def hashes(self) -> dict[str, str]:
-        """Return what the file holds."""
+        """Return the users and hashes in the file."""
         return module.read(self.path)
 
 
 @pytest.fixture
 def server(tmp_path: Path, capsys: pytest.CaptureFixture) -> Server:
-    """A server without users."""
+    """Return a server without users."""
     return Server(tmp_path, capsys)
 
 
 def no_bcrypt(*_arguments: object) -> None:
-    """Stand where bcrypt must not be asked."""
+    """Fail if bcrypt is called."""
     raise AssertionError("bcrypt was asked")
 
 
-def test_first_run(server: Server) -> None:
-    """All users are there in one step, each with a hash of the password and of the cost that was asked for."""
+def test_first_run_adds_all_users(server: Server) -> None:
+    """All users are added atomically, with hashes of their passwords and of the configured cost."""
     result = server.run(BOB, ALICE, CAROL)
     assert result["changed"] is True
     assert result["added"] == ["alice", "bob", "carol"]
@@ -66,7 +66,7 @@ def test_first_run(server: Server) -> None:
 
 
 def test_second_run_changes_nothing(server: Server) -> None:
-    """A second run is a proof that nothing has drifted, so it must report no change, and touch no byte."""
+    """A second run reports no change and writes no file."""
     server.run(ALICE, BOB, CAROL)
     before = server.path.read_bytes(), server.fingerprints.read_bytes(), server.path.stat().st_mtime_ns
     result = server.run(ALICE, BOB, CAROL)
@@ -74,8 +74,8 @@ def test_second_run_changes_nothing(server: Server) -> None:
     assert (server.path.read_bytes(), server.fingerprints.read_bytes(), server.path.stat().st_mtime_ns) == before
 
 
-def test_one_comes_one_goes(server: Server) -> None:
-    """Who is no longer listed can no longer sign in, and those who stay notice nothing."""
+def test_adds_and_removes_users(server: Server) -> None:
+    """Users that are no longer listed are removed, and the others' lines are unchanged."""
     server.run(ALICE, BOB)
     kept = server.hashes()["bob"]
     result = server.run(BOB, CAROL)
@@ -84,15 +84,15 @@ def test_one_comes_one_goes(server: Server) -> None:
     assert "alice" not in server.fingerprints.read_text()
 
 
-def test_all_go(server: Server) -> None:
-    """An empty list means nobody, not everybody who was there."""
+def test_empty_list_removes_all_users(server: Server) -> None:
+    """An empty list removes all users."""
     server.run(ALICE)
     assert server.run()["removed"] == ["alice"]
     assert server.hashes() == {}
 
 
-def test_strangers_go(server: Server) -> None:
-    """A line that somebody has added by hand is a way in that nobody knows of."""
+def test_removes_manually_added_user(server: Server) -> None:
+    """A line that was added by hand is removed."""
     server.run(ALICE)
     with server.path.open("a") as file:
         file.write("mallory:$2y$04$x\n")
@@ -100,8 +100,8 @@ def test_strangers_go(server: Server) -> None:
     assert list(server.hashes()) == ["alice"]
 
 
-def test_one_new_password(server: Server) -> None:
-    """A new password changes that user's line alone."""
+def test_changed_password_changes_one_line(server: Server) -> None:
+    """A changed password changes only that user's line."""
     server.run(ALICE, BOB)
     before = server.hashes()
     result = server.run(ALICE | {"password": "canary-new"}, BOB)
@@ -111,30 +111,30 @@ def test_one_new_password(server: Server) -> None:
     assert not bcrypt.checkpw(b"canary-alice", server.hashes()["alice"].encode())
 
 
-def test_another_hash_than_remembered(server: Server) -> None:
-    """A hash that was put in by hand is not taken for the password's because the user has a fingerprint."""
+def test_replaces_manually_changed_hash(server: Server) -> None:
+    """A hash without a matching fingerprint is checked against the password."""
     server.run(ALICE)
     server.path.write_text(f"alice:{module.new_hash('mallory', 4)}\n")
     assert server.run(ALICE)["changed_users"] == ["alice"]
     assert bcrypt.checkpw(b"canary-alice", server.hashes()["alice"].encode())
 
 
-def test_another_cost(server: Server) -> None:
-    """A higher cost is wanted because the old one no longer protects, so it must reach those who are there."""
+def test_changed_cost_rehashes_passwords(server: Server) -> None:
+    """A changed cost applies to existing users, except those with given hashes."""
     server.run(ALICE, CAROL)
     assert server.run(ALICE, CAROL, cost=5)["changed_users"] == ["alice"]
     assert module.cost_of(server.hashes()["alice"]) == 5
     assert server.run(ALICE, CAROL, cost=5)["changed"] is False
 
 
-def test_a_given_hash_is_written_as_given(server: Server) -> None:
-    """Only its owner knows the password, so nothing can be made of it here, whatever the cost."""
+def test_given_hash_is_unchanged(server: Server) -> None:
+    """A given hash is written whatever the cost, since its password is unknown."""
     server.run(CAROL, cost=5)
     assert server.hashes() == {"carol": CAROL["password_hash"]}
 
 
-def test_from_password_to_hash_and_back(server: Server) -> None:
-    """A fingerprint of former times must not keep a hash that is no longer the password's."""
+def test_switches_between_password_and_hash(server: Server) -> None:
+    """A stale fingerprint does not keep a hash of another password."""
     server.run(ALICE)
     server.run({"name": "alice", "password_hash": CAROL["password_hash"]})
     assert server.hashes()["alice"] == CAROL["password_hash"]
@@ -142,15 +142,15 @@ def test_from_password_to_hash_and_back(server: Server) -> None:
     assert bcrypt.checkpw(b"canary-alice", server.hashes()["alice"].encode())
 
 
-def test_made_up_passwords(server: Server) -> None:
-    """Who comes without a password gets the one that was made up, and a user's own counts before it."""
+def test_uses_generated_passwords(server: Server) -> None:
+    """A user without a password gets the generated one; a given password has priority."""
     server.run({"name": "dave"}, ALICE, generated_passwords={"dave": "canary-dave", "alice": "canary-wrong"})
     assert bcrypt.checkpw(b"canary-dave", server.hashes()["dave"].encode())
     assert bcrypt.checkpw(b"canary-alice", server.hashes()["alice"].encode())
 
 
-def test_no_password_at_all(server: Server) -> None:
-    """A user without a password would be one with an empty one."""
+def test_rejects_user_without_password(server: Server) -> None:
+    """A missing password is an error, not an empty password."""
     result = server.run({"name": "dave"})
     assert result["failed"] is True
     assert "dave" in result["msg"]
@@ -158,7 +158,7 @@ def test_no_password_at_all(server: Server) -> None:
 
 
 def test_check_mode_writes_nothing(server: Server) -> None:
-    """--check promises to tell and not to do."""
+    """A dry run reports the changes."""
     result = server.run(ALICE, _ansible_check_mode=True)
     assert (result["changed"], result["added"]) == (True, ["alice"])
     assert list(server.path.parent.iterdir()) == []
@@ -171,8 +171,8 @@ def test_check_mode_writes_nothing(server: Server) -> None:
     assert server.run(ALICE, _ansible_check_mode=True)["changed"] is False
 
 
-def test_check_mode_before_bcrypt_is_there(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a fresh host the package would have come a task earlier, and --check does not install it."""
+def test_check_mode_works_without_bcrypt(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a fresh host, an earlier task installs the package, but not in check mode."""
     monkeypatch.setattr(module, "bcrypt", None)
     assert server.run(ALICE, _ansible_check_mode=True)["changed"] is True
     result = server.run(ALICE)
@@ -180,8 +180,8 @@ def test_check_mode_before_bcrypt_is_there(server: Server, monkeypatch: pytest.M
     assert "apt-get install python3-bcrypt" in result["msg"]
 
 
-def test_who_expires(server: Server) -> None:
-    """Hash and day get there in one step, so that no password is ever good for longer than it should be."""
+def test_writes_expiry_date(server: Server) -> None:
+    """The hash and the expiry date are written atomically."""
     result = server.run(ALICE, CAROL | {"expires": "2027-01-01"})
     assert result["added"] == ["alice", "carol"]
     alice, carol = server.hashes().items()
@@ -190,8 +190,8 @@ def test_who_expires(server: Server) -> None:
     assert server.run(ALICE, CAROL | {"expires": "2027-01-01"})["changed"] is False
 
 
-def test_another_day(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It comes, changes and goes without another hash, without bcrypt, and with nobody else's line touched."""
+def test_changed_expiry_date_keeps_hash(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A changed date changes only that user's line, without a call of bcrypt."""
     server.run(ALICE, BOB)
     before = server.hashes()
     monkeypatch.setattr(bcrypt, "checkpw", no_bcrypt)
@@ -204,8 +204,8 @@ def test_another_day(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     assert server.hashes() == before
 
 
-def test_apache_s_own_reader(server: Server) -> None:
-    """Up to the second colon a line is as Apache documents it, and what the check of passwords reads."""
+def test_expiry_date_is_readable(server: Server) -> None:
+    """The line up to the second colon is valid for Apache, and the password checker reads the date."""
     server.run(ALICE | {"expires": "2027-01-01"})
     logins, _decoy = passwords.HtpasswdFile(server.path).logins()
     name, password_hash, _day = server.path.read_text().split(":")
@@ -213,8 +213,8 @@ def test_apache_s_own_reader(server: Server) -> None:
     assert logins["alice"].expires == date(2027, 1, 1)
 
 
-def test_a_new_password_of_one_who_expires(server: Server) -> None:
-    """The fingerprint that is remembered is the hash's, whatever day stands beside it."""
+def test_changes_password_of_expiring_user(server: Server) -> None:
+    """Fingerprints depend on the hash only, whatever the expiry date."""
     server.run(ALICE | {"expires": "2027-01-01"})
     server.run(ALICE | {"expires": "2027-01-01", "password": "canary-new"})
     password_hash = module.hash_of(server.hashes()["alice"])
@@ -222,8 +222,8 @@ def test_a_new_password_of_one_who_expires(server: Server) -> None:
     assert server.run(ALICE | {"expires": "2027-01-01", "password": "canary-new"})["changed"] is False
 
 
-def test_the_diff_tells_who_expires(server: Server) -> None:
-    """--check --diff is where people look before they let something happen."""
+def test_diff_shows_expiry_dates(server: Server) -> None:
+    """The diff of a dry run contains the dates and no hashes."""
     server.run(ALICE, BOB | {"expires": "2026-01-01"})
     users = [ALICE | {"expires": "2027-01-01", "password": "canary-new"}, BOB, CAROL | {"expires": "2028-01-01"}]
     diff = server.run(*users, _ansible_diff=True, _ansible_check_mode=True)["diff"]
@@ -231,10 +231,10 @@ def test_the_diff_tells_who_expires(server: Server) -> None:
     assert diff["after"] == "alice (new password, expires 2027-01-01)\nbob\ncarol (expires 2028-01-01)\n"
 
 
-def test_no_secret_leaves(server: Server) -> None:
-    """Results and diffs end up on screens and in the logs of build servers."""
-    made_up = {"dave": "canary-dave"}
-    first = server.run(ALICE, CAROL, {"name": "dave"}, generated_passwords=made_up, _ansible_diff=True)
+def test_result_contains_no_secret(server: Server) -> None:
+    """Results and diffs are logged: they contain neither passwords nor hashes."""
+    generated_passwords = {"dave": "canary-dave"}
+    first = server.run(ALICE, CAROL, {"name": "dave"}, generated_passwords=generated_passwords, _ansible_diff=True)
     second = server.run(ALICE | {"password": "canary-new"}, BOB, _ansible_diff=True)
     assert second["diff"] == {
         "before_header": str(server.path),
@@ -247,8 +247,8 @@ def test_no_secret_leaves(server: Server) -> None:
         assert "$2y$" not in json.dumps(result)
 
 
-def test_modes(server: Server) -> None:
-    """Apache's group reads the hashes, and the world does not."""
+def test_restores_file_mode(server: Server) -> None:
+    """Apache's group can read the hashes, others cannot."""
     server.run(ALICE)
     assert stat.S_IMODE(server.path.stat().st_mode) == 0o640
     server.path.chmod(0o644)
@@ -257,8 +257,8 @@ def test_modes(server: Server) -> None:
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o077], ids=oct)
-def test_fingerprints_are_closed(server: Server, umask: int) -> None:
-    """Whoever knows the key needs the fingerprints to try passwords fast, and nobody but root needs to read them."""
+def test_fingerprints_are_private(server: Server, umask: int) -> None:
+    """Only root can read the fingerprints, which would speed up guessing passwords for anyone with the key."""
     before = os.umask(umask)
     try:
         server.run(ALICE)
@@ -270,22 +270,22 @@ def test_fingerprints_are_closed(server: Server, umask: int) -> None:
     assert stat.S_IMODE(server.fingerprints.stat().st_mode) == 0o600
 
 
-def test_hashes_are_never_open(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Owner and mode are set before the file takes its place: no moment in which all may read, or Apache may not."""
+def test_sets_mode_before_replacing_file(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Owner and mode are set before the file is replaced: it is never readable by all, or unreadable for Apache."""
     modes = []
-    take_place = Path.replace
+    replace = Path.replace
 
-    def watch(path: Path, target: str) -> Path:
+    def record_mode(path: Path, target: str) -> Path:
         modes.append(stat.S_IMODE(path.stat().st_mode))
-        return take_place(path, target)
+        return replace(path, target)
 
-    monkeypatch.setattr(Path, "replace", watch)
+    monkeypatch.setattr(Path, "replace", record_mode)
     server.run(ALICE)
     assert modes == [0o640, 0o600]
 
 
-def test_fingerprints_tell_nothing(server: Server) -> None:
-    """Neither password nor hash nor key is in them, nor a plain digest that a dictionary would find."""
+def test_fingerprints_contain_no_secret(server: Server) -> None:
+    """Fingerprints contain neither passwords, hashes nor the key, nor plain digests of them."""
     server.run(ALICE, BOB, CAROL)
     text = server.fingerprints.read_text()
     assert sorted(json.loads(text)) == ["alice", "bob"]
@@ -294,16 +294,16 @@ def test_fingerprints_tell_nothing(server: Server) -> None:
         assert secret not in text
 
 
-def test_the_same_password_twice(server: Server) -> None:
-    """Whoever reads the files does not learn who shares a password."""
+def test_equal_passwords_are_not_visible(server: Server) -> None:
+    """Equal passwords have different hashes and fingerprints."""
     server.run(ALICE, BOB | {"password": ALICE["password"]})
     assert len(set(server.hashes().values())) == 2
     alice, bob = json.loads(server.fingerprints.read_text()).values()
     assert set(alice.values()).isdisjoint(bob.values())
 
 
-def test_another_key_asks_bcrypt(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second controller cannot use the first one's fingerprints; bcrypt tells it that the hash may stay."""
+def test_other_key_falls_back_to_bcrypt(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second control node cannot use the fingerprints of the first one; bcrypt confirms that the hash is current."""
     server.run(ALICE)
     asked = []
     check = bcrypt.checkpw
@@ -314,8 +314,8 @@ def test_another_key_asks_bcrypt(server: Server, monkeypatch: pytest.MonkeyPatch
     assert server.path.read_bytes() == before
 
 
-def test_two_controllers(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two colleagues take turns, and neither makes the other's next run slow or a change."""
+def test_two_control_nodes_alternate(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two control nodes with different keys neither change the file nor call bcrypt on later runs."""
     server.run(ALICE, fingerprint_key="one")
     server.run(ALICE, fingerprint_key="two")
     monkeypatch.setattr(bcrypt, "checkpw", no_bcrypt)
@@ -324,8 +324,8 @@ def test_two_controllers(server: Server, monkeypatch: pytest.MonkeyPatch) -> Non
         assert server.run(ALICE, fingerprint_key=key)["changed"] is False
 
 
-def test_fingerprints_of_former_hashes_go(server: Server) -> None:
-    """A fingerprint that vouches for no hash any more is only something to guess an old password by."""
+def test_deletes_stale_fingerprints(server: Server) -> None:
+    """Fingerprints of replaced hashes are deleted."""
     server.run(ALICE, fingerprint_key="one")
     server.run(ALICE, fingerprint_key="two")
     assert len(json.loads(server.fingerprints.read_text())["alice"]) == 2
@@ -333,8 +333,8 @@ def test_fingerprints_of_former_hashes_go(server: Server) -> None:
     assert len(json.loads(server.fingerprints.read_text())["alice"]) == 1
 
 
-def test_lost_fingerprints(server: Server) -> None:
-    """They can be had again from the passwords, so losing them changes no hash."""
+def test_recreates_lost_fingerprints(server: Server) -> None:
+    """Lost fingerprints are recreated from the passwords without changing a hash."""
     server.run(ALICE)
     before = server.path.read_bytes()
     server.fingerprints.unlink()
@@ -343,8 +343,8 @@ def test_lost_fingerprints(server: Server) -> None:
     assert server.fingerprints.exists()
 
 
-def test_second_run_of_300_users_asks_no_bcrypt(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At a quarter of a second for each, 300 users would make every run a minute longer."""
+def test_second_run_of_300_users_calls_no_bcrypt(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bcrypt call takes a quarter of a second: 300 calls would take more than a minute."""
 
     def quick(password: bytes, salt: bytes) -> bytes:
         return salt + hashlib.sha256(password).hexdigest()[:31].encode()
@@ -357,15 +357,15 @@ def test_second_run_of_300_users_asks_no_bcrypt(server: Server, monkeypatch: pyt
     assert server.run(*users, cost=12)["changed"] is False
 
 
-def test_no_temporary_files_stay(server: Server) -> None:
-    """Half-written copies of the hashes would be more files to guard."""
+def test_leaves_no_temporary_files(server: Server) -> None:
+    """No partial copies of the hashes remain."""
     server.run(ALICE)
     server.run(BOB)
     assert sorted(path.name for path in server.path.parent.iterdir()) == ["htpasswd", "htpasswd.fingerprints"]
 
 
-def test_as_a_program(tmp_path: Path) -> None:
-    """On the server it is a program that is given its arguments as JSON, and answers in JSON."""
+def test_runs_as_a_program(tmp_path: Path) -> None:
+    """The module reads its arguments as JSON and prints its result as JSON."""
     arguments = {"path": str(tmp_path / "htpasswd"), "users": [ALICE], "cost": 4, "fingerprint_key": "canary-key"}
     done = subprocess.run(
         [sys.executable, ROOT / SOURCE],

@@ -1,4 +1,4 @@
-"""The parts of the module that writes htpasswd files."""
+"""Functions of the module that writes htpasswd files."""
 
 import bcrypt
 import pytest
@@ -23,7 +23,7 @@ HASH = "$2y$12$" + "a" * 53
     ],
 )
 def test_cost_of(password_hash: str, cost: int) -> None:
-    """A hash of another kind or cost is made anew, so it must not be taken for one that is fine."""
+    """The cost of a hash that is not bcrypt is -1, so that it is replaced."""
     assert module.cost_of(password_hash) == cost
 
 
@@ -36,20 +36,20 @@ def test_cost_of(password_hash: str, cost: int) -> None:
         ("\nno colon\nalice:x", {"alice": "x"}),
     ],
 )
-def test_read(tmp_path, text: str, users: dict) -> None:
-    """People edit such files by hand; what is in them is either a user or nothing."""
+def test_read_ignores_invalid_lines(tmp_path, text: str, users: dict) -> None:
+    """Lines without a colon are ignored."""
     path = tmp_path / "htpasswd"
     path.write_text(text)
     assert module.read(path) == users
 
 
-def test_read_no_file(tmp_path) -> None:
-    """The first run finds none."""
+def test_read_missing_file(tmp_path) -> None:
+    """A missing file has no users."""
     assert module.read(tmp_path / "htpasswd") == {}
 
 
-def test_new_hash_is_apaches() -> None:
-    """Apache documents the variant 2y, and bcrypt itself must agree that it is the password's."""
+def test_new_hash_is_valid_for_apache() -> None:
+    """The hash has the variant 2y, which Apache documents, and bcrypt accepts it."""
     made = module.new_hash("correct horse", 4)
     assert made.startswith("$2y$04$")
     assert bcrypt.checkpw(b"correct horse", made.encode())
@@ -57,13 +57,13 @@ def test_new_hash_is_apaches() -> None:
 
 
 @pytest.mark.parametrize("password_hash", ["", "$2y$04$short", "$apr1$salt$hash"])
-def test_matches_nothing_that_is_no_hash(password_hash: str) -> None:
-    """A damaged file costs a new hash, not the run."""
+def test_invalid_hash_matches_nothing(password_hash: str) -> None:
+    """An invalid hash is replaced and does not fail the run."""
     assert module.matches("x", password_hash) is False
 
 
-def test_fingerprints_depend_on_everything(tmp_path) -> None:
-    """A fingerprint vouches for one user, one password, one hash, under one key, and for nothing else."""
+def test_fingerprints_are_specific(tmp_path) -> None:
+    """A fingerprint is valid for one user, password, hash and key only."""
     path = tmp_path / "fingerprints"
     path.write_text("{}")
     known = module.Fingerprints(path, "key")
@@ -81,8 +81,8 @@ def test_fingerprints_depend_on_everything(tmp_path) -> None:
     "damage",
     ["", "not JSON", "{", "[]"],
 )
-def test_damaged_fingerprints(tmp_path, damage: str) -> None:
-    """They save time and nothing more: without them all goes its slower way."""
+def test_ignores_damaged_fingerprints(tmp_path, damage: str) -> None:
+    """Fingerprints are a cache: without them the run is only slower."""
     path = tmp_path / "fingerprints"
     path.write_text(damage)
     assert not module.Fingerprints(path, "key").matches("alice", HASH, "secret")

@@ -1,4 +1,4 @@
-"""The bundle for clients, written on the control node by the role's own tasks."""
+"""The CA bundle for clients, written on the control node by the role's tasks."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ class ControlNode:
         self.home, self.ca = home, home / "ca"
 
     def run(self, *options: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        """Run the tasks for a host named pypi.example.com."""
+        """A directory of the control node in which the tasks are run."""
         files = ["roles/pypi/defaults/main.yml", "roles/pypi/vars/main.yml", "roles/tls/vars/main.yml"]
         play = {
             "hosts": "all",
@@ -50,7 +50,7 @@ class ControlNode:
 
 @pytest.fixture
 def control_node(tmp_path: Path) -> ControlNode:
-    """A control node that has the authority of the server, and a file of public ones."""
+    """Return a control node with the server's CA and a file of public CAs."""
     node = ControlNode(tmp_path)
     node.ca.mkdir()
     (node.ca / "pypi.example.com.crt").write_text(OWN + "\n")
@@ -58,8 +58,8 @@ def control_node(tmp_path: Path) -> ControlNode:
     return node
 
 
-def test_both(control_node: ControlNode) -> None:
-    """Who trusts the file trusts this server and the public ones: projects that are not here are there."""
+def test_bundle_contains_public_and_own_ca(control_node: ControlNode) -> None:
+    """Clients with the bundle trust this server and PyPI."""
     public = control_node.home / "public.pem"
     first, second = (control_node.run(pypi_public_ca_file=str(public)) for _ in range(2))
     assert first.returncode == 0, first.stdout + first.stderr
@@ -68,27 +68,29 @@ def test_both(control_node: ControlNode) -> None:
     assert ("changed=1" in first.stdout, "changed=0" in second.stdout) == (True, True)
 
 
-def test_the_operating_systems(control_node: ControlNode) -> None:
-    """Unless a setting names a file, the public authorities are those that the control node itself trusts."""
-    here = [Path(path) for path in yaml.safe_load((ROOT / "roles/tls/vars/main.yml").read_text())["__tls_public_files"]]
-    there = next((path for path in here if path.exists()), None)
+def test_bundle_uses_system_store_by_default(control_node: ControlNode) -> None:
+    """By default, the public CAs are those of the control node's operating system."""
+    stores = [
+        Path(path) for path in yaml.safe_load((ROOT / "roles/tls/vars/main.yml").read_text())["__tls_public_files"]
+    ]
+    store = next((path for path in stores if path.exists()), None)
     control_node.run()
-    if there is None:
+    if store is None:
         assert not control_node.bundle.exists()
     else:
-        assert control_node.bundle.read_text() == there.read_text().rstrip("\n") + f"\n{OWN}\n"
+        assert control_node.bundle.read_text() == store.read_text().rstrip("\n") + f"\n{OWN}\n"
 
 
-def test_no_public_authorities_at_all(control_node: ControlNode) -> None:
-    """A control node without any deploys all the same, and says what is missing and how to mend it."""
+def test_warns_without_public_cas(control_node: ControlNode) -> None:
+    """Without public CAs, the deployment continues with a message that contains the setting."""
     done = control_node.run(__tls_public_files="/nowhere.crt")
     assert done.returncode == 0
     assert "pypi_public_ca_file" in done.stdout
     assert not control_node.bundle.exists()
 
 
-def test_company(control_node: ControlNode) -> None:
-    """A provided certificate's authority is kept where clients find that of a self-signed one."""
+def test_bundle_contains_company_ca(control_node: ControlNode) -> None:
+    """The CA of a provided certificate is stored where that of a self-signed one is."""
     (control_node.ca / "pypi.example.com.crt").unlink()
     control_node.ca.rmdir()
     company = control_node.home / "company.pem"
@@ -100,8 +102,8 @@ def test_company(control_node: ControlNode) -> None:
     assert control_node.bundle.read_text() == f"{PUBLIC}\n{OWN}\n"
 
 
-def test_dry_run(control_node: ControlNode) -> None:
-    """A dry run writes nothing, also before there is any authority."""
+def test_check_mode_writes_nothing(control_node: ControlNode) -> None:
+    """A dry run writes nothing, even before a CA exists."""
     (control_node.ca / "pypi.example.com.crt").unlink()
     done = control_node.run("--check", pypi_public_ca_file=str(control_node.home / "public.pem"))
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""Fixtures for the tests that run the real ansible-playbook. No host is contacted."""
+"""Fixtures for tests that run ansible-playbook. No host is contacted."""
 
 from pathlib import Path
 
@@ -8,5 +8,5 @@ from support import control
 
 @pytest.fixture(scope="session")
 def ansible_cores() -> dict[str, Path]:
-    """A Python with each release of ansible-core that the Pythons of this machine can run. The first time, from pip."""
+    """Return a Python with each release of ansible-core that this machine can run. The first run installs them."""
     return control.virtualenvs()

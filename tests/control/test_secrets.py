@@ -1,26 +1,26 @@
-"""The directory of secrets on the control node: out of git, and nothing that an inventory is read from."""
+"""The secrets directory on the control node: ignored by git and by the inventory."""
 
 import subprocess
 from pathlib import Path
 
 import pytest
 from ansible.errors import AnsibleActionFail
-from support import action, control, kit, load
+from support import action, ansible_templates, control, load
 
 plugin = load("roles/pypi/action_plugins/pypi_secrets.py")
 
 
 def git(directory: Path, *words: str) -> str:
-    """Run git without the settings of whoever runs the tests."""
-    who = ["-c", "user.name=tests", "-c", "user.email=tests@example.com"]
-    command = ["git", "-C", directory, *who, *words]
+    """Run git without the user's configuration."""
+    identity = ["-c", "user.name=tests", "-c", "user.email=tests@example.com"]
+    command = ["git", "-C", directory, *identity, *words]
     environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1"}
     return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
 
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """A git repository of the site's own, with an inventory."""
+    """Return a git repository with an inventory."""
     directory = tmp_path / "site"
     control.inventory(directory / "inventory")
     git(directory, "init", "--quiet")
@@ -29,17 +29,17 @@ def repository(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def secrets(repository: Path) -> Path:
-    """The directory of secrets, which is not there yet."""
+    """Return the path of the secrets directory, which does not exist yet."""
     return repository / "inventory/secrets"
 
 
-def run(secrets: Path, **how: object) -> dict:
+def run(secrets: Path, **options: object) -> dict:
     """Run the action plugin once."""
-    return action.run(plugin, {"path": str(secrets)}, **how)
+    return action.run(plugin, {"path": str(secrets)}, **options)
 
 
-def test_git_takes_nothing(repository: Path, secrets: Path) -> None:
-    """Whoever adds everything adds no password, whatever name it has."""
+def test_git_ignores_all_secrets(repository: Path, secrets: Path) -> None:
+    """`git add --all` adds no secret, whatever its name is."""
     assert run(secrets)["changed"] is True
     for name in ("fingerprint-key.txt", "passwords/alice.txt", "ca/ca.key", ".hidden"):
         (secrets / name).parent.mkdir(exist_ok=True)
@@ -49,16 +49,16 @@ def test_git_takes_nothing(repository: Path, secrets: Path) -> None:
     assert run(secrets)["changed"] is False
 
 
-def test_only_the_owner_reads_it(secrets: Path) -> None:
-    """Others on the control node are to see neither secrets nor whose they are."""
+def test_secrets_are_private(secrets: Path) -> None:
+    """Other users on the control node can read neither secrets nor user names."""
     run(secrets)
     paths = [secrets, *secrets.rglob("*")]
     assert {path.stat().st_mode & 0o777 for path in paths if path.is_dir()} == {0o700}
     assert {path.stat().st_mode & 0o777 for path in paths if path.is_file()} == {0o600}
 
 
-def test_a_gitignore_of_somebody_else(repository: Path, secrets: Path) -> None:
-    """It is completed, not replaced; one that ignores everything is left alone."""
+def test_completes_existing_gitignore(repository: Path, secrets: Path) -> None:
+    """An existing file is completed; one that ignores everything is unchanged."""
     secrets.mkdir()
     (secrets / ".gitignore").write_text("*.key")
     assert run(secrets)["changed"] is True
@@ -71,8 +71,8 @@ def test_a_gitignore_of_somebody_else(repository: Path, secrets: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["staged", "committed", "removed from the directory", "the directory removed"])
-def test_tracked(repository: Path, secrets: Path, how: str) -> None:
-    """What git has, others may have: it says which files, and how to get them out."""
+def test_rejects_tracked_secrets(repository: Path, secrets: Path, how: str) -> None:
+    """Secrets in git are an error; the message contains the files and the command to remove them."""
     (secrets / "passwords").mkdir(parents=True)
     file = secrets / "passwords/alice.txt"
     file.write_text("canary\n")
@@ -97,8 +97,8 @@ def test_tracked(repository: Path, secrets: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("name", [".gitignore", "README", "passwords/README", "vault.yml"])
-def test_tracked_and_harmless(repository: Path, secrets: Path, name: str) -> None:
-    """What tells nothing may be in git: the kit's own notes, and what ansible-vault has encrypted."""
+def test_accepts_harmless_tracked_files(repository: Path, secrets: Path, name: str) -> None:
+    """Notes of the kit and files encrypted with ansible-vault may be tracked."""
     run(secrets)
     if name == "vault.yml":
         (secrets / name).write_text("$ANSIBLE_VAULT;1.1;AES256\n3133\n")
@@ -106,8 +106,8 @@ def test_tracked_and_harmless(repository: Path, secrets: Path, name: str) -> Non
     assert run(secrets)["changed"] is False
 
 
-def test_long_lists_are_short(repository: Path, secrets: Path) -> None:
-    """A thousand users make no page of output."""
+def test_message_lists_few_files(repository: Path, secrets: Path) -> None:
+    """The message stays short with many tracked files."""
     (secrets / "passwords").mkdir(parents=True)
     for number in range(50):
         (secrets / f"passwords/user{number:02}.txt").write_text("canary\n")
@@ -116,54 +116,54 @@ def test_long_lists_are_short(repository: Path, secrets: Path) -> None:
         run(secrets)
 
 
-def test_without_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_works_without_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither git nor a repository is needed."""
     assert run(tmp_path / "no repository")["changed"] is True
     monkeypatch.setenv("PATH", str(tmp_path))
     assert run(tmp_path / "no git")["changed"] is True
 
 
-def test_variables_of_git_do_not_count(secrets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that a hook starts would ask about the hook's repository."""
+def test_ignores_git_environment(secrets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run started by a git hook does not check the hook's repository."""
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "other"))
-    test_tracked(secrets.parents[1], secrets, "committed")
+    test_rejects_tracked_secrets(secrets.parents[1], secrets, "committed")
 
 
-def test_check_mode(secrets: Path) -> None:
-    """A dry run announces what it would do, and writes nothing."""
+def test_check_mode_writes_nothing(secrets: Path) -> None:
+    """A dry run reports the changes and writes nothing."""
     assert run(secrets, check=True)["changed"] is True
     assert not secrets.exists()
 
 
-def test_no_inventory_is_read_from_it(repository: Path, secrets: Path) -> None:
-    """An ansible.cfg that is not the kit's does not tell Ansible to pass over it."""
+def test_inventory_ignores_secrets(repository: Path, secrets: Path) -> None:
+    """Ansible reads no inventory from the directory, even with another ansible.cfg."""
     run(secrets)
     (secrets / "passwords/alice.txt").write_text("canary\n")
     assert control.inventory_warnings(repository / "inventory") == ""
 
 
-@pytest.mark.parametrize(("options", "refused"), [(["--tags", "accounts"], True), (["--tags", "apache"], False)])
-def test_real_runs(repository: Path, secrets: Path, options: list[str], refused: bool) -> None:
-    """A run that would write secrets is refused; others go on."""
+@pytest.mark.parametrize(("options", "rejected"), [(["--tags", "accounts"], True), (["--tags", "apache"], False)])
+def test_rejects_tracked_secrets_by_tag(repository: Path, secrets: Path, options: list[str], rejected: bool) -> None:
+    """Only runs that would write secrets are rejected."""
     secrets.mkdir()
     (secrets / "fingerprint-key.txt").write_text("canary\n")
     git(repository, "add", "--force", str(secrets))
     checks = control.checks(repository, "settings", "secrets")
     run = control.playbook(checks, "-i", repository / "inventory", *options)
-    assert ("git tracks 1 file in" in run.words) is refused
-    assert (control.PASSED in run.output) is not refused
+    assert ("git tracks 1 file in" in run.normalized_output) is rejected
+    assert (control.PASSED in run.output) is not rejected
 
 
 @pytest.mark.parametrize(("options", "written"), [(["--tags", "tls"], True), (["--check"], False)], ids=str)
-def test_what_real_runs_write(repository: Path, secrets: Path, options: list[str], written: bool) -> None:
-    """The .gitignore is there before the first secret is, and a dry run writes none."""
+def test_writes_gitignore_first(repository: Path, secrets: Path, options: list[str], written: bool) -> None:
+    """The .gitignore is written before the first secret; a dry run writes none."""
     run = control.playbook(control.checks(repository, "secrets"), "-i", repository / "inventory", *options)
     assert run.code == 0, run.output
     assert (secrets / ".gitignore").exists() is written
     assert secrets.exists() is written
 
 
-def test_before_the_host_is_touched() -> None:
-    """The role asks before it looks at the host, and long before anything is changed there."""
-    files = [task.get("ansible.builtin.import_tasks") for task in kit.tasks("roles/pypi/tasks/main.yml")]
+def test_checks_secrets_before_host() -> None:
+    """The role checks the secrets before it contacts the host."""
+    files = [task.get("ansible.builtin.import_tasks") for task in ansible_templates.tasks("roles/pypi/tasks/main.yml")]
     assert files.index("secrets.yml") < files.index("host.yml")

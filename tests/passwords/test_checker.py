@@ -12,7 +12,7 @@ import bcrypt
 import pytest
 from support import short
 from support.files import HARM, keep_time, replace
-from support.passwords import ALICE, BOB, PATIENCE, Checker, Clock, Runs, hashed, passwords
+from support.passwords import ALICE, BOB, TIMEOUT, Checker, Clock, Runs, hashed, passwords
 
 HtpasswdFile, BusyError = passwords.HtpasswdFile, passwords.BusyError
 
@@ -47,7 +47,7 @@ def test_remembered(checker: Checker, runs: Runs) -> None:
     """A pip run asks for hundreds of files, and bcrypt runs once for all of them."""
     for _ in range(5):
         assert checker.check("alice", "right") is True
-    assert len(runs.asked) == 1
+    assert len(runs.calls) == 1
 
 
 def test_only_the_pair_is_remembered(checker: Checker, runs: Runs) -> None:
@@ -57,7 +57,7 @@ def test_only_the_pair_is_remembered(checker: Checker, runs: Runs) -> None:
     assert checker.check("bob", "right") is False
     assert checker.check("carol", "right") is None
     assert checker.check("alice", "right") is True
-    assert len(runs.asked) == 4
+    assert len(runs.calls) == 4
 
 
 def sizes(checker: Checker) -> int:
@@ -70,10 +70,10 @@ def test_forgotten(checker: Checker, runs: Runs, clock: Clock) -> None:
     checker.check("alice", "right")
     clock.now += passwords.CACHE_SECONDS - 1
     assert checker.check("alice", "right")
-    assert len(runs.asked) == 1
+    assert len(runs.calls) == 1
     clock.now += 2
     assert checker.check("alice", "right")
-    assert len(runs.asked) == 2
+    assert len(runs.calls) == 2
     assert passwords.CACHE_SECONDS <= 600
 
 
@@ -85,12 +85,12 @@ def test_bounded(checker: Checker, runs: Runs, monkeypatch: pytest.MonkeyPatch, 
     for user in users:
         assert checker.check(user, "right")
     assert sizes(checker) == 3
-    runs.asked.clear()
+    runs.calls.clear()
     for user in ("d", "c", "b"):
         assert checker.check(user, "right")
-    assert runs.asked == []
+    assert runs.calls == []
     assert checker.check("a", "right")
-    assert len(runs.asked) == 1
+    assert len(runs.calls) == 1
 
 
 NEW = hashed("other")
@@ -111,9 +111,9 @@ def test_others_are_still_remembered(checker: Checker, htpasswd: Path, runs: Run
     """One user's new password does not send all the others through bcrypt again."""
     checker.check("bob", "word")
     replace(htpasswd, f"alice:{NEW}\nbob:{BOB}\n")
-    runs.asked.clear()
+    runs.calls.clear()
     assert checker.check("bob", "word")
-    assert runs.asked == []
+    assert runs.calls == []
 
 
 def test_a_removed_user(checker: Checker, htpasswd: Path) -> None:
@@ -139,10 +139,10 @@ def test_an_unknown_user_takes_as_long(checker: Checker, runs: Runs, htpasswd: P
     """Neither time nor work tells which users there are: one run for nobody too, of the same cost."""
     for cost, password_hash in ((4, ALICE), (5, BOB)):
         replace(htpasswd, f"someone:{password_hash}\n")
-        runs.asked.clear()
+        runs.calls.clear()
         assert checker.check("someone", "wrong") is False
         assert checker.check("nobody", "wrong") is None
-        (_, real), (_, decoy) = runs.asked
+        (_, real), (_, decoy) = runs.calls
         assert real.decode() == password_hash
         assert decoy[:7] == real[:7] == f"$2y$0{cost}$".encode()
         assert len(decoy) == len(real) == 60
@@ -150,12 +150,12 @@ def test_an_unknown_user_takes_as_long(checker: Checker, runs: Runs, htpasswd: P
 
 def test_nobody_at_all(checker: Checker, runs: Runs, htpasswd: Path) -> None:
     """An empty list means nobody, and nobody is told that it is empty."""
-    runs.asks(lambda _password, _hash: False)  # at the cost of 12 it would take its time
+    runs.use(lambda _password, _hash: False)  # at the cost of 12 it would take its time
     for text in ("", "\n\n", "# alice:x\n"):
         replace(htpasswd, text)
         assert checker.check("alice", "right") is None
         assert checker.check("# alice", "x") is None
-    assert {decoy[:7] for _, decoy in runs.asked} == {b"$2y$12$"}
+    assert {decoy[:7] for _, decoy in runs.calls} == {b"$2y$12$"}
 
 
 def test_the_decoy_fits_nothing(checker: Checker) -> None:
@@ -180,8 +180,8 @@ def test_not_even_if_it_did(checker: Checker, monkeypatch: pytest.MonkeyPatch) -
 def test_passwords_that_bcrypt_does_not_take(checker: Checker, runs: Runs, user: str, password: str) -> None:
     """They are wrong, and no exception of one version of bcrypt or silent shortening of another."""
     assert checker.check(user, password) is (False if user == "alice" else None)
-    assert len(runs.asked) == 1
-    assert all(len(asked) <= 72 and b"\0" not in asked for asked, _ in runs.asked)
+    assert len(runs.calls) == 1
+    assert all(len(asked) <= 72 and b"\0" not in asked for asked, _ in runs.calls)
 
 
 def test_the_beginning_of_a_password(checker: Checker, htpasswd: Path) -> None:
@@ -267,14 +267,14 @@ class Crowd:
     def goes(self) -> Counter:
         """Wait for all answers."""
         for thread in self.threads:
-            thread.join(PATIENCE)
+            thread.join(TIMEOUT)
             assert not thread.is_alive()
         return Counter(self.answers)
 
 
 def wait_until(condition: Callable[[], object]) -> None:
     """Wait for something that other threads do."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.001)
@@ -299,7 +299,7 @@ def test_one_run_for_one_pair(checker: Checker, runs: Runs) -> None:
     assert waiting(checker) == 1
     runs.hold.set()
     assert crowd.goes() == {True: 50}
-    assert len(runs.asked) == 1
+    assert len(runs.calls) == 1
     assert waiting(checker) == 0
 
 
@@ -311,7 +311,7 @@ def test_one_run_for_one_wrong_pair(checker: Checker, runs: Runs) -> None:
     wait_until(lambda: following(checker) == 49)
     runs.hold.set()
     assert crowd.goes() == {False: 50}
-    assert len(runs.asked) == 1
+    assert len(runs.calls) == 1
 
 
 def test_a_pair_that_was_just_found_right(checker: Checker, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,26 +327,26 @@ def test_a_pair_that_was_just_found_right(checker: Checker, runs: Runs, monkeypa
 
     monkeypatch.setattr(checker, "_is_cached", too_early)
     assert checker.check("alice", "right")
-    assert len(runs.asked) == 1
+    assert len(runs.calls) == 1
 
 
 def test_a_flood(checker: Checker, runs: Runs) -> None:
     """However many wrong passwords arrive: a few run, some wait, the rest are sent away, and who is in stays in."""
     assert checker.check("bob", "word")
-    runs.asked.clear()
+    runs.calls.clear()
     runs.hold.clear()
     crowd = Crowd(checker)
     crowd.comes(*[("alice", f"guess {number}", f"192.0.2.{number}") for number in range(passwords.MAX_WAITING)])
     wait_until(lambda: waiting(checker) == passwords.MAX_WAITING)
-    wait_until(lambda: runs.at_once == passwords.MAX_RUNS)
+    wait_until(lambda: runs.running == passwords.MAX_RUNS)
     for user in ("alice", "nobody"):
         with pytest.raises(BusyError):
             checker.check(user, "one more", "198.51.100.1")
     assert checker.check("bob", "word") is True
-    assert len(runs.asked) == passwords.MAX_RUNS
+    assert len(runs.calls) == passwords.MAX_RUNS
     runs.hold.set()
     assert crowd.goes() == {False: passwords.MAX_WAITING}
-    assert runs.most_at_once == passwords.MAX_RUNS
+    assert runs.most_running == passwords.MAX_RUNS
     assert checker.check("alice", "right") is True
     assert sizes(checker) == 2
     assert waiting(checker) == 0
@@ -358,7 +358,7 @@ def test_a_run_that_fails(checker: Checker, runs: Runs, monkeypatch: pytest.Monk
     start = threading.Event()
 
     def fail(_password: bytes, _hash: bytes) -> bool:
-        assert start.wait(PATIENCE)
+        assert start.wait(TIMEOUT)
         raise error
 
     monkeypatch.setattr(threading, "excepthook", lambda _arguments: None)

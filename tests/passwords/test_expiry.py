@@ -41,7 +41,7 @@ def test_a_remembered_pair_dies_at_midnight(checker: Checker, clock: Clock, runs
     clock.day = LAST_DAY
     for _ in range(3):
         assert checker.check("alice", "right") is True
-    assert len(runs.asked) == 1
+    assert len(runs.calls) == 1
     clock.day = FIRST_DAY_WITHOUT
     for _ in range(3):
         assert checker.check("alice", "right") is False
@@ -79,17 +79,17 @@ def test_it_takes_as_long_as_a_wrong_password(checker: Checker, clock: Clock, ru
     clock.day = FIRST_DAY_WITHOUT
     for user, own_hash, password in [("alice", ALICE, "right"), ("alice", ALICE, "wrong"), ("bob", BOB, "word")]:
         for runs_again in (True, False):
-            runs.asked.clear()
+            runs.calls.clear()
             assert checker.check(user, password) is False
-            assert len(runs.asked) == runs_again
-            for _, asked in runs.asked:
+            assert len(runs.calls) == runs_again
+            for _, asked in runs.calls:
                 assert asked[:7].decode() == own_hash[:7]
                 assert len(asked) == 60
 
 
 def test_not_even_if_everything_fits(checker: Checker, clock: Clock, runs: Runs) -> None:
     """The answer for an expired user does not depend on bcrypt."""
-    runs.asks(lambda _password, _hash: True)
+    runs.use(lambda _password, _hash: True)
     clock.day = FIRST_DAY_WITHOUT
     for _ in range(2):
         assert checker.check("alice", "right") is False

@@ -23,7 +23,7 @@ def directory(tmp_path: Path) -> Path:
 @pytest.fixture
 def processes(htpasswd: Path, directory: Path, clock: Clock, runs: Runs) -> list[Checker]:
     """Checkers as in several of Apache's processes."""
-    assert runs.asked == []
+    assert runs.calls == []
     return [Checker(HtpasswdFile(htpasswd), directory, clock=clock, today=clock.today) for _ in range(3)]
 
 
@@ -36,10 +36,10 @@ def test_one_run_for_all(processes: list[Checker], runs: Runs) -> None:
     """bcrypt runs once for a user, not once in each process."""
     for checker in processes * 2:
         assert checker.check("alice", "right") is True
-    assert len(runs.asked) == 1
+    assert len(runs.calls) == 1
     for checker in processes:
         assert checker.check("alice", "wrong") is False
-    assert len(runs.asked) == 4
+    assert len(runs.calls) == 4
 
 
 def test_a_process_that_starts_later(processes: list[Checker], htpasswd: Path, directory: Path, clock: Clock) -> None:
@@ -70,9 +70,9 @@ def test_recent_for_all(processes: list[Checker], runs: Runs, clock: Clock) -> N
     clock.now += passwords.CACHE_SECONDS + passwords.RECENT_SECONDS - 1
     processes[1]._runs = None  # the places of unknown pairs
     assert processes[1].check("alice", "right") is True
-    assert len(runs.asked) == 2
+    assert len(runs.calls) == 2
     assert processes[2].check("alice", "right") is True
-    assert len(runs.asked) == 2
+    assert len(runs.calls) == 2
 
 
 def test_what_is_in_the_directory(processes: list[Checker], directory: Path, clock: Clock) -> None:
@@ -162,7 +162,7 @@ def test_a_directory_that_is_not_used(
     for checker in processes * 2:
         assert checker.check("alice", "right") is True
         assert checker.check("alice", "wrong") is False
-    assert len(runs.asked) == 4
+    assert len(runs.calls) == 4
     assert not directory.exists() or pairs(directory) == []
     assert capsys.readouterr().err == ""
 
@@ -186,7 +186,7 @@ def test_a_directory_that_goes_later(
     for checker in processes:
         assert checker.check("alice", "right") is True
         assert checker.check("alice", "right") is True
-    assert len(runs.asked) == 3
+    assert len(runs.calls) == 3
     assert len(capsys.readouterr().err.splitlines()) == 3
 
 
@@ -225,7 +225,7 @@ def test_a_time_that_nobody_wrote(processes: list[Checker], directory: Path, run
     (path,) = pairs(directory)
     path.touch()
     assert processes[1].check("alice", "right") is True
-    assert len(runs.asked) == 2
+    assert len(runs.calls) == 2
 
 
 def test_files_are_bounded(

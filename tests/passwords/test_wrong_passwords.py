@@ -5,10 +5,10 @@ import threading
 from pathlib import Path
 
 import pytest
-from support import kit
+from support import ansible_templates
 from support.files import replace
 from support.passwords import ALICE, BOB, Checker, Clock, Runs, hashed, passwords
-from support.processes import PATIENCE
+from support.processes import PATIENCE as TIMEOUT
 from test_checker import Crowd, following, wait_until, waiting
 
 HtpasswdFile, BusyError, TooManyFailuresError = (
@@ -32,10 +32,10 @@ def test_a_wrong_pair_is_remembered(
     """A wrong password in the settings of a CI job costs one bcrypt run per minute, from however many machines."""
     for number in range(50):
         assert checker.check(user, password, f"192.0.2.{number}") is answer
-    assert len(runs.asked) == 1
+    assert len(runs.calls) == 1
     clock.now += passwords.WRONG_CACHE_SECONDS + 1
     assert checker.check(user, password) is answer
-    assert len(runs.asked) == 2
+    assert len(runs.calls) == 2
 
 
 def test_a_wrong_pair_counts_once(htpasswd: Path, clock: Clock, runs: Runs) -> None:
@@ -45,7 +45,7 @@ def test_a_wrong_pair_counts_once(htpasswd: Path, clock: Clock, runs: Runs) -> N
         assert checker.check("alice", "wrong") is False
     assert checker.check("alice", "right") is True
     assert checker.check("bob", "word") is True
-    assert len(runs.asked) == 3
+    assert len(runs.calls) == 3
 
 
 def test_a_wrong_pair_that_becomes_right(checker: Checker, htpasswd: Path) -> None:
@@ -64,7 +64,7 @@ def test_wrong_pairs_are_bounded(htpasswd: Path, clock: Clock, runs: Runs, monke
     checker = Checker(HtpasswdFile(htpasswd), max_failures=100, clock=clock)
     guesses(checker, 10, "192.0.2.1")
     assert len(checker._wrong) == 3
-    assert len(runs.asked) == 10
+    assert len(runs.calls) == 10
 
 
 def test_failures_of_an_address(htpasswd: Path, clock: Clock, runs: Runs) -> None:
@@ -76,7 +76,7 @@ def test_failures_of_an_address(htpasswd: Path, clock: Clock, runs: Runs) -> Non
             checker.check(user, "guess 5", "192.0.2.1")
     with pytest.raises(TooManyFailuresError):
         checker.check("bob", "word", "192.0.2.1")
-    assert len(runs.asked) == 5
+    assert len(runs.calls) == 5
     assert checker.check("bob", "word", "192.0.2.2") is True
     assert checker.check("bob", "word", "192.0.2.1") is True
     clock.now += passwords.FAILURES_SECONDS - 1
@@ -113,7 +113,7 @@ def test_what_an_address_is(htpasswd: Path, clock: Clock, address: str, same: li
 
 def test_addresses_are_bounded(htpasswd: Path, clock: Clock, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     """The addresses that were heard of least recently are forgotten; those without a failure are not even kept."""
-    assert runs.asked == []
+    assert runs.calls == []
     monkeypatch.setattr(passwords, "ADDRESSES", 3)
     checker = Checker(HtpasswdFile(htpasswd), max_failures=1, clock=clock)
     checker.check("bob", "word", "198.51.100.1")
@@ -168,7 +168,7 @@ def test_one_new_user_may_wait_on_all_threads(checker: Checker, runs: Runs) -> N
     wait_until(lambda: following(checker) == 2 * passwords.MAX_PENDING - 1)
     runs.hold.set()
     assert crowd.goes() == {True: 2 * passwords.MAX_PENDING}
-    assert len(runs.asked) == 1
+    assert len(runs.calls) == 1
 
 
 def test_a_recent_pair_is_neither_limited_nor_waits(htpasswd: Path, clock: Clock, runs: Runs) -> None:
@@ -180,11 +180,11 @@ def test_a_recent_pair_is_neither_limited_nor_waits(htpasswd: Path, clock: Clock
     crowd = Crowd(checker)
     crowd.comes(*[("alice", f"guess {number}", f"192.0.2.{number}") for number in range(passwords.MAX_WAITING)])
     wait_until(lambda: waiting(checker) == passwords.MAX_WAITING)
-    wait_until(lambda: runs.at_once == passwords.MAX_RUNS)
+    wait_until(lambda: runs.running == passwords.MAX_RUNS)
     newcomer = Crowd(checker)
     newcomer.comes(("bob", "word", "192.0.2.1"))
     # bcrypt itself is what is held here: a place of its own is what lets it begin at all.
-    wait_until(lambda: runs.at_once == passwords.MAX_RUNS + 1)
+    wait_until(lambda: runs.running == passwords.MAX_RUNS + 1)
     runs.hold.set()
     assert newcomer.goes() == {True: 1}
     crowd.goes()
@@ -212,7 +212,7 @@ def test_recent_is_not_for_ever(htpasswd: Path, clock: Clock) -> None:
 
 def threads_of_a_process() -> int:
     """Return how many requests one of Apache's processes handles at a time."""
-    return int(re.search(r"^ThreadsPerChild (\d+)$", kit.render(PROCESSES), re.MULTILINE)[1])
+    return int(re.search(r"^ThreadsPerChild (\d+)$", ansible_templates.render(PROCESSES), re.MULTILINE)[1])
 
 
 def test_a_flood_on_all_processes(htpasswd: Path, tmp_path: Path, clock: Clock, runs: Runs) -> None:
@@ -243,10 +243,10 @@ def test_a_flood_on_all_processes(htpasswd: Path, tmp_path: Path, clock: Clock, 
         for _ in range(5):
             assert checker.check("alice", "right") is True
     recent = [Crowd(checker) for checker in processes]
-    before = runs.at_once
+    before = runs.running
     for crowd in recent:
         crowd.comes(("bob", "word"))
-    wait_until(lambda: runs.at_once == before + len(processes))
+    wait_until(lambda: runs.running == before + len(processes))
     runs.hold.set()
     assert [crowd.goes() for crowd in recent] == [{True: 1}] * 3
     for crowd in crowds:
@@ -261,7 +261,7 @@ class Process(Crowd):
         self._room = room
 
     def _ask(self, *request: str) -> None:
-        assert self._room.acquire(timeout=PATIENCE)
+        assert self._room.acquire(timeout=TIMEOUT)
         try:
             super()._ask(*request)
         finally:

@@ -1,7 +1,7 @@
 """Names, addresses, ports and paths: what the preflight refuses, and what it lets through."""
 
 import pytest
-from support import kit, load, short
+from support import ansible_templates, load, short
 
 problems = load("roles/pypi/filter_plugins/addresses.py").address_problems
 
@@ -142,7 +142,7 @@ RIGHT = [
 @pytest.mark.parametrize(("given", "said"), WRONG, ids=short)
 def test_refused(given: dict, said: list[str]) -> None:
     """One look at the message is enough to mend the setting: it says which, why, and what to write."""
-    found = problems(kit.settings(**{"pypi_url": "https://pypi.example.com/"} | given))
+    found = problems(ansible_templates.settings(**{"pypi_url": "https://pypi.example.com/"} | given))
     assert len(found) == 1, found
     assert [words for words in said if words not in found[0]] == []
 
@@ -150,10 +150,10 @@ def test_refused(given: dict, said: list[str]) -> None:
 @pytest.mark.parametrize("given", RIGHT, ids=short)
 def test_accepted(given: dict) -> None:
     """A check that refuses what would work is worse than none."""
-    assert problems(kit.settings(**given)) == []
+    assert problems(ansible_templates.settings(**given)) == []
 
 
 def test_everything_at_once() -> None:
     """All that is wrong is listed in one run, not one thing a run."""
     given = {"pypi_server_name": "a b", "pypi_url": "x", "pypi_http_port": 0, "pypi_data_dir": "x"}
-    assert [problem.split(":")[0] for problem in problems(kit.settings(**given))] == list(given)
+    assert [problem.split(":")[0] for problem in problems(ansible_templates.settings(**given))] == list(given)

@@ -7,11 +7,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
-from support import kit, load
+from support import ansible_templates, load
 
 problems = load("roles/pypi/filter_plugins/authorities.py").authority_problems
 
-SETTINGS = kit.settings(pypi_tls="provided", pypi_tls_ca="/controller/ca.pem")
+SETTINGS = ansible_templates.settings(pypi_tls="provided", pypi_tls_ca="/controller/ca.pem")
 KEYS = {name: ec.generate_private_key(ec.SECP256R1()) for name in ("company", "intermediate", "server", "other")}
 
 

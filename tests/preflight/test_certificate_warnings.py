@@ -125,6 +125,6 @@ def test_real_run(tmp_path: Path) -> None:
     text = "".join(f"{name}: {value}\n" for name, value in settings.items()) + "pypi_users: [{name: alice}]\n"
     inventory = control.inventory(tmp_path / "inventory", text)
     run = control.playbook(control.checks(tmp_path, "settings"), "-i", inventory, "--tags", "tls")
-    assert "WARNING: pypi_tls_certificate: the file has no intermediate" in run.words
-    assert "3 more days" in run.words
+    assert "WARNING: pypi_tls_certificate: the file has no intermediate" in run.normalized_output
+    assert "3 more days" in run.normalized_output
     assert control.PASSED in run.output

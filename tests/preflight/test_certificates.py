@@ -13,11 +13,11 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
 )
-from support import kit, load
+from support import ansible_templates, load
 
 problems = load("roles/pypi/filter_plugins/certificates.py").certificate_problems
 
-SETTINGS = kit.settings(
+SETTINGS = ansible_templates.settings(
     pypi_server_name="pypi.example.com",
     pypi_tls="provided",
     pypi_tls_certificate="/controller/server.pem",

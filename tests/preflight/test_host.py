@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from support import kit, load
+from support import ansible_templates, load
 
 module = load("roles/pypi/library/pypi_host.py")
 ME = pwd.getpwuid(os.getuid()).pw_name
@@ -54,7 +54,9 @@ def host(tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.Monk
 
 def problems(found: dict) -> list[str]:
     """Return what the role says of the host's Apache, by its own expression."""
-    return kit.evaluate(kit.trust_as_template("{{ __pypi_apache_problems }}"), __pypi_host=found)
+    return ansible_templates.evaluate(
+        ansible_templates.trust_as_template("{{ __pypi_apache_problems }}"), __pypi_host=found
+    )
 
 
 def test_fresh(host: Host) -> None:

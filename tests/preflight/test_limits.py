@@ -1,7 +1,7 @@
 """Sizes and numbers: what the preflight refuses, and what it lets through."""
 
 import pytest
-from support import kit, load, short
+from support import ansible_templates, load, short
 
 problems = load("roles/pypi/filter_plugins/limits.py").limit_problems
 
@@ -80,12 +80,12 @@ RIGHT = [
 @pytest.mark.parametrize(("given", "said"), WRONG, ids=short)
 def test_rejects_values_that_cannot_work(given: dict, said: list[str]) -> None:
     """The message names the setting, the value, and what is allowed."""
-    (problem,) = problems(kit.settings(**given))
+    (problem,) = problems(ansible_templates.settings(**given))
     assert [words for words in said if words not in problem] == []
 
 
 @pytest.mark.parametrize("given", RIGHT, ids=short)
 def test_accepted(given: dict) -> None:
     """A check that refuses what would work is worse than none; and what it accepts, the application is told."""
-    assert problems(kit.settings(**given)) == []
-    assert kit.render("templates/etc/pypi/settings.json.j2", **given)
+    assert problems(ansible_templates.settings(**given)) == []
+    assert ansible_templates.render("templates/etc/pypi/settings.json.j2", **given)

@@ -82,7 +82,7 @@ def test_real_run(tmp_path: Path, address: str, warned: bool) -> None:
         PATH=without_sudo(tmp_path),
     )
     assert run.code == 0, run.output
-    assert (f"comes from {address}" in run.words) is warned
+    assert (f"comes from {address}" in run.normalized_output) is warned
 
 
 def without_sudo(directory: Path) -> str:

@@ -6,7 +6,7 @@ import bcrypt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import kit, load, short
+from support import ansible_templates, load, short
 
 problems = load("roles/pypi/filter_plugins/users.py").user_problems
 
@@ -104,7 +104,7 @@ RIGHT = [
 @pytest.mark.parametrize(("given", "said"), WRONG, ids=short)
 def test_refused(given: dict, said: list[str]) -> None:
     """One look at the message is enough to mend the setting: it says where, why, and what to write."""
-    found = problems(kit.settings(**given))
+    found = problems(ansible_templates.settings(**given))
     assert len(found) == 1, found
     assert [words for words in said if words not in found[0]] == []
 
@@ -112,20 +112,20 @@ def test_refused(given: dict, said: list[str]) -> None:
 @pytest.mark.parametrize("given", RIGHT, ids=short)
 def test_accepted(given: dict) -> None:
     """A check that refuses what would work is worse than none."""
-    assert problems(kit.settings(**given)) == []
+    assert problems(ansible_templates.settings(**given)) == []
 
 
 def test_a_user_who_leaves_takes_the_rights_along() -> None:
     """Rights of somebody who is gone would be those of the next who is given the name."""
     gone = right() | {"pypi_users": [ALICE | {"state": "absent"}, {"name": "bob"}]}
-    (problem,) = problems(kit.settings(**gone))
+    (problem,) = problems(ansible_templates.settings(**gone))
     assert "the user 'alice'" in problem
 
 
 def test_entries_are_numbered() -> None:
     """In a long list it must be clear which entry is meant."""
     entries = [right()["pypi_rights"][0], right(users=["bob"])["pypi_rights"][0]]
-    (problem,) = problems(kit.settings(**right() | {"pypi_rights": entries}))
+    (problem,) = problems(ansible_templates.settings(**right() | {"pypi_rights": entries}))
     assert "entry 2" in problem
 
 
@@ -140,7 +140,7 @@ def test_entries_are_numbered() -> None:
 )
 def test_no_secret_in_a_message(secret: dict) -> None:
     """Messages end up on screens and in the logs of build servers."""
-    found = problems(kit.settings(pypi_users=[{"name": "al:ice"} | secret]))
+    found = problems(ansible_templates.settings(pypi_users=[{"name": "al:ice"} | secret]))
     assert len(found) > 1
     assert "canary" not in "".join(found)
 
@@ -148,7 +148,7 @@ def test_no_secret_in_a_message(secret: dict) -> None:
 def test_real_hashes_are_known() -> None:
     """What bcrypt itself makes must pass, or nobody could log in."""
     made = bcrypt.hashpw(b"x", bcrypt.gensalt(4)).decode()
-    assert problems(kit.settings(**user(password_hash=made))) == []
+    assert problems(ansible_templates.settings(**user(password_hash=made))) == []
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=80))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
-from support import kit, load, short
+from support import ansible_templates, load, short
 
 problems = load("roles/pypi/filter_plugins/projects.py").project_problems
 
@@ -70,7 +70,7 @@ RIGHT = [
 @pytest.mark.parametrize(("given", "said"), WRONG, ids=short)
 def test_refused(given: dict, said: list[str]) -> None:
     """One look at the message is enough to mend the setting: it says where, why, and what to write."""
-    found = problems(kit.settings(**given))
+    found = problems(ansible_templates.settings(**given))
     assert len(found) == 1, found
     assert [words for words in said if words not in found[0]] == []
 
@@ -78,7 +78,7 @@ def test_refused(given: dict, said: list[str]) -> None:
 @pytest.mark.parametrize("given", RIGHT, ids=short)
 def test_accepted(given: dict) -> None:
     """A check that refuses what would work is worse than none."""
-    assert problems(kit.settings(**given)) == []
+    assert problems(ansible_templates.settings(**given)) == []
 
 
 @given(st.text(max_size=12) | st.from_regex(r"[A-Za-z0-9.*?_-]{1,9}", fullmatch=True))
@@ -89,4 +89,4 @@ def test_accepted_patterns_are_safe(pattern: str) -> None:
         assert canonicalize_name(pattern) == pattern
 
 
-kit_settings = kit.settings()
+kit_settings = ansible_templates.settings()

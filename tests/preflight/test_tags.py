@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from support import control, kit
+from support import ansible_templates, control
 from support.preflight import problems, runs
 
 ROLES = ["packages", "pypiserver", "accounts", "tls", "apache"]
@@ -34,13 +34,15 @@ APPLIED = [
 @pytest.mark.parametrize(("run", "skip", "applied"), APPLIED)
 def test_applied_roles(run: list[str], skip: list[str], applied: list[str]) -> None:
     """A tag that is not the kit's own tells nothing, so everything is checked."""
-    expression = kit.trust_as_template("{{ __pypi_applied }}")
-    assert sorted(kit.evaluate(expression, ansible_run_tags=run, ansible_skip_tags=skip)) == sorted(applied)
+    expression = ansible_templates.trust_as_template("{{ __pypi_applied }}")
+    assert sorted(ansible_templates.evaluate(expression, ansible_run_tags=run, ansible_skip_tags=skip)) == sorted(
+        applied
+    )
 
 
 def test_all_roles_have_a_tag() -> None:
     """What is not listed is never checked for."""
-    roles = kit.read_yaml("site.yml")[0]["roles"]
+    roles = ansible_templates.read_yaml("site.yml")[0]["roles"]
     tagged = [role["role"] for role in roles if "always" not in role["tags"]]
     assert tagged == ROLES
     assert [role["tags"] for role in roles if role["role"] in ROLES] == [[role] for role in ROLES]
@@ -49,19 +51,21 @@ def test_all_roles_have_a_tag() -> None:
 @pytest.mark.parametrize("tag", ["packages", "pypiserver", "accounts", "apache"])
 def test_certificate_is_not_needed(tag: str) -> None:
     """Only the role tls copies the files."""
-    assert problems(**kit.sample() | NO_CERTIFICATE, ansible_run_tags=[tag]) == []
+    assert problems(**ansible_templates.sample() | NO_CERTIFICATE, ansible_run_tags=[tag]) == []
 
 
 @pytest.mark.parametrize("tags", [["all"], ["tls"], ["accounts", "tls"], ["index"]])
 def test_certificate_is_needed(tags: list[str]) -> None:
     """A run that would copy the files checks them."""
-    assert "/nowhere.crt is missing" in problems(**kit.sample() | NO_CERTIFICATE, ansible_run_tags=tags)[0]
+    assert (
+        "/nowhere.crt is missing" in problems(**ansible_templates.sample() | NO_CERTIFICATE, ansible_run_tags=tags)[0]
+    )
 
 
 def test_settings_are_checked_with_each_tag() -> None:
     """A mistake in the settings is reported at once, not by the next whole run."""
     for tag in ROLES:
-        assert problems(**kit.sample() | {"pypi_server_name": "no_name"}, ansible_run_tags=[tag])
+        assert problems(**ansible_templates.sample() | {"pypi_server_name": "no_name"}, ansible_run_tags=[tag])
 
 
 MOUNT = ("host.yml", "host | Check whether the data directory is a mount point")
@@ -89,5 +93,5 @@ def test_real_runs(tmp_path: Path, options: list[str], refused: bool) -> None:
     """It keeps nobody from being locked out."""
     checks = control.checks(tmp_path, "settings")
     run = control.playbook(checks, "-i", control.inventory(tmp_path / "inventory", SETTINGS), *options)
-    assert ("/nowhere.crt is missing" in run.words) is refused
+    assert ("/nowhere.crt is missing" in run.normalized_output) is refused
     assert (control.PASSED in run.output) is not refused

@@ -1,10 +1,10 @@
 """Unknown settings: a misspelled one is an error, any other variable with the prefix of the settings is a warning."""
 
 import pytest
-from support import kit, load
+from support import ansible_templates, load
 
 module = load("roles/pypi/filter_plugins/unknown_settings.py")
-SETTINGS = kit.default_names()
+SETTINGS = ansible_templates.default_names()
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from support import control, kit, load, preflight, short
+from support import ansible_templates, control, load, preflight, short
 
 problems = load("roles/pypi/filter_plugins/setting_types.py").type_problems
 
@@ -57,7 +57,7 @@ RIGHTS = [
 
 def found(**given: object) -> list[str]:
     """Return what is wrong with settings."""
-    return problems(kit.settings(**given), kit.specs())
+    return problems(ansible_templates.settings(**given), ansible_templates.specs())
 
 
 @pytest.mark.parametrize(("given", "said"), WRONG, ids=short)
@@ -78,7 +78,9 @@ def test_accepted(given: dict) -> None:
 @pytest.mark.parametrize("given", [given for given, _ in WRONG] + RIGHTS, ids=short)
 def test_nothing_is_let_through_that_ansible_refuses(given: dict) -> None:
     """The kit's check replaces Ansible's, and is stricter."""
-    assert found(**given) or not preflight.ansible_validator().validate(kit.settings(**given)).error_messages
+    assert (
+        found(**given) or not preflight.ansible_validator().validate(ansible_templates.settings(**given)).error_messages
+    )
 
 
 def test_real_run(tmp_path: Path) -> None:

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import pytest
-from support import kit, preflight
+from support import ansible_templates, preflight
 from support.preflight import problems
 
 
 @pytest.mark.parametrize(
-    "given", [kit.sample(), {"pypi_read": "anyone"}], ids=["the shipped inventory", "the defaults, for anyone"]
+    "given",
+    [ansible_templates.sample(), {"pypi_read": "anyone"}],
+    ids=["the shipped inventory", "the defaults, for anyone"],
 )
 def test_fine(given: dict) -> None:
     """What is shipped can be deployed as it is."""
@@ -31,7 +33,7 @@ def test_fine(given: dict) -> None:
 )
 def test_every_filter_is_asked(given: dict, said: str) -> None:
     """A check that nobody calls finds nothing."""
-    found = problems(**kit.sample() | given)
+    found = problems(**ansible_templates.sample() | given)
     assert [line for line in found if said in line]
 
 
@@ -40,32 +42,32 @@ def test_days_as_people_write_them(tmp_path: Path, day: str) -> None:
     """YAML makes a date of a day without quotes. Both get to where htpasswd is written, by the role's own words."""
     file = tmp_path / "users.yml"
     file.write_text(f"pypi_users: [{{name: ci, expires: {day}}}]\npypi_rights: []\n")
-    given = kit.read_yaml(file)
-    assert problems(**kit.sample() | given) == []
-    (user,) = kit.evaluate(kit.trust_as_template("{{ __accounts_present }}"), **given)
+    given = ansible_templates.read_yaml(file)
+    assert problems(**ansible_templates.sample() | given) == []
+    (user,) = ansible_templates.evaluate(ansible_templates.trust_as_template("{{ __accounts_present }}"), **given)
     assert str(user["expires"]) == "2026-12-31"
 
 
 def test_no_certificate_is_looked_for_where_none_is_needed() -> None:
     """The server signs its own unless told otherwise."""
-    assert problems(**kit.sample() | {"pypi_tls_certificate": "/nowhere/a.crt"}) == []
+    assert problems(**ansible_templates.sample() | {"pypi_tls_certificate": "/nowhere/a.crt"}) == []
 
 
 def test_an_account_can_be_removed_without_the_authority() -> None:
     """What only the role tls needs keeps nobody from running the others."""
     wrong = {"pypi_tls": "provided", "pypi_tls_ca": "/nowhere/ca.pem", "pypi_public_ca_file": "/nowhere/public.pem"}
-    found = {tag: problems(**kit.sample() | wrong, ansible_run_tags=[tag]) for tag in ("tls", "accounts")}
+    found = {tag: problems(**ansible_templates.sample() | wrong, ansible_run_tags=[tag]) for tag in ("tls", "accounts")}
     assert len([line for line in found["tls"] if "/nowhere/" in line]) == 2
     assert [line for line in found["accounts"] if "/nowhere/" in line] == []
 
 
 def test_warns_of_other_variables() -> None:
     """A variable of the site's own does not fail the run."""
-    mine = kit.sample() | {"pypi_mirror": "x"}
+    mine = ansible_templates.sample() | {"pypi_mirror": "x"}
     assert problems(**mine) == []
     (warning,) = preflight.found("__pypi_warnings", **mine)
     assert warning.startswith("pypi_mirror is not a setting")
-    assert preflight.found("__pypi_warnings", **kit.sample()) == []
+    assert preflight.found("__pypi_warnings", **ansible_templates.sample()) == []
 
 
 @pytest.mark.parametrize(
@@ -93,5 +95,5 @@ def test_warns_of_other_variables() -> None:
 )
 def test_loose_types(given: dict, setting: str) -> None:
     """What lacks its quotes or brackets is refused in one line that names the setting, not taken for something else."""
-    (problem,) = problems(**kit.sample() | given)
+    (problem,) = problems(**ansible_templates.sample() | given)
     assert setting in problem

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support import ROOT, WHEELHOUSE, kit, named, repository_files
+from support import ROOT, WHEELHOUSE, ansible_templates, named, repository_files
 
 FILES = repository_files()
 REQUIREMENTS = [path for path in FILES if path.with_suffix(".in") in FILES and path.suffix == ".txt"]
@@ -94,8 +94,8 @@ def test_no_registries() -> None:
 
 def test_every_module_makes_the_release() -> None:
     """A release is named after what is in it: a change in a module that is left out would not get to the server."""
-    expression = kit.read_yaml("roles/pypiserver/vars/main.yml")["__pypiserver_modules"]
-    found = kit.evaluate(expression, ansible_search_path=[str(ROOT / "roles/pypiserver")])
+    expression = ansible_templates.read_yaml("roles/pypiserver/vars/main.yml")["__pypiserver_modules"]
+    found = ansible_templates.evaluate(expression, ansible_search_path=[str(ROOT / "roles/pypiserver")])
     assert sorted(found) == sorted(str(path) for path in WHEELHOUSE.rglob("*.py"))
 
 

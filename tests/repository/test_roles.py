@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support import ROOT, kit
+from support import ROOT, ansible_templates
 
 INTERNAL = re.compile(r"__([a-z]+)_[a-z0-9_]+")
 
@@ -37,7 +37,7 @@ def play_with(path: Path, **play: object) -> Path:
     return path
 
 
-@pytest.mark.parametrize("role", kit.ROLES)
+@pytest.mark.parametrize("role", ansible_templates.ROLES)
 def test_role_alone(tmp_path: Path, role: str) -> None:
     """A play that names one role needs no other line: the role brings the modules, filters and settings it uses.
 
@@ -105,13 +105,13 @@ def files_of(role: str) -> list[Path]:
     text = "\n".join(path.read_text(encoding="utf-8") for path in found)
     templates = {
         f"/{path.relative_to(ROOT / 'templates')}".removesuffix(".j2"): path
-        for path in map(ROOT.joinpath, kit.TEMPLATES)
+        for path in map(ROOT.joinpath, ansible_templates.TEMPLATES)
         if path.is_relative_to(ROOT / "templates")
     }
     return found + [path for name, path in templates.items() if name in text]
 
 
-@pytest.mark.parametrize("role", kit.ROLES)
+@pytest.mark.parametrize("role", ansible_templates.ROLES)
 def test_role_reads_no_other_roles_internals(role: str) -> None:
     """With --tags, or in a playbook of one role, what another role registers is undefined.
 
@@ -121,6 +121,6 @@ def test_role_reads_no_other_roles_internals(role: str) -> None:
         f"{path.name}: {match[0]}"
         for path in files_of(role)
         for match in INTERNAL.finditer(path.read_text(encoding="utf-8"))
-        if match[1] != role and match[1] in kit.ROLES
+        if match[1] != role and match[1] in ansible_templates.ROLES
     }
     assert sorted(found) == []

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
-from support import ROOT, kit, named, preflight
+from support import ROOT, ansible_templates, named, preflight
 
-DEFAULTS = kit.DEFAULTS.read_text(encoding="utf-8")
+DEFAULTS = ansible_templates.DEFAULTS.read_text(encoding="utf-8")
 TYPES = {"str": str, "path": str, "int": int, "bool": bool, "list": list, "dict": dict, "raw": object}
 NAME = re.compile(r"(?<![\w.~/])pypi_[a-z0-9_]*[a-z0-9]\b(?!\()")
 
@@ -47,13 +47,13 @@ def names_in(path: Path) -> set[str]:
 
 def test_specs_are_defaults() -> None:
     """A setting without a default is one that everybody must set; one without a specification is not checked."""
-    assert list(kit.specs()) == kit.default_names()
+    assert list(ansible_templates.specs()) == ansible_templates.default_names()
 
 
-@pytest.mark.parametrize("name", kit.default_names())
+@pytest.mark.parametrize("name", ansible_templates.default_names())
 def test_types(name: str) -> None:
     """A default of another type than its specification would be refused, or silently be made something else."""
-    value, spec = kit.settings()[name], kit.specs()[name]
+    value, spec = ansible_templates.settings()[name], ansible_templates.specs()[name]
     assert isinstance(value, TYPES[spec["type"]])
     if "choices" in spec:
         assert value in spec["choices"]
@@ -61,19 +61,19 @@ def test_types(name: str) -> None:
         assert not isinstance(value, bool)
 
 
-@pytest.mark.parametrize("given", [{}, kit.sample()], ids=["defaults", "the shipped inventory"])
+@pytest.mark.parametrize("given", [{}, ansible_templates.sample()], ids=["defaults", "the shipped inventory"])
 def test_settings_fit_their_specification(given: dict) -> None:
     """What is shipped must pass the checks that it is shipped with."""
-    assert preflight.ansible_validator().validate(kit.settings(**given)).error_messages == []
+    assert preflight.ansible_validator().validate(ansible_templates.settings(**given)).error_messages == []
 
 
 def test_ansible_does_not_check_them_itself() -> None:
     """It would, more loosely and with a page of output, if an entry point had the name of a task file."""
-    entries = kit.read_yaml(kit.SPECS)["argument_specs"]
+    entries = ansible_templates.read_yaml(ansible_templates.SPECS)["argument_specs"]
     assert [name for name in entries if (ROOT / f"roles/pypi/tasks/{name}.yml").exists()] == []
 
 
-@pytest.mark.parametrize("name", kit.default_names())
+@pytest.mark.parametrize("name", ansible_templates.default_names())
 def test_every_setting_is_used(name: str) -> None:
     """A setting that nothing reads is a promise that nobody keeps."""
     code = [path for path in users() if "inventory" not in path.parts]
@@ -84,10 +84,10 @@ def test_every_setting_is_used(name: str) -> None:
 @pytest.mark.parametrize("path", users(), ids=named)
 def test_every_name_exists(path: Path) -> None:
     """A name that is no setting's is undefined on the host, or worse, ignored."""
-    assert sorted(names_in(path) - set(kit.default_names())) == []
+    assert sorted(names_in(path) - set(ansible_templates.default_names())) == []
 
 
-@pytest.mark.parametrize("name", kit.default_names())
+@pytest.mark.parametrize("name", ansible_templates.default_names())
 def test_every_setting_is_explained(name: str) -> None:
     """The defaults are where people look settings up. Neighbours in one paragraph share an explanation."""
     paragraph = next(part for part in DEFAULTS.split("\n\n") if re.search(rf"^{name}:", part, re.MULTILINE))
@@ -95,11 +95,11 @@ def test_every_setting_is_explained(name: str) -> None:
     spoken_for = re.search(r"^# .*[a-z]{2}", before, re.MULTILINE)
     speaking = {"pypi_http_port", "pypi_https_port", "pypi_config_dir", "pypi_program_dir", "pypi_log_dir"}
     assert spoken_for or name in speaking
-    assert kit.specs()[name]["description"].endswith(".")
+    assert ansible_templates.specs()[name]["description"].endswith(".")
 
 
 def test_readme_names_real_settings() -> None:
     """Whoever copies a setting from the README must not be told that there is none."""
     found = names_in(ROOT / "README.md")
     assert found
-    assert sorted(found - set(kit.default_names())) == []
+    assert sorted(found - set(ansible_templates.default_names())) == []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support import ROOT, kit
+from support import ROOT, ansible_templates
 from support.readme import blocks
 from wheelhouse import __main__ as program
 
@@ -93,7 +93,7 @@ def test_commands_on_the_control_node(line: str) -> None:
         tags = {tag for role in SITE["roles"] for tag in role["tags"]}
         given = {option: value for option, value in pairwise(words) if option.startswith("-")}
         assert {given.get("--tags", "always")} <= tags
-        assert {given.get("-e", "pypi_read").partition("=")[0]} <= set(kit.default_names())
+        assert {given.get("-e", "pypi_read").partition("=")[0]} <= set(ansible_templates.default_names())
 
 
 def test_units_exist() -> None:
@@ -111,16 +111,19 @@ def test_settings_exist() -> None:
     """A setting that is not there would be refused."""
     named = set(re.findall(r"\bpypi_[a-z_]+", TEXT))
     assert named
-    assert sorted(named - set(kit.default_names())) == []
+    assert sorted(named - set(ansible_templates.default_names())) == []
 
 
 def known_paths() -> set[str]:
     """Return directories and files of the server that the kit makes, with all that they lie in."""
-    given = kit.settings()
+    given = ansible_templates.settings()
     found = {str(value) for name, value in given.items() if name.endswith("_dir")}
     found |= {f"{given['pypi_data_dir']}/state", f"{given['pypi_program_dir']}/current"}
     text = "\n".join(path.read_text(encoding="utf-8") for path in ROOT.glob("roles/*/tasks/*.yml"))
-    found |= {kit.evaluate(kit.trust_as_template(path)) for path in re.findall(r'path: "(\{\{ pypi_[^"]+)"', text)}
+    found |= {
+        ansible_templates.evaluate(ansible_templates.trust_as_template(path))
+        for path in re.findall(r'path: "(\{\{ pypi_[^"]+)"', text)
+    }
     return found | {str(parent) for path in found for parent in Path(path).parents}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from support import kit
+from support import ansible_templates
 
 RUNNING = "ActiveState=active\nUnitFileState=enabled\nNeedDaemonReload=no"
 UNITS = ["pypi-application.service", "pypi-application-proxy.socket", "apache2.service", "pypi-pages.path"]
@@ -24,7 +24,7 @@ class Server:
         self.home = home
         self.units = dict.fromkeys([*UNITS, PROXY], RUNNING)
         places = {f"pypi_{name}_dir": str(home / name) for name in ("config", "program", "pages")}
-        text = kit.render("templates/usr/local/sbin/pypi-state.j2", **places | settings)
+        text = ansible_templates.render("templates/usr/local/sbin/pypi-state.j2", **places | settings)
         # Only the places that no setting moves are replaced.
         for place in ("/etc/systemd/system", "/etc/apache2", "/usr/local/lib/pypi", "/run/pypi-state"):
             assert text.count(f'Path("{place}")') == 1
@@ -227,7 +227,7 @@ def test_every_unit_records_what_it_reads() -> None:
     templates = {name: f"{units}/{name}.j2" for name in [*UNITS[:2], PROXY]}
     templates["apache2.service"] = f"{units}/apache2.service.d/pypi.conf.j2"
     for name, template in templates.items():
-        text = kit.render(template)
+        text = ansible_templates.render(template)
         assert re.search(rf"^ExecStartPre=-\+?/usr/local/sbin/pypi-state prepare {name} start$", text, re.MULTILINE)
         assert re.search(rf"^ExecStartPost=-\+?/usr/local/sbin/pypi-state commit {name}$", text, re.MULTILINE)
 

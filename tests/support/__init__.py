@@ -1,4 +1,4 @@
-"""What the tests share: where things are, and how the kit's files are read."""
+"""Paths of the repository, and helpers of all tests."""
 
 import importlib.util
 import subprocess
@@ -10,7 +10,7 @@ WHEELHOUSE = ROOT / "roles/pypiserver/files/wheelhouse"
 
 
 def load(path: str) -> ModuleType:
-    """Import a Python file of a role: Ansible's plugins and modules are in no package."""
+    """Import a Python file of a role: Ansible's plugins and modules belong to no package."""
     spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -18,7 +18,7 @@ def load(path: str) -> ModuleType:
 
 
 def repository_files() -> list[Path]:
-    """Return what git has or would take: tracked and new files, none of the ignored ones."""
+    """Return the files that git tracks or would add; none of the ignored ones."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     names = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
     return [ROOT / name for name in sorted(set(names)) if name and (ROOT / name).is_file()]

@@ -1,4 +1,4 @@
-"""Action plugins, run whole in this process, as Ansible runs them on the control node."""
+"""Run action plugins in this process, as Ansible runs them on the control node."""
 
 from types import ModuleType
 from typing import Any

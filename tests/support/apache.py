@@ -1,4 +1,4 @@
-"""Apache's configuration, read into sections."""
+"""A parser of Apache's configuration."""
 
 import re
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ APPLICATION = "templates/etc/pypi/application.conf.j2"
 
 @dataclass
 class Section:
-    """A section of the configuration: <kind argument> with directives and sections in it."""
+    """A section of the configuration: <kind argument> with its directives and sections."""
 
     kind: str = ""
     argument: str = ""
@@ -18,16 +18,16 @@ class Section:
     sections: list["Section"] = field(default_factory=list)
 
     def all(self, kind: str) -> list["Section"]:
-        """Return the sections of a kind that are right in this one."""
+        """Return the direct subsections of a kind."""
         return [section for section in self.sections if section.kind == kind]
 
     def values(self, directive: str) -> list[str]:
-        """Return the arguments of a directive, for each time that it is right in this section."""
+        """Return the arguments of each occurrence of a directive directly in this section."""
         return [line.partition(" ")[2] for line in self.lines if line.partition(" ")[0] == directive]
 
 
 def parse(text: str) -> Section:
-    """Read Apache's configuration. Raises AssertionError where sections are not closed as they were opened."""
+    """Parse Apache's configuration. Raises AssertionError if sections are not closed in order."""
     stack = [Section()]
     for line in text.replace("\\\n", " ").splitlines():
         stripped = re.sub(r"\s+", " ", line.strip())

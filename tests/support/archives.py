@@ -1,4 +1,4 @@
-"""Distributions to upload, made on the spot: a few hundred bytes each."""
+"""Build small distributions to upload."""
 
 import base64
 import csv
@@ -18,7 +18,7 @@ WHEEL = "Wheel-Version: 1.0\nGenerator: by hand\nRoot-Is-Purelib: true\nTag: py3
 
 
 def zipped(members: Mapping[str, str | bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
-    """Make a zip archive, the same bytes each time."""
+    """Build a zip archive with reproducible bytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", compression) as archive:
         for name, content in members.items():
@@ -27,7 +27,7 @@ def zipped(members: Mapping[str, str | bytes], compression: int = zipfile.ZIP_ST
 
 
 def tarred(members: Mapping[str, str | bytes | tarfile.TarInfo]) -> bytes:
-    """Make a gzipped tar archive, the same bytes each time. What is no content is a header, without a name yet."""
+    """Build a gzipped tar archive with reproducible bytes. A TarInfo as content is written as a header only."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for name, content in members.items():
@@ -43,19 +43,19 @@ def tarred(members: Mapping[str, str | bytes | tarfile.TarInfo]) -> bytes:
 
 
 def with_entry(archive: bytes, member: str, offset: int, value: bytes) -> bytes:
-    """Change what a zip's directory says of a member. offset: into its entry (APPNOTE, section 4.3.12)."""
+    """Change a field of a member in a zip's central directory. offset: into its entry (APPNOTE, section 4.3.12)."""
     entries = [found.start() for found in re.finditer(b"PK\\x01\\x02", archive)]
     (entry,) = (at for at in entries if archive[at + 46 :].startswith(member.encode()))
     return archive[: entry + offset] + value + archive[entry + offset + len(value) :]
 
 
 def escaped(name: str) -> str:
-    """Return a project's name as in filenames (PEP 427)."""
+    """Escape a project's name as in file names (PEP 427)."""
     return re.sub(r"[-_.]+", "_", name)
 
 
 def record_line(name: str, content: str | bytes) -> str:
-    """One line of RECORD (PEP 376, PEP 427): path, urlsafe base64 of the SHA-256 without padding, size in bytes."""
+    """Return a line of RECORD (PEP 376, 427): path, urlsafe base64 of the SHA-256 without padding, size in bytes."""
     content = content.encode() if isinstance(content, str) else content
     digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
     buffer = io.StringIO()
@@ -66,7 +66,7 @@ def record_line(name: str, content: str | bytes) -> str:
 def wheel_members(
     name: str = "foo", version: str = "1.0", more: str = "", files: Mapping[str, str | bytes] | None = None
 ) -> dict[str, str | bytes]:
-    """Return what is in a wheel. more: further lines of metadata; files: in the place of its one module."""
+    """Return the members of a wheel. more: additional metadata lines; files: to use in place of its one module."""
     info = f"{escaped(name)}-{version}.dist-info"
     members = dict(files or {f"{escaped(name)}.py": "answer = 42\n"})
     members |= {f"{info}/METADATA": METADATA.format(name=name, version=version) + more, f"{info}/WHEEL": WHEEL}
@@ -74,7 +74,7 @@ def wheel_members(
 
 
 def recorded(members: Mapping[str, str | bytes], info: str = "foo-1.0.dist-info") -> dict[str, str | bytes]:
-    """Return members of a wheel with a RECORD of all that are files. info: the name of its .dist-info directory."""
+    """Return members of a wheel with a RECORD of all files. info: the name of its .dist-info directory."""
     record = f"{info}/RECORD"
     files = {name: content for name, content in members.items() if not name.endswith("/") and name != record}
     lines = [record_line(*item) for item in files.items()]
@@ -88,22 +88,22 @@ def wheel(
     files: Mapping[str, str | bytes] | None = None,
     compression: int = zipfile.ZIP_STORED,
 ) -> bytes:
-    """Make a wheel with metadata and one module."""
+    """Build a wheel with metadata and one module."""
     return zipped(wheel_members(name, version, more, files), compression)
 
 
 def sdist_members(name: str = "foo", version: str = "1.0", more: str = "") -> dict[str, str | bytes]:
-    """Return what is in an sdist."""
+    """Return the members of an sdist."""
     return {f"{escaped(name)}-{version}/PKG-INFO": METADATA.format(name=name, version=version) + more}
 
 
 def sdist(name: str = "foo", version: str = "1.0", more: str = "") -> bytes:
-    """Make an sdist with metadata."""
+    """Build an sdist with metadata."""
     return tarred(sdist_members(name, version, more))
 
 
 def fitting(filename: str, more: str = "") -> bytes:
-    """Make an archive of the kind and the release that a file name promises; foo's wheel if it promises none."""
+    """Build an archive whose type and release match a file name; a wheel of foo if the name is invalid."""
     try:
         name, version = parse_filename(filename)
     except RequestError:

@@ -1,4 +1,4 @@
-"""The command line, as people call it."""
+"""The command line of the application."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A control node: the real ansible-playbook, of the installed version or an older one, and an inventory outside git."""
+"""A control node: run ansible-playbook, of the installed version or an older one, with a separate inventory."""
 
 import os
 import re
@@ -11,13 +11,13 @@ from pathlib import Path
 
 from support import ROOT
 
-# Port 1 of this machine: whatever connects is refused at once.
+# Port 1 of this machine: every connection is refused.
 UNREACHABLE = "ansible_host: 127.0.0.1, ansible_port: 1, ansible_connection: ssh, ansible_user: nobody"
 
 PASSED = "All checks passed"
 
-# Releases of ansible-core: the minor versions of Python 3 that each runs on, of those that requirements.txt holds for,
-# and what it needs of another version than there.
+# Releases of ansible-core: the minor versions of Python 3 that each supports (of those that requirements.txt
+# supports), and versions of dependencies that differ from requirements.txt.
 RELEASES = {
     "2.14.18": ([11], ["resolvelib==0.8.1"]),
     "2.18.19": ([11, 12, 13], []),
@@ -28,19 +28,19 @@ CACHE = ROOT / ".cache/ansible-core"
 
 @dataclass(frozen=True)
 class Run:
-    """What a run ended with and what it printed: standard output and standard error, in one text."""
+    """The exit status of a run and its output: standard output and standard error, combined."""
 
     code: int
     output: str
 
     @property
-    def words(self) -> str:
-        """The output in one line and without YAML's quoting, so that a message is found however it is written."""
+    def normalized_output(self) -> str:
+        """Return the output on one line and without YAML's quotes, so that messages match however they are wrapped."""
         return " ".join(self.output.split()).replace("''", "'")
 
 
 def playbook(path: Path | str, *options: str, python: Path | str = sys.executable, **environment: str) -> Run:
-    """Run a playbook with the ansible-core that a Python has, and with the kit's own ansible.cfg unless told."""
+    """Run a playbook with the ansible-core of a Python, and by default with the kit's ansible.cfg."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "GIT_"))}
     finished = subprocess.run(
         [python, "-m", "ansible", "playbook", ROOT / path, *options],
@@ -56,7 +56,7 @@ def playbook(path: Path | str, *options: str, python: Path | str = sys.executabl
 
 
 def inventory(directory: Path, settings: str = "", connection: str = UNREACHABLE) -> Path:
-    """Write an inventory with one server, pypi.example.com, that cannot be reached unless told. Returns it."""
+    """Write an inventory with one server, pypi.example.com, by default unreachable. Returns its directory."""
     variables = directory / "group_vars/pypi_servers"
     variables.mkdir(parents=True, exist_ok=True)
     (directory / "hosts.yml").write_text(f"pypi_servers:\n  hosts:\n    pypi.example.com: {{{connection}}}\n")
@@ -65,7 +65,7 @@ def inventory(directory: Path, settings: str = "", connection: str = UNREACHABLE
 
 
 def checks(directory: Path, *parts: str) -> Path:
-    """Write a playbook with task files of the role pypi that contact no host. Returns it; it ends with PASSED."""
+    """Write a playbook with task files of the role pypi that contact no host; it ends with PASSED. Returns its path."""
     imports = [
         f"    - ansible.builtin.import_role: {{name: {ROOT}/roles/pypi, tasks_from: {part}}}\n" for part in parts
     ]
@@ -76,7 +76,7 @@ def checks(directory: Path, *parts: str) -> Path:
 
 
 def inventory_warnings(directory: Path) -> str:
-    """Return what Ansible complains of when it reads an inventory with an ansible.cfg that says nothing."""
+    """Return Ansible's warnings when it reads an inventory with an empty ansible.cfg."""
     config = directory.parent / "foreign.cfg"
     config.write_text("[defaults]\n")
     command = [sys.executable, "-m", "ansible", "inventory", "-i", directory, "--list"]
@@ -85,7 +85,7 @@ def inventory_warnings(directory: Path) -> str:
 
 
 def interpreters() -> dict[int, Path]:
-    """Return the Pythons of this machine that can make virtualenvs, by their minor version."""
+    """Return the Pythons of this machine that can create virtualenvs, by their minor version."""
     found = {sys.version_info.minor: Path(sys.executable)}
     for minor in (11, 12, 13):
         installed = [shutil.which(f"python3.{minor}"), *Path.home().glob(f".pyenv/versions/3.{minor}.*/bin/python3")]
@@ -103,7 +103,7 @@ def constraints() -> str:
 
 
 def virtualenv(release: str, minor: int, base: Path) -> Path:
-    """Return the Python of a virtualenv with a release of ansible-core and no collections, made once and kept."""
+    """Return the Python of a cached virtualenv with a release of ansible-core and no collections."""
     directory = CACHE / f"{release}-python3.{minor}"
     python, complete = directory / "bin/python", directory / "complete"
     if not complete.exists():
@@ -117,7 +117,7 @@ def virtualenv(release: str, minor: int, base: Path) -> Path:
 
 
 def virtualenvs() -> dict[str, Path]:
-    """Return the Pythons of all releases that this machine has a Python for, by release."""
+    """Return the Python of each release for which this machine has an interpreter."""
     pythons = interpreters()
     usable = {release: [minor for minor in minors if minor in pythons] for release, (minors, _) in RELEASES.items()}
     with ThreadPoolExecutor(len(RELEASES)) as pool:

@@ -1,4 +1,4 @@
-"""Entries of files that are nowhere, for the pages' text alone."""
+"""Entries of imaginary files, for tests of rendering."""
 
 from hypothesis import strategies as st
 from wheelhouse.distributions.filenames import parse_filename
@@ -11,8 +11,8 @@ CHANGED = 1_714_979_289_012_345_678
 
 
 def entry(filename: str = "foo-1.0-py3-none-any.whl", **changed: object) -> FileRecord:
-    """Return an entry of a sound file."""
-    facts = {
+    """Return an entry of a valid file."""
+    fields = {
         "filename": filename,
         "version": str(parse_filename(filename)[1]),
         "size": 1234,
@@ -21,7 +21,7 @@ def entry(filename: str = "foo-1.0-py3-none-any.whl", **changed: object) -> File
         "requires_python": None,
         "metadata_sha256": None,
     }
-    return FileRecord(**facts | changed)
+    return FileRecord(**fields | changed)
 
 
 FILENAMES = [
@@ -35,7 +35,7 @@ FILENAMES = [
     "foo_bar-2.0.dev3-py3-none-any.whl",
 ]
 
-# All that a field or a reason may have in it: quotes, tags, line ends, other alphabets.
+# Everything that a field or a reason may contain: quotes, tags, line ends, other alphabets.
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\r\0"), max_size=20) | st.sampled_from(
     [">=3.8, <4", '"><script>alert(1)</script>', "a'b\"c&amp;d", "</table>", "line\nline", ""]
 )

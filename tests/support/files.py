@@ -1,4 +1,4 @@
-"""Ways in which files change under those who read them."""
+"""Ways to change and damage files."""
 
 import os
 from collections.abc import Callable
@@ -6,14 +6,14 @@ from pathlib import Path
 
 
 def replace(path: Path, text: str) -> None:
-    """Write a file as Ansible does: another one takes its place."""
+    """Replace a file atomically, as Ansible does."""
     other = path.with_suffix(".new")
     other.write_text(text)
     other.rename(path)
 
 
 def keep_time(path: Path, text: str) -> None:
-    """Write a file of the same size and time."""
+    """Replace a file by one of the same size and modification time."""
     status = path.stat()
     assert len(text) == status.st_size
     replace(path, text)
@@ -21,20 +21,20 @@ def keep_time(path: Path, text: str) -> None:
 
 
 def remove(path: Path) -> None:
-    """Take a file away."""
+    """Delete a file."""
     path.unlink()
 
 
 def garble(path: Path) -> None:
-    """Write what is no text."""
+    """Write bytes that are not valid UTF-8."""
     path.write_bytes(b"alice:\xff\xfe\n" + os.urandom(50))
 
 
 def cover(path: Path) -> None:
-    """Put a directory in the file's place."""
+    """Replace a file by a directory."""
     path.unlink()
     path.mkdir()
 
 
-# What happens to files that nobody looks after.
+# Damages to files.
 HARM: list[Callable[[Path], None]] = [remove, garble, cover]

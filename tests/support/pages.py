@@ -1,4 +1,4 @@
-"""A packages directory with its pages, without an application, and what is to be seen on them."""
+"""A packages directory with its pages, without an application."""
 
 import gzip
 import hashlib
@@ -19,7 +19,7 @@ PAGES = ("projects", "root", "metadata", "records", "locks")
 
 
 def make_directories(data: Path, pages: Path) -> None:
-    """Make the directories that the role makes, and the marker of the first rebuild."""
+    """Create the directories that the role creates, and the marker of the first rebuild."""
     for directory in (*(data / name for name in ("packages", "state")), *(pages / name for name in PAGES)):
         directory.mkdir(parents=True)
     for directory in (data / "packages", pages, *(pages / name for name in ("projects", "root", "metadata"))):
@@ -29,7 +29,7 @@ def make_directories(data: Path, pages: Path) -> None:
 
 
 def write_settings(home: Path, data: Path, pages: Path) -> Path:
-    """Write the application's settings, with limits that nothing small comes up against. Returns the file."""
+    """Write the application's settings, with limits that small files do not reach. Returns the file."""
     paths = {
         "data": data,
         "pages": pages,
@@ -92,7 +92,7 @@ class Site:
         return Reconciler(self.paths, URL)
 
     def put(self, filename: str, content: bytes) -> Path:
-        """Copy a file there by hand. Each has a time of its own: two changes within a tick of the clock are none."""
+        """Write a file into the packages directory, with a unique time: changes within a tick are not detected."""
         path = self.paths.packages / filename
         path.write_bytes(content)
         self._clock += 1
@@ -100,28 +100,28 @@ class Site:
         return path
 
     def upload(self, filename: str, content: bytes) -> None:
-        """Put a file there, and on its page, as the application does."""
+        """Write a file and update its page, as the application does."""
         self.put(filename, content)
         self.pages.refresh(parse_project(filename), [filename])
 
     def remove(self, filename: str) -> None:
-        """Take a file away, and off its page, as the application does."""
+        """Delete a file and update its page, as the application does."""
         (self.paths.packages / filename).unlink()
         self.pages.refresh(parse_project(filename), [filename])
 
     def read(self, name: str) -> bytes:
-        """Return one of the pages' files."""
+        """Read a file of the pages."""
         return (self.paths.pages / name).read_bytes()
 
     def projects(self) -> list[str]:
-        """Return the root list, all of whose forms say the same."""
+        """Return the projects on the root page, after a check that all formats are equal."""
         page = json.loads(self.read("root/index.json"))
         names = [project["name"] for project in page["projects"]]
         assert re.findall(r'<a href="([^"]+)/">', self.read("root/index.html").decode()) == names
         return names
 
     def files(self, project: str) -> dict[str, str]:
-        """Return the SHA-256 by name of the files on a project's page, all of whose forms say the same."""
+        """Return {file name: SHA-256} of a project's page, after a check that all formats are equal."""
         page = json.loads(self.read(f"projects/{project}.json"))
         files = {file["filename"]: file["hashes"]["sha256"] for file in page["files"]}
         text = self.read(f"projects/{project}.html").decode()
@@ -133,7 +133,7 @@ class Site:
         return files
 
     def on_pages(self) -> dict[str, str]:
-        """Return the SHA-256 by name of all files on all pages. PageWriter and root list go together."""
+        """Return {file name: SHA-256} of all pages, after a check that the root page lists exactly these projects."""
         pages = sorted(path.stem for path in (self.paths.pages / "projects").glob("*.json"))
         if (self.paths.pages / "root/index.json").exists():
             assert self.projects() == pages
@@ -142,14 +142,14 @@ class Site:
         return {name: digest for project in pages for name, digest in self.files(project).items()}
 
     def on_disk(self, broken: set[str] | None = None) -> dict[str, str]:
-        """Return the SHA-256 by name of all files there, but for those that are broken."""
+        """Return {file name: SHA-256} of the packages directory, except broken files."""
         found = {path.name: sha256(path.read_bytes()) for path in self.paths.packages.iterdir()}
         return {name: digest for name, digest in found.items() if name not in (broken or set())}
 
     def gone(self) -> set[str]:
-        """Return the names that are marked as gone."""
+        """Return the names of projects with a .gone marker."""
         return {path.stem for path in (self.paths.pages / "projects").glob("*.gone")}
 
     def leftovers(self) -> list[str]:
-        """Return the temporary files that lie about."""
+        """Return the leftover temporary files."""
         return [path.name for path in self.paths.pages.rglob(".*") if path.name not in (".state", ".complete")]

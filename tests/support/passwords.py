@@ -1,4 +1,4 @@
-"""The check of passwords, with a clock and a bcrypt that tests can look into."""
+"""The password checker, with a fake clock and an instrumented bcrypt."""
 
 import threading
 from collections.abc import Callable
@@ -10,11 +10,11 @@ from support import load
 
 passwords = load("roles/apache/files/passwords.py")
 
-PATIENCE = 20
+TIMEOUT = 20
 
 
 def hashed(password: str, cost: int = 4) -> str:
-    """Return a bcrypt hash that takes no time."""
+    """Return a bcrypt hash of low cost."""
     return bcrypt.hashpw(password.encode(), bcrypt.gensalt(cost)).decode().replace("$2b$", "$2y$")
 
 
@@ -22,14 +22,14 @@ ALICE, BOB = hashed("right"), hashed("word", 5)
 
 
 class Checker(passwords.Checker):
-    """A checker whose clients have one address unless the test gives another."""
+    """A checker whose clients have one address by default."""
 
     def check(self, user: str, password: str, address: str = "192.0.2.1") -> bool | None:
         return super().check(user, password, address)
 
 
 class Clock:
-    """A clock that is set by hand, in seconds, and a calendar."""
+    """A settable clock (in seconds) and calendar."""
 
     def __init__(self):
         self.now = 1000.0
@@ -43,28 +43,28 @@ class Clock:
 
 
 class Runs:
-    """bcrypt, counting."""
+    """A replacement of bcrypt.checkpw that records its calls."""
 
     def __init__(self):
-        self.asked: list[tuple[bytes, bytes]] = []
-        self.at_once = self.most_at_once = 0
+        self.calls: list[tuple[bytes, bytes]] = []
+        self.running = self.most_running = 0
         self.hold = threading.Event()
         self.hold.set()
         self._lock = threading.Lock()
         self._checkpw = bcrypt.checkpw
 
-    def asks(self, checkpw: Callable[[bytes, bytes], bool]) -> None:
-        """Take another one's word."""
+    def use(self, checkpw: Callable[[bytes, bytes], bool]) -> None:
+        """Replace the underlying checkpw."""
         self._checkpw = checkpw
 
     def __call__(self, password: bytes, password_hash: bytes) -> bool:
         with self._lock:
-            self.asked.append((password, password_hash))
-            self.at_once += 1
-            self.most_at_once = max(self.most_at_once, self.at_once)
+            self.calls.append((password, password_hash))
+            self.running += 1
+            self.most_running = max(self.most_running, self.running)
         try:
-            assert self.hold.wait(PATIENCE)
+            assert self.hold.wait(TIMEOUT)
             return self._checkpw(password, password_hash)
         finally:
             with self._lock:
-                self.at_once -= 1
+                self.running -= 1

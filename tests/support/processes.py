@@ -1,10 +1,10 @@
-"""Processes that come to an end in the midst of their work, as in a power cut: nothing of Python's is run then."""
+"""Processes that end abruptly, as in a power failure: Python runs no cleanup."""
 
 import multiprocessing
 import os
 from collections.abc import Callable
 
-# Seconds after which whoever still works works for ever.
+# Timeout in seconds.
 PATIENCE = 20
 CRASHED = 86
 
@@ -12,12 +12,12 @@ forked = multiprocessing.get_context("fork")
 
 
 def exit_code(work: Callable[[], object]) -> int | None:
-    """Have a process of its own do something. Returns how it ended: CRASHED, or 0 if it came to its end."""
+    """Run a function in a process of its own. Returns the exit code: CRASHED, or 0 if it completed."""
     return exit_codes([work])[0]
 
 
 def exit_codes(works: list[Callable[[], object]]) -> list[int | None]:
-    """Have processes do something at the same time. Returns how each ended: as it said by a number, or 0."""
+    """Run functions in concurrent processes. Returns the exit codes: the function's result if it is a number, or 0."""
 
     def run(work: Callable[[], object]) -> None:
         code = work()

@@ -1,4 +1,4 @@
-"""The code blocks of Markdown files, for tests that do what the documentation says."""
+"""The code blocks of Markdown files, for tests that run the documented commands."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ from support import ROOT
 
 
 def section(path: Path | str, title: str) -> str:
-    """Return what a file has below a heading, up to the next one of the same or a higher level. Raises ValueError."""
+    """Return the text below a heading, up to the next one of the same or a higher level. Raises ValueError."""
     text = (ROOT / path).read_text(encoding="utf-8")
     heading = re.search(rf"^(#+) {re.escape(title)}$", text, re.MULTILINE)
     if heading is None:
@@ -19,15 +19,15 @@ def section(path: Path | str, title: str) -> str:
 
 
 def blocks(text: str) -> list[str]:
-    """Return the code blocks of a text, in order: lines that are indented by four columns or more, without that indent.
+    """Return the code blocks of a text in order: lines indented by at least four columns, without the indentation.
 
-    A line of a list is indented by three at most. Blank lines within a block belong to it.
+    List items are indented by three columns at most. Blank lines within a block belong to it.
     """
     found = re.findall(r"(?:^ {4,}\S.*\n(?:[ \t]*\n(?= {4,}\S))*)+", text, re.MULTILINE)
     return [dedent(block) for block in found]
 
 
 def paragraphs(block: str) -> dict[str, str]:
-    """Return the parts of a block by the comment that each begins with: {"pip": "export ..."}."""
+    """Split a block at its comments: {"pip": "export ..."}."""
     parts = re.split(r"^# (.+)\n", block, flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))

@@ -1,13 +1,13 @@
-"""An interpreter of the site's mod_rewrite rules: which response a request leads to, without an Apache.
+"""An interpreter of the site's mod_rewrite rules: returns the response to a request without an Apache.
 
-It knows what the site uses, as in Apache 2.4's mod_rewrite.c for rules of a virtual host. All else is an error:
+It supports what the site uses, as in Apache 2.4's mod_rewrite.c for rules of a virtual host. Anything else is an error:
 
 - RewriteCond: regular expressions with !, NC and NV; -f and -d with !; OR; expr with reqenv(), >= of strings, and &&.
 - RewriteRule: regular expressions with !; flags R, L, S, E, N, T, H, PT, P, F; $N, %N, %{...}, ${lower:...}.
 
-The pattern of a rule is matched before its conditions. %{REQUEST_URI} stays what the client has sent, and patterns see
-what earlier rules have made of it. Regular expressions are PCRE's with Apache's defaults: "." matches everything, and
-"$" the very end only.
+The pattern of a rule is matched before its conditions. %{REQUEST_URI} remains the client's, and patterns are matched
+against the result of earlier rules. Regular expressions are PCRE's with Apache's defaults: "." matches everything, and
+"$" matches only the very end.
 """
 
 import re
@@ -39,10 +39,10 @@ class Rule:
 
 @dataclass
 class Outcome:
-    """What a request leads to.
+    """The result of a request.
 
-    kind: "status", "redirect" (with a status), "proxy", "file", or "pass" for the URL as it is by then. type: the one
-    that T sets; handler: that of H.
+    kind: "status", "redirect" (with a status), "proxy", "file", or "pass" (the current URL is passed on). type: set by
+    flag T; handler: set by flag H.
     """
 
     kind: str
@@ -54,12 +54,12 @@ class Outcome:
 
 
 def words_of(line: str) -> list[str]:
-    """Split a directive's arguments at whitespace. Those in double quotes are one."""
+    """Split a directive's arguments at whitespace, except within double quotes."""
     return [quoted or plain for quoted, plain in re.findall(r'"((?:\\.|[^"\\])*)"|(\S+)', line)]
 
 
 def flags_of(word: str) -> dict[str, list[str]]:
-    """Read flags, as in [R=302,L], by name. Raises AssertionError for those that are not known here."""
+    """Parse flags such as [R=302,L] by name. Raises AssertionError for unsupported ones."""
     flags: dict[str, list[str]] = {}
     assert re.fullmatch(r"\[[^\[\]]+\]", word), word
     for flag in word[1:-1].split(","):
@@ -71,14 +71,14 @@ def flags_of(word: str) -> dict[str, list[str]]:
 
 @cache
 def compiled(pattern: str, ignore_case: bool = False) -> re.Pattern[str]:
-    """Compile a regular expression of PCRE as Apache does."""
+    """Compile a PCRE regular expression as Apache does."""
     pattern = re.sub(r"\(\?<(?![=!])", "(?P<", pattern)
     pattern = re.sub(r"(?<!\\)\$(?=$|\))", r"\\Z", pattern)
     return re.compile(pattern, re.DOTALL | (re.IGNORECASE if ignore_case else 0))
 
 
 def rules_of(lines: list[str]) -> list[Rule]:
-    """Read the rewrite rules of a virtual host, in their order."""
+    """Parse the rewrite rules of a virtual host in their order."""
     rules: list[Rule] = []
     conditions: list[Condition] = []
     for line in lines:
@@ -97,7 +97,7 @@ def rules_of(lines: list[str]) -> list[Rule]:
 
 
 class Request:
-    """One request on its way through the rules."""
+    """A request that is processed by the rules."""
 
     def __init__(
         self, uri: str, method: str, headers: dict[str, str], exists: Callable[[str], bool], env: dict[str, str]
@@ -110,7 +110,7 @@ class Request:
         self._condition: re.Match[str] | None = None
 
     def run(self, rules: list[Rule]) -> Outcome:
-        """Apply the rules until one ends it."""
+        """Apply the rules until one ends the processing."""
         outcome = Outcome("pass", env=self.env)
         number = rounds = 0
         while number < len(rules):
@@ -122,7 +122,7 @@ class Request:
                 return ended
             if "N" in rule.flags:
                 rounds += 1
-                assert rounds < int(rule.flags["N"][0]), "Apache answers 500"
+                assert rounds < int(rule.flags["N"][0]), "Apache responds with 500"
                 number = 0
             number += sum(int(count) for count in rule.flags.get("S", []))
             if "L" in rule.flags or "PT" in rule.flags:
@@ -133,7 +133,7 @@ class Request:
         return outcome
 
     def _apply(self, rule: Rule, outcome: Outcome) -> Outcome | None:
-        """Do what a rule says. Returns the outcome if that is all."""
+        """Apply a rule. Returns the outcome if it ends the processing."""
         target = None if rule.target == "-" else self._expand(rule.target)
         for assignment in rule.flags.get("E", []):
             name, _, value = assignment.partition(":")
@@ -182,7 +182,7 @@ class Request:
         return bool(match) is not negated
 
     def _compare(self, part: str) -> bool:
-        """Evaluate a comparison of ap_expr: strings are compared as C's strcmp does."""
+        """Evaluate a comparison of ap_expr: strings are compared as by C's strcmp."""
         found = re.fullmatch(r"reqenv\('(\w+)'\) (!~|=~|>=) (?:/(.*)/|reqenv\('(\w+)'\))", part)
         assert found, part
         value = self.env.get(found[1], "")
@@ -217,5 +217,5 @@ def respond(
     exists: Callable[[str], bool] = lambda _path: True,
     env: dict[str, str] | None = None,
 ) -> Outcome:
-    """Say what a request leads to. exists: whether a file or directory of the server does."""
+    """Return the result of a request. exists: returns whether a file or directory exists on the server."""
     return Request(uri, method, headers or {}, exists, env or {}).run(rules)

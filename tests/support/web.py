@@ -1,4 +1,4 @@
-"""An index on a temporary directory, and a client that talks to it as the front Apache would."""
+"""An index in a temporary directory, with a client that sends requests as Apache does."""
 
 import hashlib
 import io
@@ -26,7 +26,7 @@ RIGHTS = {
 
 @dataclass(frozen=True)
 class Answer:
-    """What the application answered. status is the whole line, as in "200 OK"."""
+    """A response of the application. status is the complete status line, such as "200 OK"."""
 
     status: str
     headers: dict[str, str]
@@ -43,7 +43,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a form. One with a filename is a file."""
+    """A part of a form. A part with a filename is a file."""
 
     name: str
     content: bytes
@@ -57,13 +57,13 @@ class Part:
 
 
 def multipart(parts: list[Part], *, whole: bool = True) -> bytes:
-    """Encode a form. One that is not whole lacks its closing boundary (RFC 2046, section 5.1.1)."""
+    """Encode a form. Without `whole`, it lacks its closing boundary (RFC 2046, section 5.1.1)."""
     body = b"".join(f"--{BOUNDARY}\r\n".encode() + part.encoded() for part in parts)
     return body + (f"--{BOUNDARY}--\r\n".encode() if whole else b"")
 
 
 def upload_form(filename: str, content: bytes, **fields: str) -> list[Part]:
-    """Return the form that twine sends: the action, the digest, and the file."""
+    """Return the form that twine sends: the action, the digest and the file."""
     fields = {":action": "file_upload", "sha256_digest": hashlib.sha256(content).hexdigest()} | fields
     form = [Part(name, value.encode()) for name, value in fields.items()]
     return [*form, Part("content", content, filename)]
@@ -83,7 +83,7 @@ class Index:
         self.start()
 
     def start(self, **changed: object) -> None:
-        """Restart the application. changed: settings; those of the limits by their own names."""
+        """Restart the application. changed: settings; limits are given by their own names."""
         settings = json.loads(self.settings.read_text())
         for name, value in changed.items():
             group = next((settings[key] for key in ("limits", "admission") if name in settings[key]), settings)
@@ -112,27 +112,27 @@ class Index:
         return self.home / "log/audit/audit.log"
 
     def audit(self) -> list[dict]:
-        """Return the lines of the audit log."""
+        """Return the entries of the audit log."""
         if not self.audit_log.exists():
             return []
         return [json.loads(line) for line in self.audit_log.read_text().splitlines()]
 
     def events(self) -> list[str]:
-        """Return what the audit log's lines tell of."""
+        """Return the events in the audit log."""
         return [line["event"] for line in self.audit()]
 
     def allow(self, *rights: dict) -> None:
-        """Have these rights in the place of those that were there. Each: who, what, which projects."""
+        """Replace all rights. Each right: users or groups, actions, project patterns."""
         self.rights.write_text(
             json.dumps({"groups": {}, "rights": [{"users": [], "groups": []} | one for one in rights]})
         )
 
     def stored(self) -> dict[str, bytes]:
-        """Return the content of the packages directory, including temporary files."""
+        """Return the content of the packages directory, including hidden files."""
         return {path.name: path.read_bytes() for path in self.packages.iterdir()}
 
     def request(self, method: str, path: str, user: str | None = None, body: bytes = b"", **environ: str) -> Answer:
-        """Send a request. user: who Apache says it is."""
+        """Send a request. user: the user that Apache has authenticated."""
         seen = {
             "REQUEST_METHOD": method,
             "SCRIPT_NAME": "",
@@ -163,18 +163,18 @@ class Index:
     def post(
         self, form: list[Part], user: str | None = "alice", path: str = "/", *, whole: bool = True, **environ: str
     ) -> Answer:
-        """Send a form, as a user who may do everything unless said otherwise."""
+        """Send a form, by default as a user who may do everything."""
         environ = {"CONTENT_TYPE": f"multipart/form-data; boundary={BOUNDARY}"} | environ
         return self.request("POST", path, user, multipart(form, whole=whole), **environ)
 
     def upload(
         self, filename: str = "foo-1.0-py3-none-any.whl", content: bytes | None = None, user: str | None = "alice"
     ) -> Answer:
-        """Upload a file, with an archive of the right kind if there is no content given."""
+        """Upload a file, by default an archive that matches its name."""
         return self.post(upload_form(filename, fitting(filename) if content is None else content), user)
 
     def page(self, project: str) -> dict[str, str] | None:
-        """Return the SHA-256 by name of the files on a project's page; None if there is no page."""
+        """Return {file name: SHA-256} of a project's page, or None if there is no page."""
         path = self.pages / f"projects/{project}.json"
         if not path.exists():
             return None

@@ -1,4 +1,4 @@
-"""Zip archives put together field by field (PKWARE's APPNOTE), so that any of them can be wrong."""
+"""Zip archives built field by field (PKWARE's APPNOTE), so that any field can be wrong."""
 
 import struct
 import zlib
@@ -12,9 +12,9 @@ FLAGS, METHOD, CRC, PACKED, SIZE = range(5)
 
 @dataclass
 class Raw:
-    """A member. stored or deflated; local, central: fields that are others in this header, by position.
+    """A member. local, central: overridden fields of the header and of the directory entry, by position.
 
-    extra_local, extra_central: extra fields; after: bytes behind the data.
+    extra_local, extra_central: extra fields; after: bytes after the data.
     """
 
     name: bytes
@@ -30,7 +30,7 @@ class Raw:
     after: bytes = b""
 
     def packed(self) -> bytes:
-        """Return the data as it is in the archive."""
+        """Return the data as stored in the archive."""
         if self.data is not None:
             return self.data
         if not self.deflated:
@@ -44,7 +44,7 @@ class Raw:
         return [changed.get(position, fact) for position, fact in enumerate(facts)]
 
     def record(self) -> bytes:
-        """Return the local header, and the data."""
+        """Return the local header and the data."""
         flags, method, crc, packed, size = self.fields(self.local)
         name = self.name if self.local_name is None else self.local_name
         sizes = (crc, packed, size, len(name), len(self.extra_local))
@@ -60,15 +60,15 @@ class Raw:
 
 
 def raws(**changed: Raw) -> list[Raw]:
-    """Return the members of a wheel. changed: others in the place of foo.py, as foo=."""
+    """Return the members of a wheel. changed: replacements of foo.py, as foo=."""
     members = {name: Raw(name.encode(), str(content).encode()) for name, content in wheel_members().items()}
     return [changed.get(name.removesuffix(".py"), member) for name, member in members.items()]
 
 
 def raw_zip(members: list[Raw], unlisted: bytes = b"", end: dict[int, int] | None = None) -> bytes:
-    """Put an archive together. unlisted: bytes in front of the directory; end: fields of the end record, by position.
+    """Build an archive. unlisted: bytes before the central directory; end: overridden fields of the end record.
 
-    A member that has no name in the directory is left out of it.
+    A member without a name in the directory is omitted there.
     """
     archive, entries = b"", []
     for member in members:

@@ -9,7 +9,7 @@ from re import _constants as opcodes
 from re import _parser as regex_parser
 
 import pytest
-from support import ROOT, kit
+from support import ROOT, ansible_templates
 from support.apache import APPLICATION, PORTS, SITE, Section, parse
 from support.rewrite import Outcome, compiled, respond, rules_of
 
@@ -19,7 +19,7 @@ IP = "ip 10.0.0.0/8 2001:db8::/32"
 
 def hosts(**changed: object) -> list[Section]:
     """Return the virtual hosts that some settings make."""
-    return parse(kit.render(SITE, **changed)).all("VirtualHost")
+    return parse(ansible_templates.render(SITE, **changed)).all("VirtualHost")
 
 
 def index(**changed: object) -> Section:
@@ -216,7 +216,7 @@ def test_encrypted(changed: dict, http: int, https: int) -> None:
     assert encrypted.values("SSLEngine") == ["On"]
     assert encrypted.values("SSLProtocol") == ["-all +TLSv1.2 +TLSv1.3"]
     assert encrypted.values("SSLCertificateFile") == ["/etc/pypi/tls/server.crt"]
-    assert parse(kit.render(PORTS, **changed)).values("Listen") == [str(http), str(https)]
+    assert parse(ansible_templates.render(PORTS, **changed)).values("Listen") == [str(http), str(https)]
 
 
 def test_not_encrypted() -> None:
@@ -225,14 +225,18 @@ def test_not_encrypted() -> None:
     (host,) = hosts(**changed)
     assert host.argument == "*:8080"
     assert not [line for line in host.lines if line.startswith("SSL")]
-    assert "Strict-Transport-Security" not in kit.render(SITE, **changed)
-    assert parse(kit.render(PORTS, **changed)).values("Listen") == ["8080"]
+    assert "Strict-Transport-Security" not in ansible_templates.render(SITE, **changed)
+    assert parse(ansible_templates.render(PORTS, **changed)).values("Listen") == ["8080"]
 
 
 @pytest.mark.parametrize(("age", "sent"), [(0, False), ("0", False), (60, True), ("60", True)])
 def test_hsts(age: int | str, sent: bool) -> None:
     """It binds every service under the name, so it is sent only where that is meant."""
-    lines = [line for line in kit.render(SITE, pypi_hsts_max_age=age).splitlines() if "Strict-Transport" in line]
+    lines = [
+        line
+        for line in ansible_templates.render(SITE, pypi_hsts_max_age=age).splitlines()
+        if "Strict-Transport" in line
+    ]
     assert [line.split()[-1] for line in lines] == ['"max-age=60"'] * sent
 
 
@@ -252,7 +256,7 @@ def test_only_the_application_limits_uploads(size: str, octets: int) -> None:
     limits = [s.values("LimitRequestBody") for s in index(pypi_max_upload_size=size).all("LocationMatch")]
     assert [limit for limit in limits if limit] == [["0"]]
     assert application(pypi_max_upload_size=size).values("LimitRequestBody") == ["0"]
-    settings = json.loads(kit.render("templates/etc/pypi/settings.json.j2", pypi_max_upload_size=size))
+    settings = json.loads(ansible_templates.render("templates/etc/pypi/settings.json.j2", pypi_max_upload_size=size))
     assert settings["admission"]["max_upload_size"] == octets
 
 
@@ -267,7 +271,7 @@ def test_passwords_stay_with_the_front() -> None:
     headers = uploads(index()).values("RequestHeader")
     assert "unset Authorization" in headers
     assert 'set X-Forwarded-User "expr=%{REMOTE_USER}"' in headers
-    for text in (kit.render(SITE), kit.render(APPLICATION)):
+    for text in (ansible_templates.render(SITE), ansible_templates.render(APPLICATION)):
         assert "WSGIPassAuthorization" not in text
         assert "AuthBasicFake" not in text
     # Nothing but uploads and the health check, which asks for no login, is proxied.
@@ -283,7 +287,7 @@ def test_clients_cannot_name_the_user(path: str, proxies: list[str]) -> None:
     merged += [line for section in covering(host, path) for line in section.values("RequestHeader")]
     about_users = [line.split()[0] for line in merged if line.split()[1].lower() == "x-forwarded-user"]
     assert about_users == ["unset", "set"]
-    assert "X-Forwarded-User" not in kit.render(APPLICATION)
+    assert "X-Forwarded-User" not in ansible_templates.render(APPLICATION)
 
 
 def test_no_user_without_a_login() -> None:
@@ -299,7 +303,7 @@ def test_no_user_without_a_login() -> None:
 
 def test_no_headers_are_rewritten_by_patterns() -> None:
     """RequestHeader edit* takes quadratic time on a hostile header."""
-    for text in (kit.render(SITE, pypi_upstream="redirect"), kit.render(APPLICATION)):
+    for text in (ansible_templates.render(SITE, pypi_upstream="redirect"), ansible_templates.render(APPLICATION)):
         assert not re.search(r"(?im)^\s*RequestHeader\s+(always\s+|early\s+)?edit", text)
 
 
@@ -309,7 +313,7 @@ def test_follows_no_symbolic_links(place: str) -> None:
     host = index(**{place: "/a/place"})
     (section,) = [s for s in host.all("Directory") if s.argument.startswith("/a/place")]
     assert section.values("Options") == ["None"]
-    assert "FollowSymLinks" not in kit.render(SITE, pypi_upstream="redirect")
+    assert "FollowSymLinks" not in ansible_templates.render(SITE, pypi_upstream="redirect")
     # Rewriting in a Location would need FollowSymLinks.
     assert not [s for s in host.sections if s.values("RewriteRule") or s.values("RewriteEngine")]
 
@@ -321,7 +325,7 @@ def test_one_way_to_check_passwords(changed: dict) -> None:
     assert whole.values("AuthType") == ["Basic"]
     assert whole.values("AuthBasicProvider") == ["wsgi"]
     assert [words.split()[0] for words in whole.values("WSGIAuthUserScript")] == ["/usr/local/lib/pypi/passwords.wsgi"]
-    text = kit.render(SITE, **changed)
+    text = ansible_templates.render(SITE, **changed)
     for directive in ("AuthBasicProvider", "WSGIAuthUserScript"):
         assert text.count(directive) == 1
     for directive in ("AuthUserFile", "AuthBasicAuthoritative", "Satisfy", "AuthBasicFake"):
@@ -549,7 +553,7 @@ def test_redirects_to_upstream(changed: dict, url: str | None, private: list[str
     if url is None:
         assert elsewhere.kind == "file"
         assert sections == []
-        assert "public.example" not in kit.render(SITE, **changed)
+        assert "public.example" not in ansible_templates.render(SITE, **changed)
         return
     assert (elsewhere.kind, elsewhere.target) == ("pass", "/-/upstream/other")
     assert fetch("/simple/other/", missing=absent[:1], **changed).kind == "file"  # removed: its name stays ours
@@ -592,7 +596,7 @@ def test_directives() -> None:
 
 def application(**changed: object) -> Section:
     """Return the configuration of the application's Apache."""
-    return parse(kit.render(APPLICATION, **changed))
+    return parse(ansible_templates.render(APPLICATION, **changed))
 
 
 def test_application_has_enough_threads() -> None:
@@ -623,7 +627,7 @@ def test_application_runs_the_current_release() -> None:
     assert found.values("WSGIScriptAlias") == [f"/ {process}"]
     assert found.values("WSGIImportScript") == [process]
     assert found.values("WSGIDaemonProcess") == []
-    assert "WSGIDaemonProcess" not in kit.render(SITE)
+    assert "WSGIDaemonProcess" not in ansible_templates.render(SITE)
 
 
 @pytest.mark.parametrize(
@@ -638,7 +642,7 @@ def test_application_runs_the_current_release() -> None:
 def test_slow_uploads_are_ended(changed: dict, body: str) -> None:
     """Deadline and minimum rate are the settings', in both Apaches; the proxy waits as long as clients may."""
     timeout = str(changed.get("pypi_timeout", 60))
-    front, inner = parse(kit.render(SITE, **changed)), application(**changed)
+    front, inner = parse(ansible_templates.render(SITE, **changed)), application(**changed)
     for found in (front, inner):
         (limits,) = found.values("RequestReadTimeout")
         assert limits.split()[-1] == body

@@ -2,7 +2,7 @@
 
 import re
 
-from support import kit
+from support import ansible_templates
 
 LOGROTATE = "templates/etc/logrotate.d/pypi.j2"
 
@@ -18,7 +18,7 @@ def rules(text: str) -> dict[str, dict[str, str]]:
 
 def test_rotation_keeps_the_chain() -> None:
     """Each of these is relied on when the log is written, or read: see wheelhouse.audit."""
-    found = rules(kit.render(LOGROTATE, pypi_audit_months=7, pypi_log_dir="/a/log"))
+    found = rules(ansible_templates.render(LOGROTATE, pypi_audit_months=7, pypi_log_dir="/a/log"))
     audit = found["/a/log/audit/audit.log"]
     assert audit["su"] == "pypi adm"
     assert audit["create"] == "0640 pypi adm"
@@ -32,14 +32,14 @@ def test_rotation_keeps_the_chain() -> None:
 def test_the_log_is_where_logrotate_looks() -> None:
     """A log that nothing rotates fills the disk, years later."""
     changed = {"pypi_log_dir": "/a/log"}
-    assert re.search(r'"audit": "(.*)"', kit.render("templates/etc/pypi/settings.json.j2", **changed))[1] in rules(
-        kit.render(LOGROTATE, **changed)
-    )
+    assert re.search(r'"audit": "(.*)"', ansible_templates.render("templates/etc/pypi/settings.json.j2", **changed))[
+        1
+    ] in rules(ansible_templates.render(LOGROTATE, **changed))
 
 
 def test_apaches_logs_are_none_of_it() -> None:
     """They go sooner, and Apache has to be told."""
-    found = rules(kit.render(LOGROTATE, pypi_log_days=9))
+    found = rules(ansible_templates.render(LOGROTATE, pypi_log_days=9))
     assert sorted(found) == [f"/var/log/pypi/{name}" for name in ("access.log", "audit/audit.log", "error.log")]
     assert found["/var/log/pypi/access.log"]["rotate"] == "9"
     assert "postrotate" in found["/var/log/pypi/access.log"]

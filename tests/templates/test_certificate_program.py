@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtensionOID
-from support import kit
+from support import ansible_templates
 
 
 class Server:
@@ -20,7 +20,7 @@ class Server:
     def run(self, name: str = "pypi.example.com", **settings: object) -> str:
         """Run the program of a server. Returns what it says."""
         settings |= {"pypi_config_dir": str(self.home), "pypi_server_name": name}
-        text = kit.render("templates/usr/local/sbin/pypi-certificate.j2", **settings)
+        text = ansible_templates.render("templates/usr/local/sbin/pypi-certificate.j2", **settings)
         done = subprocess.run(["sh"], input=text, text=True, capture_output=True, check=True)
         assert done.stderr == ""
         return done.stdout

@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from support import kit, short
+from support import ansible_templates, short
 from support.apache import SITE, parse
 from support.rewrite import Outcome, respond, rules_of
 
@@ -25,7 +25,7 @@ CHROME = (
     "application/signed-exchange;v=b3;q=0.7"
 )
 
-RULES = rules_of(parse(kit.render(SITE)).all("VirtualHost")[-1].lines)
+RULES = rules_of(parse(ansible_templates.render(SITE)).all("VirtualHost")[-1].lines)
 
 
 def fetch(path: str = "/simple/foo/", **headers: str) -> Outcome:
@@ -229,7 +229,7 @@ def test_compresses_for_clients_that_accept_gzip(accept_encoding: str) -> None:
 
 def test_labels_compressed_pages() -> None:
     """Content-Encoding goes with the compressed file, and caches learn what the page depends on."""
-    host = parse(kit.render(SITE)).all("VirtualHost")[-1]
+    host = parse(ansible_templates.render(SITE)).all("VirtualHost")[-1]
     (line,) = [line for line in host.values("Header") if "Content-Encoding" in line]
     assert re.fullmatch(r"set Content-Encoding gzip \"expr=reqenv\('GZIP'\) == '\.gz' && .*\"", line)
     (pages,) = [section for section in host.sections if section.argument == "/simple/"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import bcrypt
 import pytest
-from support import ROOT, kit, named
+from support import ROOT, ansible_templates, named
 from wheelhouse.config import AdmissionLimits, Settings
 from wheelhouse.pages import yanks
 
@@ -31,7 +31,7 @@ RIGHTS = [
 # Settings that differ from the defaults, by what is tried with them.
 VARIANTS = {
     "the defaults": {},
-    "the shipped inventory": kit.sample(),
+    "the shipped inventory": ansible_templates.sample(),
     "users and groups": {"pypi_users": USERS, "pypi_rights": RIGHTS},
     "provided": {"pypi_tls": "provided", "pypi_tls_certificate": "/c/a.crt", "pypi_tls_private_key": "/c/a.key"},
     "no encryption": {"pypi_tls": "none", "pypi_http_port": 8080},
@@ -65,14 +65,14 @@ VARIANTS = {
 )
 def test_python_scripts(name: str) -> None:
     """A mistake in one would be found by whoever needs it."""
-    text = kit.render(name, pypi_program_dir="/a/b", pypi_config_dir="/a/c")
+    text = ansible_templates.render(name, pypi_program_dir="/a/b", pypi_config_dir="/a/c")
     compile(text, name, "exec")
     assert "/a/c/" in text
 
 
 def test_scripts_that_root_runs() -> None:
     """They find their programs and modules where the system has them, wherever and however they are called."""
-    texts = {name: kit.render(name) for name in programs()}
+    texts = {name: ansible_templates.render(name) for name in programs()}
     texts["pypi-try-site"] = (ROOT / "roles/apache/files/pypi-try-site").read_text(encoding="utf-8")
     for text in texts.values():
         assert "export PATH=/usr/sbin:/usr/bin:/sbin:/bin" in text.splitlines()
@@ -83,14 +83,18 @@ def test_scripts_that_root_runs() -> None:
 
 def programs() -> list[str]:
     """Return the templates of shell scripts."""
-    return [name for name in kit.TEMPLATES if (ROOT / name).read_text(encoding="utf-8").startswith("#!/bin/sh")]
+    return [
+        name
+        for name in ansible_templates.TEMPLATES
+        if (ROOT / name).read_text(encoding="utf-8").startswith("#!/bin/sh")
+    ]
 
 
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS.keys())
-@pytest.mark.parametrize("template", kit.TEMPLATES)
+@pytest.mark.parametrize("template", ansible_templates.TEMPLATES)
 def test_renders(template: str, variant: dict) -> None:
     """Defaults and templates that disagree on a name are found here, not on a host."""
-    text = kit.render(template, **variant)
+    text = ansible_templates.render(template, **variant)
     assert text.endswith("\n")
     assert "{{" not in text
     assert "{%" not in text
@@ -98,16 +102,16 @@ def test_renders(template: str, variant: dict) -> None:
 
 def test_undefined_is_an_error() -> None:
     """All of the above would be worthless if a missing variable were rendered as nothing."""
-    found = kit.variables()
+    found = ansible_templates.variables()
     assert "nobody_has_this" not in found
     with pytest.raises(Exception, match="nobody_has_this"):
-        kit.evaluate(kit.trust_as_template("{{ nobody_has_this }}"))
+        ansible_templates.evaluate(ansible_templates.trust_as_template("{{ nobody_has_this }}"))
 
 
 def test_none_is_left_out() -> None:
     """The list of templates comes from the disk."""
-    assert len(kit.TEMPLATES) >= 24
-    assert "templates/etc/apache2/sites-available/pypi.conf.j2" in kit.TEMPLATES
+    assert len(ansible_templates.TEMPLATES) >= 24
+    assert "templates/etc/apache2/sites-available/pypi.conf.j2" in ansible_templates.TEMPLATES
 
 
 def task_files() -> list[Path]:
@@ -119,7 +123,7 @@ def written() -> dict[str, str]:
     """Return what tasks write from templates: the template's path, and where it lands."""
     found = {}
     for path in task_files():
-        for task in kit.tasks(path):
+        for task in ansible_templates.tasks(path):
             arguments = task.get("ansible.builtin.template")
             for item in task.get("loop", [None]) if arguments else []:
                 source = arguments["src"].replace("{{ item }}", str(item))
@@ -129,7 +133,7 @@ def written() -> dict[str, str]:
                 found[source] = str(arguments["dest"]).replace("{{ item }}", str(item))
             files = task.get("pypi_files", {}).get("files", [])
             if isinstance(files, str):
-                files = kit.evaluate(
+                files = ansible_templates.evaluate(
                     files, __pypiserver_release_dir="/opt/pypi/release", __pypiserver_site_packages="/"
                 )
             for file in files:
@@ -140,7 +144,7 @@ def written() -> dict[str, str]:
 
 def test_every_template_is_written_by_a_task() -> None:
     """A template that no task names is forgotten, and a task that names no template fails on the host."""
-    assert sorted(written()) == sorted(kit.TEMPLATES)
+    assert sorted(written()) == sorted(ansible_templates.TEMPLATES)
 
 
 @pytest.mark.parametrize(
@@ -149,44 +153,48 @@ def test_every_template_is_written_by_a_task() -> None:
 )
 def test_templates_mirror_the_host(template: str, destination: str) -> None:
     """Where a file lands is to be seen from where its template is."""
-    rendered = kit.evaluate(kit.trust_as_template(destination), __pypiserver_release_dir="/opt/pypi/release")
+    rendered = ansible_templates.evaluate(
+        ansible_templates.trust_as_template(destination), __pypiserver_release_dir="/opt/pypi/release"
+    )
     rendered = rendered.replace("/release/application/", "/release/")
     assert f"/{template.removeprefix('templates/').removesuffix('.j2')}" == rendered
 
 
-@pytest.mark.parametrize("template", kit.TEMPLATES)
+@pytest.mark.parametrize("template", ansible_templates.TEMPLATES)
 def test_says_who_manages_it(template: str) -> None:
     """Whoever edits the file on the host by hand should know that it will not last. JSON has no comments."""
-    text = kit.render(template, ansible_managed="Canary")
+    text = ansible_templates.render(template, ansible_managed="Canary")
     assert ("Canary" in text) is not (template.endswith(".json.j2") or "__verify_dir" in written()[template])
 
 
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS.keys())
 def test_no_passwords(variant: dict) -> None:
     """Passwords and hashes belong into one file, and no template writes that one."""
-    for template in kit.TEMPLATES:
+    for template in ansible_templates.TEMPLATES:
         if template.startswith("templates/"):
-            assert "canary" not in kit.render(template, **variant)
+            assert "canary" not in ansible_templates.render(template, **variant)
 
 
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS.keys())
 @pytest.mark.parametrize("template", programs())
 def test_shell_scripts(template: str, variant: dict) -> None:
     """A script with a mistake in it would be found out by the host, at night."""
-    subprocess.run(["sh", "-n"], input=kit.render(template, **variant), text=True, check=True)
+    subprocess.run(["sh", "-n"], input=ansible_templates.render(template, **variant), text=True, check=True)
 
 
 @pytest.mark.parametrize("template", programs())
 def test_shell_scripts_pass_shellcheck(template: str) -> None:
     """`make lint` checks the scripts of the repository; those in templates are checked when they are rendered."""
-    done = subprocess.run(["shellcheck", "-"], input=kit.render(template), text=True, capture_output=True, check=False)
+    done = subprocess.run(
+        ["shellcheck", "-"], input=ansible_templates.render(template), text=True, capture_output=True, check=False
+    )
     assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_settings_json() -> None:
     """What the application reads: where its data is, and who may do what."""
     template = "templates/etc/pypi/settings.json.j2"
-    assert json.loads(kit.render(template)) == {
+    assert json.loads(ansible_templates.render(template)) == {
         "data": "/srv/pypi",
         "data_is_mount": False,
         "pages": "/var/lib/pypi/pages",
@@ -210,7 +218,7 @@ def test_settings_json() -> None:
     changed |= {"pypi_max_total_size": "2T", "pypi_min_free_space": "0", "pypi_max_unpacked_size": "300K"}
     changed |= {"pypi_max_upload_size": "300M", "pypi_max_uploads": "9", "pypi_max_uploads_per_client": 3}
     changed |= {"pypi_max_members": "5", "pypi_max_unpacked_ratio": 7}
-    assert json.loads(kit.render(template, **changed)) == {
+    assert json.loads(ansible_templates.render(template, **changed)) == {
         "data": "/a",
         "data_is_mount": True,
         "pages": "/c",
@@ -234,7 +242,9 @@ def test_settings_json() -> None:
 def test_settings_are_read_as_they_are_written(tmp_path: Path) -> None:
     """The template and the application know the same names."""
     path = tmp_path / "settings.json"
-    path.write_text(kit.render("templates/etc/pypi/settings.json.j2", pypi_data_dir="/a", pypi_pages_dir="/c"))
+    path.write_text(
+        ansible_templates.render("templates/etc/pypi/settings.json.j2", pypi_data_dir="/a", pypi_pages_dir="/c")
+    )
     settings = Settings.load(path)
     paths = settings.paths
     assert (settings.audit, settings.audit_head) == (
@@ -259,15 +269,15 @@ def test_yanked_json(tmp_path: Path) -> None:
         {"project": "other", "version": "2.0"},
         {"project": "foo-bar", "version": "v1.1.0"},
     ]
-    path.write_text(kit.render("templates/etc/pypi/yanked.json.j2", pypi_yanked=releases))
+    path.write_text(ansible_templates.render("templates/etc/pypi/yanked.json.j2", pypi_yanked=releases))
     assert yanks.load(path) == {"foo-bar": {"1": reason, "1.1": ""}, "other": {"2": ""}}
-    path.write_text(kit.render("templates/etc/pypi/yanked.json.j2"))
+    path.write_text(ansible_templates.render("templates/etc/pypi/yanked.json.j2"))
     assert yanks.load(path) == {}
 
 
 def check_password_of(directory: Path) -> Callable[[dict, str, str], bool | None]:
     """Return what mod_wsgi asks, from the entry point as it is on the server."""
-    text = kit.render("templates/usr/local/lib/pypi/passwords.wsgi.j2", pypi_config_dir=str(directory))
+    text = ansible_templates.render("templates/usr/local/lib/pypi/passwords.wsgi.j2", pypi_config_dir=str(directory))
     (directory / "passwords.py").write_text((ROOT / "roles/apache/files/passwords.py").read_text())
     entry_point = directory / "passwords.wsgi"
     entry_point.write_text(text)
@@ -312,10 +322,10 @@ def test_an_entry_point_that_cannot_start(
 
 def test_units_run_what_is_there() -> None:
     """A unit that calls what the kit does not install fails in the night."""
-    text = kit.render("templates/etc/systemd/system/pypi-pages.service.j2")
+    text = ansible_templates.render("templates/etc/systemd/system/pypi-pages.service.j2")
     (command,) = re.findall(r"^ExecStart=(.*)$", text, re.MULTILINE)
     program, *words = command.split()
-    assert f"templates{program}.j2" in kit.TEMPLATES
+    assert f"templates{program}.j2" in ansible_templates.TEMPLATES
     assert words == ["rebuild", "--changed"]
     assert "User=pypi" in text.splitlines()
 
@@ -323,8 +333,8 @@ def test_units_run_what_is_there() -> None:
 def test_rights_json() -> None:
     """The application is told groups and rights as the settings have them, without those who are gone."""
     template = "templates/etc/pypi/rights.json.j2"
-    assert json.loads(kit.render(template)) == {"groups": {}, "rights": []}
-    assert json.loads(kit.render(template, pypi_users=USERS, pypi_rights=RIGHTS)) == {
+    assert json.loads(ansible_templates.render(template)) == {"groups": {}, "rights": []}
+    assert json.loads(ansible_templates.render(template, pypi_users=USERS, pypi_rights=RIGHTS)) == {
         "groups": {"admins": ["alice"], "publishers": ["alice", "bob"]},
         "rights": [RIGHTS[0] | {"users": []}, RIGHTS[1]],
     }
@@ -332,16 +342,16 @@ def test_rights_json() -> None:
 
 def test_groups() -> None:
     """One membership a line, since Apache reads no more than the beginning of a long one, and nobody who is gone."""
-    text = kit.render("templates/etc/pypi/groups.j2", pypi_users=USERS)
+    text = ansible_templates.render("templates/etc/pypi/groups.j2", pypi_users=USERS)
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     assert lines == ["admins: alice", "publishers: alice", "publishers: bob"]
-    text = kit.render("templates/etc/pypi/groups.j2")
+    text = ansible_templates.render("templates/etc/pypi/groups.j2")
     assert all(line.startswith("#") for line in text.splitlines())
 
 
 def test_wsgi_file_is_python() -> None:
     """It is the one line of Python that is rendered."""
-    tree = ast.parse(kit.render("templates/opt/pypi/release/pypi.wsgi.j2", pypi_config_dir="/a/etc"))
+    tree = ast.parse(ansible_templates.render("templates/opt/pypi/release/pypi.wsgi.j2", pypi_config_dir="/a/etc"))
     assert "/a/etc/settings.json" in [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
 
 
@@ -364,5 +374,5 @@ def test_pip_conf(changed: dict, expected: dict) -> None:
     """pip installs from where the settings say, and from nowhere else."""
     found = configparser.RawConfigParser()
     changed = changed | {"__pypiserver_release_dir": "/release"}
-    found.read_string(kit.render("templates/opt/pypi/release/pip.conf.j2", **changed))
+    found.read_string(ansible_templates.render("templates/opt/pypi/release/pip.conf.j2", **changed))
     assert dict(found["install"]) == expected

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from support import ROOT, kit
+from support import ROOT, ansible_templates
 from support.apache import APPLICATION, parse
 
 UNITS = "templates/etc/systemd/system"
@@ -21,7 +21,7 @@ def read(*templates: str, **changed: object) -> Unit:
     unit: Unit = {}
     for template in templates:
         section = ""
-        for line in kit.render(template, **changed).splitlines():
+        for line in ansible_templates.render(template, **changed).splitlines():
             if heading := re.fullmatch(r"\[(\w+)\]", line):
                 section = heading[1]
             elif line and not line.startswith("#"):
@@ -81,7 +81,7 @@ def test_application_may_use_what_the_settings_say() -> None:
     """Memory is a setting; each thread is a task, and a graceful restart runs two processes for a while."""
     found = alone("pypi-application.service", pypi_max_application_memory="3G", pypi_max_uploads=100)
     assert found["MemoryMax"] == ["3G"]
-    (threads,) = parse(kit.render(APPLICATION, pypi_max_uploads=100)).values("ThreadsPerChild")
+    (threads,) = parse(ansible_templates.render(APPLICATION, pypi_max_uploads=100)).values("ThreadsPerChild")
     assert int(threads) == 116
     assert int(found["TasksMax"][0]) > 2 * int(threads)
     assert alone("pypi-pages.service", pypi_max_application_memory="3G")["MemoryMax"] == ["3G"]
@@ -135,12 +135,14 @@ def test_proxy_leads_to_the_application() -> None:
     proxy = read(f"{UNITS}/pypi-application-proxy.service.j2")
     assert proxy["Unit"]["JoinsNamespaceOf"] == ["pypi-application.service"]
     assert proxy["Service"]["DynamicUser"] == ["yes"]
-    (listen,) = parse(kit.render(APPLICATION)).values("Listen")
+    (listen,) = parse(ansible_templates.render(APPLICATION)).values("Listen")
     assert proxy["Service"]["ExecStart"][0].split()[-1] == listen
     socket = read(f"{UNITS}/pypi-application-proxy.socket.j2")["Socket"]
     access = {name: socket[name] for name in ("SocketUser", "SocketGroup", "SocketMode")}
     assert access == {"SocketUser": ["root"], "SocketGroup": ["www-data"], "SocketMode": ["0660"]}
-    assert f"unix:{socket['ListenStream'][0]}|" in kit.render("templates/etc/apache2/sites-available/pypi.conf.j2")
+    assert f"unix:{socket['ListenStream'][0]}|" in ansible_templates.render(
+        "templates/etc/apache2/sites-available/pypi.conf.j2"
+    )
 
 
 def test_application_is_run_by_its_unit() -> None:
@@ -150,7 +152,7 @@ def test_application_is_run_by_its_unit() -> None:
     test, _, reload, _ = found["ExecReload"]
     assert test == "/usr/sbin/apache2 -t -f /a/etc/application.conf"
     assert "-USR1 $MAINPID" in reload
-    (pid_file,) = parse(kit.render(APPLICATION)).values("PidFile")
+    (pid_file,) = parse(ansible_templates.render(APPLICATION)).values("PidFile")
     assert pid_file.startswith(f"/run/{found['RuntimeDirectory'][0]}/")
     assert found["RuntimeDirectoryMode"] == ["0700"]
 
@@ -177,7 +179,7 @@ def test_apache_starts_the_application() -> None:
 
 def test_directories_in_run_are_the_same_after_a_boot() -> None:
     """The tasks make them now and tmpfiles.d makes them at each boot: path, mode and owner agree."""
-    text = kit.render("templates/etc/tmpfiles.d/pypi.conf.j2")
+    text = ansible_templates.render("templates/etc/tmpfiles.d/pypi.conf.j2")
     lines = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
     at_boot = {path: (int(mode, 8), user, group) for kind, path, mode, user, group in lines if kind == "d"}
     assert len(at_boot) == len(lines) == 2
@@ -185,7 +187,7 @@ def test_directories_in_run_are_the_same_after_a_boot() -> None:
     assert at_boot["/run/pypi-answers"] == (0o2750, "pypi", "www-data")
     by_tasks = {}
     for path in ROOT.glob("roles/*/tasks/*.yml"):
-        for task in kit.tasks(path):
+        for task in ansible_templates.tasks(path):
             for found in task.get("pypi_files", {}).get("directories", []):
                 if str(found["path"]).startswith("/run/"):
                     by_tasks[str(found["path"])] = (int(found["mode"], 8), found["owner"], found["group"])

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import ROOT, kit
+from support import ROOT, ansible_templates
 
 PATIENCE = 30
 IS_ROOT = os.geteuid() == 0
@@ -63,7 +63,7 @@ def installed(home: Path, user: str) -> Path:
     program.parent.mkdir(parents=True, exist_ok=True)
     program.write_text(FAKE)
     program.chmod(0o755)
-    text = kit.render("templates/usr/local/bin/wheelhouse.j2", pypi_program_dir=str(home / "opt"))
+    text = ansible_templates.render("templates/usr/local/bin/wheelhouse.j2", pypi_program_dir=str(home / "opt"))
     assert text.startswith("#!/usr/bin/python3 -I\n")
     assert text.count('USER = "pypi"') == 1
     wrapper = home / "wheelhouse"
@@ -277,8 +277,8 @@ def test_the_real_program(home: Path, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-I", "-m", "venv", "--without-pip", release], check=True)
     version = f"{sys.version_info.major}.{sys.version_info.minor}.0"
     facts = {"python_version": version}
-    text = kit.read_yaml("roles/pypiserver/vars/main.yml")["__pypiserver_site_packages"]
-    site_packages = Path(kit.evaluate(text, ansible_facts=facts, __pypiserver_release_dir=str(release)))
+    text = ansible_templates.read_yaml("roles/pypiserver/vars/main.yml")["__pypiserver_site_packages"]
+    site_packages = Path(ansible_templates.evaluate(text, ansible_facts=facts, __pypiserver_release_dir=str(release)))
     assert site_packages.is_dir()
     shutil.copy(ROOT / "roles/pypiserver/files/wheelhouse.pth", site_packages)
     application = release / "application/wheelhouse"

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from support import ROOT, kit, load
+from support import ROOT, ansible_templates, load
 from wheelhouse.distributions.reserved import RESERVED
 
 problems = load("roles/verify/filter_plugins/permissions.py").permission_problems
@@ -15,7 +15,7 @@ TODAY = datetime.now(UTC).date()
 
 def found(**changed: object) -> list[str]:
     """Return what is wrong with the settings of a user who may do what verify needs, and what is changed of them."""
-    return problems(kit.settings(**READERS | {"pypi_rights": [RIGHT]} | changed))
+    return problems(ansible_templates.settings(**READERS | {"pypi_rights": [RIGHT]} | changed))
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def found(**changed: object) -> list[str]:
         {"pypi_rights": [RIGHT | {"users": [], "groups": ["readers"]}]},
         {"pypi_rights": [RIGHT | {"may": ["upload"]}, RIGHT | {"may": ["remove"]}]},
         {"pypi_users": [{"name": "verify", "expires": str(TODAY + timedelta(1))}]},
-        kit.sample(),
+        ansible_templates.sample(),
     ],
     ids=str,
 )
@@ -77,7 +77,9 @@ def test_refused(changed: dict, said: list[str]) -> None:
 def test_the_role_asks() -> None:
     """A check that nobody calls finds nothing."""
     settings = READERS | {"pypi_rights": [RIGHT], "pypi_read": ["admins"]}
-    said = kit.evaluate(kit.trust_as_template("{{ __verify_permission_problems }}"), **settings)
+    said = ansible_templates.evaluate(
+        ansible_templates.trust_as_template("{{ __verify_permission_problems }}"), **settings
+    )
     assert len(said) == 1
     assert "is not allowed to read" in said[0]
 
@@ -94,7 +96,7 @@ def test_the_role_asks() -> None:
 )
 def test_trust(settings: dict, authority: str | None) -> None:
     """Both twine and pip trust the authority that signed the certificate, where the settings say which."""
-    found = kit.evaluate(kit.trust_as_template("{{ __verify_ca_environment }}"), **settings)
+    found = ansible_templates.evaluate(ansible_templates.trust_as_template("{{ __verify_ca_environment }}"), **settings)
     assert found == ({"REQUESTS_CA_BUNDLE": authority} if authority else {})
 
 
@@ -102,8 +104,10 @@ def test_the_reserved_names_are_the_same_everywhere() -> None:
     """The application forgets them, the site does not redirect them, the role makes them, the user may have them."""
     pattern = load("roles/verify/filter_plugins/permissions.py").RESERVED
     assert f"{RESERVED}*" == pattern
-    assert kit.read_yaml("roles/apache/vars/main.yml")["__apache_private_names"].count(f"'{pattern}'") == 1
+    assert (
+        ansible_templates.read_yaml("roles/apache/vars/main.yml")["__apache_private_names"].count(f"'{pattern}'") == 1
+    )
     assert RESERVED in (ROOT / "roles/verify/tasks/prepare.yml").read_text(encoding="utf-8")
-    assert [right["projects"] for right in kit.sample()["pypi_rights"] if right.get("users") == ["verify"]] == [
-        [pattern]
-    ]
+    assert [
+        right["projects"] for right in ansible_templates.sample()["pypi_rights"] if right.get("users") == ["verify"]
+    ] == [[pattern]]

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import ROOT, kit, load
+from support import ROOT, ansible_templates, load
 from support.archives import wheel
 
 module = load("roles/pypi/filter_plugins/wheels.py")
@@ -140,12 +140,13 @@ def test_a_folder_that_is_none(index: Path, folder: str, said: str) -> None:
 )
 def test_the_preflight_asks(tags: list[str], refused: bool) -> None:
     """Before anything is changed; but who only has to lock somebody out needs no wheels."""
-    (task,) = kit.tasks("roles/pypi/tasks/wheels.yml")
+    (task,) = ansible_templates.tasks("roles/pypi/tasks/wheels.yml")
     given = {"pypi_install_folder": "/nowhere", "ansible_run_tags": tags}
     conditions = [
-        kit.evaluate(kit.trust_as_template(f"{{{{ {text} }}}}"), **task["vars"], **given) for text in task["when"]
+        ansible_templates.evaluate(ansible_templates.trust_as_template(f"{{{{ {text} }}}}"), **task["vars"], **given)
+        for text in task["when"]
     ]
     assert all(conditions) is refused
     if refused:
-        said = kit.evaluate(task["ansible.builtin.fail"]["msg"], **task["vars"], **given)
+        said = ansible_templates.evaluate(task["ansible.builtin.fail"]["msg"], **task["vars"], **given)
         assert said.startswith("Nothing was changed. pypi_install_folder: /nowhere is not a directory")

@@ -1,4 +1,4 @@
-"""The kit's variables and templates, seen through Ansible's own eyes. What is undefined is an error."""
+"""The kit's variables and templates, evaluated by Ansible. Undefined variables are errors."""
 
 from functools import cache
 from pathlib import Path
@@ -20,7 +20,7 @@ DEFAULTS = ROOT / "roles/pypi/defaults/main.yml"
 SPECS = ROOT / "roles/pypi/meta/argument_specs.yml"
 SAMPLE = ROOT / "inventory/group_vars/pypi_servers"
 
-# What Ansible knows of a host before a template is rendered: facts, registers, itself.
+# Variables that exist before a template is rendered: facts, registered results, magic variables.
 SURROUNDINGS = {
     "inventory_hostname": "pypi.example.com",
     "inventory_dir": "/controller/inventory",
@@ -38,7 +38,7 @@ SURROUNDINGS = {
     "__verify_password": "a password",
 }
 
-# What was rendered before: many tests look at the same text.
+# Cache of rendered templates: many tests use the same text.
 _rendered: dict[tuple[str, str], str] = {}
 
 init_plugin_loader()
@@ -59,12 +59,12 @@ def _read(path: Path) -> Any:
 
 
 def read_yaml(path: Path | str) -> Any:
-    """Read a YAML file as Ansible does, with templates in it left as they are."""
+    """Read a YAML file as Ansible does, without rendering the templates in it."""
     return _read(ROOT / path)
 
 
 def default_names() -> list[str]:
-    """Return the names of all settings, in their order."""
+    """Return the names of all settings in their order."""
     return list(read_yaml(DEFAULTS))
 
 
@@ -74,7 +74,7 @@ def specs() -> dict[str, dict]:
 
 
 def sample() -> dict[str, Any]:
-    """Return the shipped inventory's settings for the host that it names."""
+    """Return the settings of the shipped inventory for its host."""
     settings: dict[str, Any] = {}
     for path in sorted(SAMPLE.glob("*.yml")):
         settings |= read_yaml(path)
@@ -84,7 +84,7 @@ def sample() -> dict[str, Any]:
 
 
 def variables(**changed: Any) -> dict[str, Any]:
-    """Return all of the kit's variables, unrendered: defaults, the roles' own, and what is changed of them."""
+    """Return all variables of the kit, unrendered: defaults, role variables, and overrides."""
     found = dict(SURROUNDINGS) | read_yaml(DEFAULTS)
     for role in ROLES:
         path = ROOT / "roles" / role / "vars/main.yml"
@@ -94,18 +94,18 @@ def variables(**changed: Any) -> dict[str, Any]:
 
 
 def evaluate(expression: Any, **changed: Any) -> Any:
-    """Render an expression of the kit's own files."""
+    """Render an expression from the kit's files."""
     return Templar(_loader(), variables=variables(**changed)).template(expression)
 
 
 def settings(**changed: Any) -> dict[str, Any]:
-    """Return all settings by name, rendered: what the preflight is given."""
+    """Return all settings by name, rendered, as the preflight gets them."""
     templar = Templar(_loader(), variables=variables(**changed))
     return {name: templar.template(templar.available_variables[name]) for name in default_names()}
 
 
 def render(template: str, **changed: Any) -> str:
-    """Render a template as ansible.builtin.template does, with the defaults and what is changed of them."""
+    """Render a template as ansible.builtin.template does, with the defaults and overrides."""
     key = (template, repr(changed))
     if key not in _rendered:
         text = trust_as_template((ROOT / template).read_text(encoding="utf-8"))
@@ -115,7 +115,7 @@ def render(template: str, **changed: Any) -> str:
 
 
 def tasks(path: Path) -> list[dict]:
-    """Return all tasks of a playbook or task file, those in blocks and plays included."""
+    """Return all tasks of a playbook or task file, including those in blocks and plays."""
     found = []
     for entry in read_yaml(path) or []:
         found.append(entry)
