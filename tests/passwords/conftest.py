@@ -1,4 +1,4 @@
-"""Two users, and who checks their passwords."""
+"""Fixtures: a password file with two users, and a checker."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from support.passwords import ALICE, BOB, Checker, Clock, Runs, passwords
 
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
-    """What bcrypt was asked."""
+    """Replace bcrypt.checkpw by a recorder of its calls."""
     found = Runs()
     monkeypatch.setattr(bcrypt, "checkpw", found)
     return found
@@ -17,7 +17,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
 
 @pytest.fixture
 def htpasswd(tmp_path: Path) -> Path:
-    """A file with two users."""
+    """Write a password file with two users."""
     path = tmp_path / "htpasswd"
     path.write_text(f"alice:{ALICE}\nbob:{BOB}\n")
     return path
@@ -25,11 +25,11 @@ def htpasswd(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def clock() -> Clock:
-    """The time as the checker sees it."""
+    """Return the checker's clock."""
     return Clock()
 
 
 @pytest.fixture
 def checker(htpasswd: Path, clock: Clock, runs: Runs) -> Checker:  # noqa: ARG001  (it must count from the start)
-    """A checker that has seen nobody yet."""
+    """Return a checker with empty caches."""
     return Checker(passwords.HtpasswdFile(htpasswd), clock=clock, today=clock.today)

@@ -1,4 +1,4 @@
-"""Passwords for Apache: who gets in, what is remembered, and what the rest cannot do to those who are in."""
+"""The password checker for Apache: results, cache, concurrency and resource limits."""
 
 import gc
 import hashlib
@@ -18,7 +18,7 @@ HtpasswdFile, BusyError = passwords.HtpasswdFile, passwords.BusyError
 
 
 @pytest.mark.parametrize(
-    ("user", "password", "answer"),
+    ("user", "password", "expected"),
     [
         ("alice", "right", True),
         ("bob", "word", True),
@@ -37,21 +37,21 @@ HtpasswdFile, BusyError = passwords.HtpasswdFile, passwords.BusyError
     ],
     ids=short,
 )
-def test_who_gets_in(checker: Checker, user: str, password: str, answer: bool | None) -> None:
-    """True, False and None are what mod_wsgi understands: in, a wrong password, no such user. Twice the same."""
-    assert checker.check(user, password) is answer
-    assert checker.check(user, password) is answer
+def test_results(checker: Checker, user: str, password: str, expected: bool | None) -> None:
+    """mod_wsgi expects True, False for a wrong password, and None for an unknown user. Cached results are the same."""
+    assert checker.check(user, password) is expected
+    assert checker.check(user, password) is expected
 
 
-def test_remembered(checker: Checker, runs: Runs) -> None:
-    """A pip run asks for hundreds of files, and bcrypt runs once for all of them."""
+def test_caches_correct_password(checker: Checker, runs: Runs) -> None:
+    """Repeated requests call bcrypt once."""
     for _ in range(5):
         assert checker.check("alice", "right") is True
     assert len(runs.calls) == 1
 
 
-def test_only_the_pair_is_remembered(checker: Checker, runs: Runs) -> None:
-    """While alice is in, nobody gets in under her name with another password, or with hers under another name."""
+def test_cache_is_keyed_by_user_and_password(checker: Checker, runs: Runs) -> None:
+    """A cached login does not affect other passwords or users."""
     assert checker.check("alice", "right")
     assert checker.check("alice", "wrong") is False
     assert checker.check("bob", "right") is False
@@ -60,13 +60,13 @@ def test_only_the_pair_is_remembered(checker: Checker, runs: Runs) -> None:
     assert len(runs.calls) == 4
 
 
-def sizes(checker: Checker) -> int:
-    """Return how many pairs a checker remembers as right."""
+def cached_pairs(checker: Checker) -> int:
+    """Return the number of cached correct passwords."""
     return len(checker._until)
 
 
-def test_forgotten(checker: Checker, runs: Runs, clock: Clock) -> None:
-    """After a while a password is looked at again, however often it was used in between."""
+def test_cache_entry_expires(checker: Checker, runs: Runs, clock: Clock) -> None:
+    """A cached password is checked again after a fixed time, however often it is used."""
     checker.check("alice", "right")
     clock.now += passwords.CACHE_SECONDS - 1
     assert checker.check("alice", "right")
@@ -77,14 +77,14 @@ def test_forgotten(checker: Checker, runs: Runs, clock: Clock) -> None:
     assert passwords.CACHE_SECONDS <= 600
 
 
-def test_bounded(checker: Checker, runs: Runs, monkeypatch: pytest.MonkeyPatch, htpasswd: Path) -> None:
-    """Memory does not grow with the users: the one who came first is forgotten first."""
+def test_cache_is_bounded(checker: Checker, runs: Runs, monkeypatch: pytest.MonkeyPatch, htpasswd: Path) -> None:
+    """The oldest entry is evicted if the cache is full."""
     monkeypatch.setattr(passwords, "CACHE_SIZE", 3)
     users = ["a", "b", "c", "d"]
     htpasswd.write_text("".join(f"{user}:{ALICE}\n" for user in users))
     for user in users:
         assert checker.check(user, "right")
-    assert sizes(checker) == 3
+    assert cached_pairs(checker) == 3
     runs.calls.clear()
     for user in ("d", "c", "b"):
         assert checker.check(user, "right")
@@ -97,8 +97,8 @@ NEW = hashed("other")
 
 
 @pytest.mark.parametrize("how", [replace, keep_time], ids=["replaced", "same size and time"])
-def test_a_new_password(checker: Checker, htpasswd: Path, how: Callable) -> None:
-    """It holds with the next request, and the old one, remembered or not, does not."""
+def test_changed_password_invalidates_cache(checker: Checker, htpasswd: Path, how: Callable) -> None:
+    """A changed password takes effect with the next request."""
     assert checker.check("alice", "right")
     assert checker.check("bob", "word")
     how(htpasswd, f"alice:{NEW}\nbob:{BOB}\n")
@@ -107,8 +107,8 @@ def test_a_new_password(checker: Checker, htpasswd: Path, how: Callable) -> None
     assert checker.check("bob", "word") is True
 
 
-def test_others_are_still_remembered(checker: Checker, htpasswd: Path, runs: Runs) -> None:
-    """One user's new password does not send all the others through bcrypt again."""
+def test_changed_password_keeps_other_entries(checker: Checker, htpasswd: Path, runs: Runs) -> None:
+    """A changed password of one user keeps the cached ones of others."""
     checker.check("bob", "word")
     replace(htpasswd, f"alice:{NEW}\nbob:{BOB}\n")
     runs.calls.clear()
@@ -116,8 +116,8 @@ def test_others_are_still_remembered(checker: Checker, htpasswd: Path, runs: Run
     assert runs.calls == []
 
 
-def test_a_removed_user(checker: Checker, htpasswd: Path) -> None:
-    """Who is taken off the list is out with the next request; and back with the one after they are put on it."""
+def test_removed_user_is_rejected(checker: Checker, htpasswd: Path) -> None:
+    """A removed or restored user takes effect with the next request."""
     assert checker.check("alice", "right")
     text = htpasswd.read_text()
     replace(htpasswd, f"bob:{BOB}\n")
@@ -126,8 +126,8 @@ def test_a_removed_user(checker: Checker, htpasswd: Path) -> None:
     assert checker.check("alice", "right") is True
 
 
-def test_an_unchanged_file_is_not_read_again(checker: Checker, htpasswd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a thousand users, reading it with each request would be what takes the time."""
+def test_unchanged_file_is_not_read_again(checker: Checker, htpasswd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is read only if it has changed, since it may be large."""
     checker.check("alice", "right")
     monkeypatch.setattr(Path, "read_text", None)
     assert checker.check("alice", "right")
@@ -135,8 +135,8 @@ def test_an_unchanged_file_is_not_read_again(checker: Checker, htpasswd: Path, m
     assert htpasswd.exists()
 
 
-def test_an_unknown_user_takes_as_long(checker: Checker, runs: Runs, htpasswd: Path) -> None:
-    """Neither time nor work tells which users there are: one run for nobody too, of the same cost."""
+def test_unknown_user_takes_equal_time(checker: Checker, runs: Runs, htpasswd: Path) -> None:
+    """A dummy hash of equal cost prevents user enumeration by timing."""
     for cost, password_hash in ((4, ALICE), (5, BOB)):
         replace(htpasswd, f"someone:{password_hash}\n")
         runs.calls.clear()
@@ -148,8 +148,8 @@ def test_an_unknown_user_takes_as_long(checker: Checker, runs: Runs, htpasswd: P
         assert len(decoy) == len(real) == 60
 
 
-def test_nobody_at_all(checker: Checker, runs: Runs, htpasswd: Path) -> None:
-    """An empty list means nobody, and nobody is told that it is empty."""
+def test_no_users(checker: Checker, runs: Runs, htpasswd: Path) -> None:
+    """Without users, every login is rejected after a check of a dummy hash."""
     runs.use(lambda _password, _hash: False)  # at the cost of 12 it would take its time
     for text in ("", "\n\n", "# alice:x\n"):
         replace(htpasswd, text)
@@ -158,14 +158,14 @@ def test_nobody_at_all(checker: Checker, runs: Runs, htpasswd: Path) -> None:
     assert {decoy[:7] for _, decoy in runs.calls} == {b"$2y$12$"}
 
 
-def test_the_decoy_fits_nothing(checker: Checker) -> None:
-    """Whatever bcrypt says of it, nobody is let in by a hash that no user has."""
+def test_dummy_hash_matches_no_password(checker: Checker) -> None:
+    """No password of an unknown user is accepted."""
     passwords_tried = ["", ".", "right", "word"]
     assert [checker.check("nobody", password) for password in passwords_tried] == [None] * 4
 
 
-def test_not_even_if_it_did(checker: Checker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The answer for an unknown user does not depend on bcrypt."""
+def test_unknown_user_is_rejected_if_dummy_hash_matches(checker: Checker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The result for an unknown user does not depend on bcrypt."""
     monkeypatch.setattr(bcrypt, "checkpw", lambda _password, _hash: True)
     for _ in range(2):
         assert checker.check("nobody", "x") is None
@@ -177,15 +177,15 @@ def test_not_even_if_it_did(checker: Checker, monkeypatch: pytest.MonkeyPatch) -
     ids=short,
 )
 @pytest.mark.parametrize("user", ["alice", "nobody"])
-def test_passwords_that_bcrypt_does_not_take(checker: Checker, runs: Runs, user: str, password: str) -> None:
-    """They are wrong, and no exception of one version of bcrypt or silent shortening of another."""
+def test_rejects_passwords_unsupported_by_bcrypt(checker: Checker, runs: Runs, user: str, password: str) -> None:
+    """Passwords that are too long or contain NUL are wrong, whatever the version of bcrypt does with them."""
     assert checker.check(user, password) is (False if user == "alice" else None)
     assert len(runs.calls) == 1
     assert all(len(asked) <= 72 and b"\0" not in asked for asked, _ in runs.calls)
 
 
-def test_the_beginning_of_a_password(checker: Checker, htpasswd: Path) -> None:
-    """bcrypt would take any password for right that begins with 72 right bytes."""
+def test_rejects_password_with_correct_prefix(checker: Checker, htpasswd: Path) -> None:
+    """Passwords are not truncated to 72 bytes, as bcrypt may do."""
     replace(htpasswd, f"alice:{hashed('x' * 72)}\n")
     assert checker.check("alice", "x" * 72) is True
     assert checker.check("alice", "x" * 73) is False
@@ -193,35 +193,35 @@ def test_the_beginning_of_a_password(checker: Checker, htpasswd: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["$2a$", "$2b$", "$2y$"])
-def test_kinds_of_hashes(checker: Checker, htpasswd: Path, kind: str) -> None:
-    """Each kind that the settings accept lets its user in."""
+def test_accepts_all_bcrypt_variants(checker: Checker, htpasswd: Path, kind: str) -> None:
+    """The variants 2a, 2b and 2y are equivalent."""
     replace(htpasswd, f"alice:{ALICE.replace('$2y$', kind)}\n")
     assert checker.check("alice", "right") is True
     assert checker.check("alice", "wrong") is False
 
 
 @pytest.mark.parametrize("line", ["alice:", "alice", "alice: ", ":right", "alice:\n\nalice"])
-def test_a_user_without_a_hash(checker: Checker, htpasswd: Path, line: str) -> None:
-    """No hash is no password, and not one that everything fits."""
+def test_rejects_user_without_hash(checker: Checker, htpasswd: Path, line: str) -> None:
+    """An empty hash matches no password."""
     replace(htpasswd, f"bob:{BOB}\n{line}\n")
     assert checker.check("alice", "") is None
     assert checker.check("alice", "right") is None
 
 
 @pytest.mark.parametrize("password_hash", ["right", "{SHA}x", "$apr1$x$y", "$2y$12$", "$2y$99$" + "a" * 53, "$6$x$y"])
-def test_a_hash_that_is_none(checker: Checker, htpasswd: Path, password_hash: str) -> None:
-    """It refuses, by an error that says so, and the next request finds nothing left over from it."""
+def test_rejects_invalid_hash(checker: Checker, htpasswd: Path, password_hash: str) -> None:
+    """An invalid hash raises ValueError and leaves no state."""
     replace(htpasswd, f"bob:{BOB}\nalice:{password_hash}\n")
     for _ in range(2):
         with pytest.raises(ValueError, match=r"."):
             checker.check("alice", "right")
     assert checker.check("bob", "word") is True
-    assert sizes(checker) == 1
+    assert cached_pairs(checker) == 1
 
 
 @pytest.mark.parametrize("harm", HARM)
-def test_a_file_that_cannot_be_read(checker: Checker, htpasswd: Path, harm: Callable) -> None:
-    """Who was in a moment ago is not let in while nobody can tell; and is once one can."""
+def test_rejects_all_if_file_is_unreadable(checker: Checker, htpasswd: Path, harm: Callable) -> None:
+    """While the file is unreadable, cached passwords are rejected as well (fail closed)."""
     assert checker.check("alice", "right")
     text = htpasswd.read_text()
     harm(htpasswd)
@@ -234,46 +234,46 @@ def test_a_file_that_cannot_be_read(checker: Checker, htpasswd: Path, harm: Call
     assert checker.check("alice", "right") is True
 
 
-def test_no_file_from_the_start(tmp_path: Path) -> None:
-    """Apache starts all the same, and nobody gets in."""
+def test_missing_file_at_start(tmp_path: Path) -> None:
+    """A checker can be created without a file, and rejects every login."""
     checker = Checker(HtpasswdFile(tmp_path / "none"))
     with pytest.raises(FileNotFoundError):
         checker.check("alice", "right")
 
 
-class Crowd:
-    """Requests in threads, with what each was answered."""
+class ConcurrentRequests:
+    """Requests in threads, and their results."""
 
     def __init__(self, checker: Checker):
         self._checker = checker
         self._lock = threading.Lock()
-        self.answers: list[object] = []
+        self.results: list[object] = []
         self.threads: list[threading.Thread] = []
 
     def _ask(self, *request: str) -> None:
         try:
-            answer: object = self._checker.check(*request)
+            result: object = self._checker.check(*request)
         except Exception as error:  # noqa: BLE001  (it is what the test looks at)
-            answer = type(error)
+            result = type(error)
         with self._lock:
-            self.answers.append(answer)
+            self.results.append(result)
 
-    def comes(self, *requests: tuple[str, ...]) -> None:
-        """Start each request: user, password, and the address if it matters."""
+    def start(self, *requests: tuple[str, ...]) -> None:
+        """Start requests: user, password, and optionally the address."""
         for request in requests:
             self.threads.append(threading.Thread(target=self._ask, args=request, daemon=True))
             self.threads[-1].start()
 
-    def goes(self) -> Counter:
-        """Wait for all answers."""
+    def join(self) -> Counter:
+        """Wait for all results."""
         for thread in self.threads:
             thread.join(TIMEOUT)
             assert not thread.is_alive()
-        return Counter(self.answers)
+        return Counter(self.results)
 
 
 def wait_until(condition: Callable[[], object]) -> None:
-    """Wait for something that other threads do."""
+    """Wait until another thread fulfils a condition."""
     end = time.monotonic() + TIMEOUT
     while not condition():
         assert time.monotonic() < end
@@ -281,41 +281,41 @@ def wait_until(condition: Callable[[], object]) -> None:
 
 
 def waiting(checker: Checker) -> int:
-    """Return how many pairs wait for bcrypt, or are in it."""
+    """Return the number of pairs that wait for bcrypt or are being checked."""
     return len(checker._running)
 
 
 def following(checker: Checker) -> int:
-    """Return how many requests wait for another one's run."""
+    """Return the number of requests that wait for another request's check."""
     return sum(len(done._cond._waiters) for done in checker._running.values())
 
 
-def test_one_run_for_one_pair(checker: Checker, runs: Runs) -> None:
-    """A client opens fifty connections at once and sends its password with each; none is sent away."""
+def test_concurrent_requests_share_one_check(checker: Checker, runs: Runs) -> None:
+    """Fifty concurrent requests with one password call bcrypt once, and all are accepted."""
     runs.hold.clear()
-    crowd = Crowd(checker)
-    crowd.comes(*[("alice", "right")] * 50)
+    requests = ConcurrentRequests(checker)
+    requests.start(*[("alice", "right")] * 50)
     wait_until(lambda: following(checker) == 49)
     assert waiting(checker) == 1
     runs.hold.set()
-    assert crowd.goes() == {True: 50}
+    assert requests.join() == {True: 50}
     assert len(runs.calls) == 1
     assert waiting(checker) == 0
 
 
-def test_one_run_for_one_wrong_pair(checker: Checker, runs: Runs) -> None:
-    """The same with a wrong password: all are refused, by one run."""
+def test_concurrent_wrong_requests_share_one_check(checker: Checker, runs: Runs) -> None:
+    """Fifty concurrent requests with one wrong password call bcrypt once, and all are rejected."""
     runs.hold.clear()
-    crowd = Crowd(checker)
-    crowd.comes(*[("alice", "wrong")] * 50)
+    requests = ConcurrentRequests(checker)
+    requests.start(*[("alice", "wrong")] * 50)
     wait_until(lambda: following(checker) == 49)
     runs.hold.set()
-    assert crowd.goes() == {False: 50}
+    assert requests.join() == {False: 50}
     assert len(runs.calls) == 1
 
 
-def test_a_pair_that_was_just_found_right(checker: Checker, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who looked a moment before the run came to an end must not start another one."""
+def test_rechecks_cache_before_bcrypt(checker: Checker, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that missed the cache just before another check completed starts no second check (race)."""
     remembered = checker._is_cached
 
     def too_early(pair: bytes) -> bool:
@@ -330,13 +330,13 @@ def test_a_pair_that_was_just_found_right(checker: Checker, runs: Runs, monkeypa
     assert len(runs.calls) == 1
 
 
-def test_a_flood(checker: Checker, runs: Runs) -> None:
-    """However many wrong passwords arrive: a few run, some wait, the rest are sent away, and who is in stays in."""
+def test_flood_does_not_block_cached_users(checker: Checker, runs: Runs) -> None:
+    """In a flood of wrong passwords, a limited number is checked, and users with cached passwords are accepted."""
     assert checker.check("bob", "word")
     runs.calls.clear()
     runs.hold.clear()
-    crowd = Crowd(checker)
-    crowd.comes(*[("alice", f"guess {number}", f"192.0.2.{number}") for number in range(passwords.MAX_WAITING)])
+    requests = ConcurrentRequests(checker)
+    requests.start(*[("alice", f"guess {number}", f"192.0.2.{number}") for number in range(passwords.MAX_WAITING)])
     wait_until(lambda: waiting(checker) == passwords.MAX_WAITING)
     wait_until(lambda: runs.running == passwords.MAX_RUNS)
     for user in ("alice", "nobody"):
@@ -345,16 +345,18 @@ def test_a_flood(checker: Checker, runs: Runs) -> None:
     assert checker.check("bob", "word") is True
     assert len(runs.calls) == passwords.MAX_RUNS
     runs.hold.set()
-    assert crowd.goes() == {False: passwords.MAX_WAITING}
+    assert requests.join() == {False: passwords.MAX_WAITING}
     assert runs.most_running == passwords.MAX_RUNS
     assert checker.check("alice", "right") is True
-    assert sizes(checker) == 2
+    assert cached_pairs(checker) == 2
     assert waiting(checker) == 0
 
 
 @pytest.mark.parametrize("error", [ValueError("no hash"), MemoryError(), KeyboardInterrupt()], ids=repr)
-def test_a_run_that_fails(checker: Checker, runs: Runs, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
-    """Those who wait for it are refused and do not wait for ever, and the next request starts afresh."""
+def test_failed_check_releases_waiting_requests(
+    checker: Checker, runs: Runs, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    """Requests that wait for a failed check are rejected, and the next request starts a new check."""
     start = threading.Event()
 
     def fail(_password: bytes, _hash: bytes) -> bool:
@@ -363,20 +365,20 @@ def test_a_run_that_fails(checker: Checker, runs: Runs, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(threading, "excepthook", lambda _arguments: None)
     monkeypatch.setattr(bcrypt, "checkpw", fail)
-    crowd = Crowd(checker)
-    crowd.comes(*[("alice", "right")] * 6)
+    requests = ConcurrentRequests(checker)
+    requests.start(*[("alice", "right")] * 6)
     wait_until(lambda: following(checker) == 5)
     start.set()
-    answers = crowd.goes()
-    assert answers[False] == 5
-    assert True not in answers
+    results = requests.join()
+    assert results[False] == 5
+    assert True not in results
     assert waiting(checker) == 0
     monkeypatch.setattr(bcrypt, "checkpw", runs)
     assert checker.check("alice", "right") is True
 
 
 def reachable(root: object) -> list[object]:
-    """Return everything that an object keeps alive, but for modules and classes."""
+    """Return all objects that are reachable from an object, except modules and classes."""
     seen: dict[int, object] = {}
     work = [root]
     while work:
@@ -388,8 +390,8 @@ def reachable(root: object) -> list[object]:
     return list(seen.values())
 
 
-def test_no_password_is_kept(checker: Checker) -> None:
-    """Whoever gets hold of the memory later finds no password, nor a plain digest that a dictionary would find."""
+def test_memory_contains_no_password(checker: Checker) -> None:
+    """Memory contains neither passwords nor plain digests of them."""
     secret, wrong = "canary-right-7531", "canary-wrong-7531"
     checker._file.path.write_text(f"alice:{hashed(secret)}\n")
     assert checker.check("alice", secret) is True
@@ -407,7 +409,7 @@ def test_no_password_is_kept(checker: Checker) -> None:
 
 
 def test_without_a_directory_every_process_has_its_own_key(htpasswd: Path, clock: Clock) -> None:
-    """What such a process remembers is of no use in another, or after a restart."""
+    """Cache keys of a process are of no use in another one, or after a restart."""
     kept = []
     for _ in range(2):
         checker = Checker(HtpasswdFile(htpasswd), clock=clock)

@@ -1,4 +1,4 @@
-"""Users who expire: a password that lies forgotten in some build server's settings must not be good for ever."""
+"""Users with an expiry date."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -10,23 +10,23 @@ from support.passwords import ALICE, BOB, Checker, Clock, Runs, hashed, password
 
 HtpasswdFile = passwords.HtpasswdFile
 
-LAST_DAY, FIRST_DAY_WITHOUT = date(2026, 12, 31), date(2027, 1, 1)
+LAST_DAY, EXPIRY_DATE = date(2026, 12, 31), date(2027, 1, 1)
 
 
 @pytest.fixture
 def htpasswd(tmp_path: Path) -> Path:
-    """Alice expires with the year; bob does not."""
+    """Write a password file in which alice expires on 2027-01-01, and bob does not."""
     path = tmp_path / "htpasswd"
     path.write_text(f"alice:{ALICE}:2027-01-01\nbob:{BOB}\n")
     return path
 
 
-def test_expires(checker: Checker, clock: Clock) -> None:
-    """She is in until the day comes, whatever she sends from then on, and nobody else is concerned."""
+def test_user_expires(checker: Checker, clock: Clock) -> None:
+    """A user is accepted until the day before the date, and rejected from then on."""
     for clock.day, answer in [
         (date(2026, 1, 1), True),
         (LAST_DAY, True),
-        (FIRST_DAY_WITHOUT, False),
+        (EXPIRY_DATE, False),
         (date(2027, 1, 2), False),
         (date(2038, 1, 1), False),
     ]:
@@ -36,13 +36,13 @@ def test_expires(checker: Checker, clock: Clock) -> None:
         assert checker.check("carol", "right") is None
 
 
-def test_a_remembered_pair_dies_at_midnight(checker: Checker, clock: Clock, runs: Runs) -> None:
-    """Minutes count where a password has got out. And a clock that is set right again lets her in again."""
+def test_cached_password_expires_at_midnight(checker: Checker, clock: Clock, runs: Runs) -> None:
+    """A cached password is rejected from midnight on, and accepted if the clock is corrected."""
     clock.day = LAST_DAY
     for _ in range(3):
         assert checker.check("alice", "right") is True
     assert len(runs.calls) == 1
-    clock.day = FIRST_DAY_WITHOUT
+    clock.day = EXPIRY_DATE
     for _ in range(3):
         assert checker.check("alice", "right") is False
     clock.day = LAST_DAY
@@ -58,10 +58,10 @@ def test_a_remembered_pair_dies_at_midnight(checker: Checker, clock: Clock, runs
     ids=str,
 )
 @pytest.mark.parametrize("hours", [-11, 0, 14])
-def test_midnight_is_utc_s(
+def test_midnight_is_in_utc(
     htpasswd: Path, monkeypatch: pytest.MonkeyPatch, now: datetime, answer: bool, hours: int
 ) -> None:
-    """The day begins at the same moment on servers in all places."""
+    """The expiry does not depend on the server's time zone."""
 
     class Now(datetime):
         @classmethod
@@ -72,11 +72,11 @@ def test_midnight_is_utc_s(
     assert Checker(HtpasswdFile(htpasswd)).check("alice", "right") is answer
 
 
-def test_it_takes_as_long_as_a_wrong_password(checker: Checker, clock: Clock, runs: Runs, htpasswd: Path) -> None:
-    """Neither time nor work tells that a user has expired, or that the guess was right: one run, at the user's cost."""
+def test_expired_user_takes_equal_time(checker: Checker, clock: Clock, runs: Runs, htpasswd: Path) -> None:
+    """Neither the time nor the number of bcrypt calls reveals that a user has expired."""
     replace(htpasswd, f"bob:{BOB}:2027-01-01\nalice:{ALICE}:2027-01-01\n")
     assert checker.check("alice", "right")
-    clock.day = FIRST_DAY_WITHOUT
+    clock.day = EXPIRY_DATE
     for user, own_hash, password in [("alice", ALICE, "right"), ("alice", ALICE, "wrong"), ("bob", BOB, "word")]:
         for runs_again in (True, False):
             runs.calls.clear()
@@ -87,30 +87,30 @@ def test_it_takes_as_long_as_a_wrong_password(checker: Checker, clock: Clock, ru
                 assert len(asked) == 60
 
 
-def test_not_even_if_everything_fits(checker: Checker, clock: Clock, runs: Runs) -> None:
-    """The answer for an expired user does not depend on bcrypt."""
+def test_expired_user_is_rejected_whatever_bcrypt_returns(checker: Checker, clock: Clock, runs: Runs) -> None:
+    """The result for an expired user does not depend on bcrypt."""
     runs.use(lambda _password, _hash: True)
-    clock.day = FIRST_DAY_WITHOUT
+    clock.day = EXPIRY_DATE
     for _ in range(2):
         assert checker.check("alice", "right") is False
 
 
 @pytest.mark.parametrize("how", [replace, keep_time], ids=["replaced", "same size and time"])
-def test_another_day(checker: Checker, clock: Clock, htpasswd: Path, how: Callable) -> None:
-    """A day that is moved, either way, counts with the next request."""
+def test_changed_date_takes_effect(checker: Checker, clock: Clock, htpasswd: Path, how: Callable) -> None:
+    """A changed date takes effect with the next request."""
     clock.day = LAST_DAY
     assert checker.check("alice", "right") is True
     before = htpasswd.read_text()
     how(htpasswd, before.replace("2027-01-01", "2026-12-31"))
     assert checker.check("alice", "right") is False
     how(htpasswd, before.replace("2027-01-01", "2028-02-29"))
-    clock.day = FIRST_DAY_WITHOUT
+    clock.day = EXPIRY_DATE
     assert checker.check("alice", "right") is True
 
 
-def test_no_longer(checker: Checker, clock: Clock, htpasswd: Path) -> None:
-    """A new password and a new day come together: the old password is not good for a moment more."""
-    clock.day = FIRST_DAY_WITHOUT
+def test_old_password_stays_expired(checker: Checker, clock: Clock, htpasswd: Path) -> None:
+    """A new password with a new date does not make the old password valid."""
+    clock.day = EXPIRY_DATE
     assert checker.check("alice", "right") is False
     replace(htpasswd, f"alice:{hashed('new')}:2028-01-01\nbob:{BOB}\n")
     assert checker.check("alice", "right") is False
@@ -125,8 +125,8 @@ def test_no_longer(checker: Checker, clock: Clock, htpasswd: Path) -> None:
     ],
     ids=ascii,
 )
-def test_a_day_that_is_none(checker: Checker, htpasswd: Path, day: str) -> None:
-    """Nobody is let in by a file that is damaged: whose day it was, nobody can tell. The log says where to look."""
+def test_rejects_all_if_date_is_invalid(checker: Checker, htpasswd: Path, day: str) -> None:
+    """A damaged file rejects all logins (fail closed), and the error contains the user's name."""
     assert checker.check("bob", "word")
     good = htpasswd.read_text()
     replace(htpasswd, f"bob:{BOB}\nalice:{ALICE}:{day}\n")

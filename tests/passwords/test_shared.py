@@ -1,4 +1,4 @@
-"""Right pairs are remembered for all processes: an empty file each, in a directory in memory."""
+"""The cache that processes share: an empty file for each correct password, in a directory in memory."""
 
 import os
 import time
@@ -14,7 +14,7 @@ HtpasswdFile = passwords.HtpasswdFile
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    """The directory as systemd-tmpfiles makes it."""
+    """Create the directory as systemd-tmpfiles does."""
     path = tmp_path / "pypi-passwords"
     path.mkdir(mode=0o700)
     return path
@@ -22,18 +22,18 @@ def directory(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def processes(htpasswd: Path, directory: Path, clock: Clock, runs: Runs) -> list[Checker]:
-    """Checkers as in several of Apache's processes."""
+    """Return checkers as in several processes of Apache."""
     assert runs.calls == []
     return [Checker(HtpasswdFile(htpasswd), directory, clock=clock, today=clock.today) for _ in range(3)]
 
 
 def pairs(directory: Path) -> list[Path]:
-    """Return the files of pairs."""
+    """Return the files of cached passwords."""
     return sorted(path for path in directory.iterdir() if len(path.name) == 64)
 
 
-def test_one_run_for_all(processes: list[Checker], runs: Runs) -> None:
-    """bcrypt runs once for a user, not once in each process."""
+def test_processes_share_one_check(processes: list[Checker], runs: Runs) -> None:
+    """A user's password is checked by bcrypt once, not once in each process."""
     for checker in processes * 2:
         assert checker.check("alice", "right") is True
     assert len(runs.calls) == 1
@@ -42,8 +42,8 @@ def test_one_run_for_all(processes: list[Checker], runs: Runs) -> None:
     assert len(runs.calls) == 4
 
 
-def test_a_process_that_starts_later(processes: list[Checker], htpasswd: Path, directory: Path, clock: Clock) -> None:
-    """After a reload nobody's password is checked again, and the time does not begin anew."""
+def test_new_process_uses_cache(processes: list[Checker], htpasswd: Path, directory: Path, clock: Clock) -> None:
+    """After a reload, cached passwords are valid for their remaining time."""
     processes[0].check("alice", "right")
     clock.now += passwords.CACHE_SECONDS - 1
     later = Checker(HtpasswdFile(htpasswd), directory, clock=clock)
@@ -54,8 +54,8 @@ def test_a_process_that_starts_later(processes: list[Checker], htpasswd: Path, d
         later.check("alice", "right")
 
 
-def test_a_new_password_counts_in_all(processes: list[Checker], htpasswd: Path) -> None:
-    """Whatever is remembered anywhere is of the old password hash."""
+def test_changed_password_invalidates_cache_in_all_processes(processes: list[Checker], htpasswd: Path) -> None:
+    """Cache entries depend on the password hash."""
     for checker in processes:
         assert checker.check("alice", "right") is True
     replace(htpasswd, f"alice:{hashed('new')}\nbob:{BOB}\n")
@@ -64,8 +64,8 @@ def test_a_new_password_counts_in_all(processes: list[Checker], htpasswd: Path) 
         assert checker.check("alice", "new") is True
 
 
-def test_recent_for_all(processes: list[Checker], runs: Runs, clock: Clock) -> None:
-    """A process that never saw a user knows that the pair was right within the hour, and checks it again."""
+def test_processes_share_recent_passwords(processes: list[Checker], runs: Runs, clock: Clock) -> None:
+    """A process knows that a password was correct within the last hour, and checks it again."""
     processes[0].check("alice", "right")
     clock.now += passwords.CACHE_SECONDS + passwords.RECENT_SECONDS - 1
     processes[1]._runs = None  # the places of unknown pairs
@@ -75,8 +75,8 @@ def test_recent_for_all(processes: list[Checker], runs: Runs, clock: Clock) -> N
     assert len(runs.calls) == 2
 
 
-def test_what_is_in_the_directory(processes: list[Checker], directory: Path, clock: Clock) -> None:
-    """Nothing that leads to a password or a user: the names are keyed hashes, the files are empty."""
+def test_directory_contains_no_secrets(processes: list[Checker], directory: Path, clock: Clock) -> None:
+    """The file names are keyed hashes, and the files are empty."""
     processes[0].check("alice", "right")
     processes[1].check("bob", "word")
     key, (one, other) = directory / "key", pairs(directory)
@@ -89,10 +89,10 @@ def test_what_is_in_the_directory(processes: list[Checker], directory: Path, clo
         assert path.stat().st_mtime == clock.now + passwords.CACHE_SECONDS
 
 
-def test_a_remembered_pair_costs_no_system_call(
+def test_cached_password_needs_no_lock(
     processes: list[Checker], directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once a process knows a pair, it looks at the htpasswd file and at nothing else, without a lock."""
+    """A cached password is accepted without a lock or access to the directory."""
     checker = processes[0]
     checker.check("alice", "right")
     for path in pairs(directory):
@@ -103,8 +103,8 @@ def test_a_remembered_pair_costs_no_system_call(
     assert checker.check("alice", "right") is True
 
 
-def test_one_key_wins(tmp_path: Path, directory: Path, htpasswd: Path) -> None:
-    """Processes that start together agree on a key, which is whole when the first of them sees it."""
+def test_concurrent_processes_use_one_key(tmp_path: Path, directory: Path, htpasswd: Path) -> None:
+    """Processes that start concurrently use the same complete key."""
 
     def start(number: int) -> None:
         checker = Checker(HtpasswdFile(htpasswd), directory)
@@ -116,7 +116,7 @@ def test_one_key_wins(tmp_path: Path, directory: Path, htpasswd: Path) -> None:
 
 
 def test_real_processes(directory: Path, htpasswd: Path) -> None:
-    """One process has checked a password, with the real clock and the real bcrypt, and another remembers it."""
+    """A process uses the cache of another one, with the real clock and bcrypt."""
 
     def check(first: bool) -> int:
         checker = Checker(HtpasswdFile(htpasswd), directory)
@@ -128,37 +128,37 @@ def test_real_processes(directory: Path, htpasswd: Path) -> None:
     assert exit_codes([lambda: check(first=False)]) == [0]
 
 
-def harm_missing(directory: Path) -> None:
-    """Take the directory away."""
+def damage_missing(directory: Path) -> None:
+    """Delete the directory."""
     directory.rmdir()
 
 
-def harm_mode(directory: Path) -> None:
-    """Let others write."""
+def damage_mode(directory: Path) -> None:
+    """Make the directory writable for the group."""
     directory.chmod(0o770)
 
 
-def harm_key(directory: Path) -> None:
-    """Leave a key that is no key."""
+def damage_key(directory: Path) -> None:
+    """Write an invalid key."""
     (directory / "key").write_bytes(b"")
 
 
-def harm_link(directory: Path) -> None:
-    """Put a link in its place."""
+def damage_link(directory: Path) -> None:
+    """Replace the directory by a symbolic link."""
     directory.rename(directory.with_name("elsewhere"))
     directory.symlink_to("elsewhere")
 
 
-@pytest.mark.parametrize("harm", [harm_missing, harm_mode, harm_key, harm_link])
-def test_a_directory_that_is_not_used(
-    directory: Path, htpasswd: Path, clock: Clock, runs: Runs, capsys: pytest.CaptureFixture, harm: object
+@pytest.mark.parametrize("damage", [damage_missing, damage_mode, damage_key, damage_link])
+def test_insecure_directory_is_not_used(
+    directory: Path, htpasswd: Path, clock: Clock, runs: Runs, capsys: pytest.CaptureFixture, damage: object
 ) -> None:
-    """Passwords are checked all the same, each process remembers by itself, and one line says why."""
-    harm(directory)
+    """Passwords are checked without the shared cache, and one log line contains the reason."""
+    damage(directory)
     processes = [Checker(HtpasswdFile(htpasswd), directory, clock=clock) for _ in range(2)]
-    said = capsys.readouterr().err.splitlines()
-    assert len(said) == 2
-    assert str(directory) in said[0]
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert str(directory) in lines[0]
     for checker in processes * 2:
         assert checker.check("alice", "right") is True
         assert checker.check("alice", "wrong") is False
@@ -167,20 +167,20 @@ def test_a_directory_that_is_not_used(
     assert capsys.readouterr().err == ""
 
 
-def test_of_another_user(
+def test_directory_of_another_user_is_not_used(
     directory: Path, htpasswd: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    """A directory that somebody else made in its place is not used."""
+    """A directory that another user has created is not used."""
     monkeypatch.setattr(os, "geteuid", lambda: directory.stat().st_uid + 1)
     Checker(HtpasswdFile(htpasswd), directory)
     assert "is not used: it must be a directory of uid" in capsys.readouterr().err
     assert list(directory.iterdir()) == []
 
 
-def test_a_directory_that_goes_later(
+def test_directory_deleted_at_runtime(
     processes: list[Checker], directory: Path, runs: Runs, capsys: pytest.CaptureFixture
 ) -> None:
-    """Each process goes on by itself, and says so."""
+    """Each process continues without the shared cache, and logs it."""
     (directory / "key").unlink()
     directory.rmdir()
     for checker in processes:
@@ -190,18 +190,18 @@ def test_a_directory_that_goes_later(
     assert len(capsys.readouterr().err.splitlines()) == 3
 
 
-def test_swept(processes: list[Checker], directory: Path, clock: Clock, htpasswd: Path) -> None:
-    """What is of no use any more goes, at most once a minute, and nothing else does."""
+def test_deletes_stale_files(processes: list[Checker], directory: Path, clock: Clock, htpasswd: Path) -> None:
+    """Expired entries are deleted at most once a minute; other files are kept."""
     checker = processes[0]
     checker.check("alice", "right")
-    (left_over := directory / f".{'0' * 64}.1.1").touch()
+    (leftover := directory / f".{'0' * 64}.1.1").touch()
     (forged := directory / ("f" * 64)).touch()
     clock.now += passwords.CACHE_SECONDS + passwords.RECENT_SECONDS + 1
     (old,) = [path for path in pairs(directory) if path != forged]
     checker.check("bob", "word")
     assert not old.exists()
     assert not forged.exists()
-    assert left_over.exists(), "it may be another process's, in use at this moment"
+    assert leftover.exists(), "it may be another process's, in use at this moment"
     forged.touch()
     replace(htpasswd, f"alice:{ALICE}\nbob:{BOB}\ncarol:{ALICE}\n")
     checker.check("carol", "right")
@@ -210,17 +210,19 @@ def test_swept(processes: list[Checker], directory: Path, clock: Clock, htpasswd
     assert (directory / "key").exists()
 
 
-def test_left_over(processes: list[Checker], directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half a file of a process that was killed goes with the next sweep."""
-    (left_over := directory / f".{'0' * 64}.1.1").touch()
+def test_deletes_stale_temporary_files(
+    processes: list[Checker], directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Temporary files of a killed process are deleted."""
+    (leftover := directory / f".{'0' * 64}.1.1").touch()
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 100)
     processes[0].check("alice", "right")
-    assert not left_over.exists()
+    assert not leftover.exists()
 
 
-def test_a_time_that_nobody_wrote(processes: list[Checker], directory: Path, runs: Runs) -> None:
-    """A file that has the wall clock's time would be remembered for years."""
+def test_ignores_entry_with_invalid_time(processes: list[Checker], directory: Path, runs: Runs) -> None:
+    """An entry with a time too far in the future is ignored."""
     processes[0].check("alice", "right")
     (path,) = pairs(directory)
     path.touch()
@@ -231,7 +233,7 @@ def test_a_time_that_nobody_wrote(processes: list[Checker], directory: Path, run
 def test_files_are_bounded(
     processes: list[Checker], directory: Path, htpasswd: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many users sign in. The oldest make room at the next sweep; until then, no more are added."""
+    """The number of files is limited; the oldest ones are deleted with the next sweep."""
     monkeypatch.setattr(passwords, "SHARED_CACHE_SIZE", 10)
     htpasswd.write_text("".join(f"user{number}:{ALICE}\n" for number in range(15)))
     for number in range(15):

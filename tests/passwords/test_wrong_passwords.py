@@ -1,4 +1,4 @@
-"""Wrong passwords: what each costs, and that a flood of them locks out nobody whose password is known."""
+"""Wrong passwords: their cost, and limits that keep a flood from blocking other users."""
 
 import re
 import threading
@@ -9,7 +9,7 @@ from support import ansible_templates
 from support.files import replace
 from support.passwords import ALICE, BOB, Checker, Clock, Runs, hashed, passwords
 from support.processes import PATIENCE as TIMEOUT
-from test_checker import Crowd, following, wait_until, waiting
+from test_checker import ConcurrentRequests, following, wait_until, waiting
 
 HtpasswdFile, BusyError, TooManyFailuresError = (
     passwords.HtpasswdFile,
@@ -25,21 +25,21 @@ def guesses(checker: Checker, count: int, address: str, name: str = "guess") -> 
         assert checker.check("alice", f"{name} {number}", address) is False
 
 
-@pytest.mark.parametrize(("user", "password", "answer"), [("alice", "wrong", False), ("carol", "right", None)])
-def test_a_wrong_pair_is_remembered(
-    checker: Checker, runs: Runs, clock: Clock, user: str, password: str, answer: bool | None
+@pytest.mark.parametrize(("user", "password", "expected"), [("alice", "wrong", False), ("carol", "right", None)])
+def test_caches_wrong_password(
+    checker: Checker, runs: Runs, clock: Clock, user: str, password: str, expected: bool | None
 ) -> None:
-    """A wrong password in the settings of a CI job costs one bcrypt run per minute, from however many machines."""
+    """A repeated wrong password calls bcrypt once per minute, from any number of addresses."""
     for number in range(50):
-        assert checker.check(user, password, f"192.0.2.{number}") is answer
+        assert checker.check(user, password, f"192.0.2.{number}") is expected
     assert len(runs.calls) == 1
     clock.now += passwords.WRONG_CACHE_SECONDS + 1
-    assert checker.check(user, password) is answer
+    assert checker.check(user, password) is expected
     assert len(runs.calls) == 2
 
 
-def test_a_wrong_pair_counts_once(htpasswd: Path, clock: Clock, runs: Runs) -> None:
-    """The same wrong password, again and again, does not lock out the others at its address."""
+def test_repeated_wrong_password_counts_once(htpasswd: Path, clock: Clock, runs: Runs) -> None:
+    """The same wrong password, repeated, does not lock out other users with the same address."""
     checker = Checker(HtpasswdFile(htpasswd), max_failures=2, clock=clock)
     for _ in range(50):
         assert checker.check("alice", "wrong") is False
@@ -48,8 +48,8 @@ def test_a_wrong_pair_counts_once(htpasswd: Path, clock: Clock, runs: Runs) -> N
     assert len(runs.calls) == 3
 
 
-def test_a_wrong_pair_that_becomes_right(checker: Checker, htpasswd: Path) -> None:
-    """A new password holds with the next request, also if it was tried a moment before."""
+def test_changed_password_invalidates_cached_failure(checker: Checker, htpasswd: Path) -> None:
+    """A new password is accepted at once, even if it was tried before."""
     assert checker.check("alice", "new") is False
     replace(htpasswd, f"alice:{hashed('new')}\nbob:{BOB}\n")
     assert checker.check("alice", "new") is True
@@ -58,8 +58,10 @@ def test_a_wrong_pair_that_becomes_right(checker: Checker, htpasswd: Path) -> No
     assert checker.check("carol", "right") is True
 
 
-def test_wrong_pairs_are_bounded(htpasswd: Path, clock: Clock, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory does not grow with the guesses."""
+def test_cache_of_failures_is_bounded(
+    htpasswd: Path, clock: Clock, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The number of cached wrong passwords is limited."""
     monkeypatch.setattr(passwords, "CACHE_SIZE", 3)
     checker = Checker(HtpasswdFile(htpasswd), max_failures=100, clock=clock)
     guesses(checker, 10, "192.0.2.1")
@@ -67,8 +69,8 @@ def test_wrong_pairs_are_bounded(htpasswd: Path, clock: Clock, runs: Runs, monke
     assert len(runs.calls) == 10
 
 
-def test_failures_of_an_address(htpasswd: Path, clock: Clock, runs: Runs) -> None:
-    """So many distinct wrong passwords in a minute; beyond them bcrypt does not run, until the minute is over."""
+def test_limits_failures_of_an_address(htpasswd: Path, clock: Clock, runs: Runs) -> None:
+    """After a number of distinct wrong passwords within a minute, an address gets no more bcrypt calls."""
     checker = Checker(HtpasswdFile(htpasswd), max_failures=5, clock=clock)
     guesses(checker, 5, "192.0.2.1")
     for user in ("alice", "bob", "nobody"):
@@ -99,8 +101,8 @@ def test_failures_of_an_address(htpasswd: Path, clock: Clock, runs: Runs) -> Non
     ],
     ids=ascii,
 )
-def test_what_an_address_is(htpasswd: Path, clock: Clock, address: str, same: list[str], other: list[str]) -> None:
-    """One client has a whole /64 of IPv6, and one address of IPv4, however it is written."""
+def test_groups_addresses(htpasswd: Path, clock: Clock, address: str, same: list[str], other: list[str]) -> None:
+    """A /64 of IPv6 counts as one client, and so does an IPv4 address in any notation."""
     checker = Checker(HtpasswdFile(htpasswd), max_failures=1, clock=clock)
     guesses(checker, 1, address)
     for one in same:
@@ -111,8 +113,10 @@ def test_what_an_address_is(htpasswd: Path, clock: Clock, address: str, same: li
         break
 
 
-def test_addresses_are_bounded(htpasswd: Path, clock: Clock, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The addresses that were heard of least recently are forgotten; those without a failure are not even kept."""
+def test_number_of_addresses_is_bounded(
+    htpasswd: Path, clock: Clock, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The least recently used addresses are evicted; those without failures are not stored."""
     assert runs.calls == []
     monkeypatch.setattr(passwords, "ADDRESSES", 3)
     checker = Checker(HtpasswdFile(htpasswd), max_failures=1, clock=clock)
@@ -127,67 +131,67 @@ def test_addresses_are_bounded(htpasswd: Path, clock: Clock, runs: Runs, monkeyp
     assert checker.check("alice", "right", "192.0.2.0") is True
 
 
-def test_an_address_has_a_quarter_of_the_places(checker: Checker, runs: Runs) -> None:
-    """One client that opens many connections leaves places for newcomers from elsewhere."""
+def test_address_has_a_quarter_of_the_queue(checker: Checker, runs: Runs) -> None:
+    """One client with many connections cannot fill the queue of unknown passwords."""
     share = passwords.MAX_WAITING_PER_ADDRESS
     assert 0 < share <= passwords.MAX_WAITING / 4
     runs.hold.clear()
-    crowd = Crowd(checker)
-    crowd.comes(*[("alice", f"guess {number}", "192.0.2.1") for number in range(share)])
+    requests = ConcurrentRequests(checker)
+    requests.start(*[("alice", f"guess {number}", "192.0.2.1") for number in range(share)])
     wait_until(lambda: waiting(checker) == share)
     with pytest.raises(BusyError, match="MAX_WAITING_PER_ADDRESS"):
         checker.check("alice", "right", "192.0.2.1")
-    crowd.comes(("alice", "right", "192.0.2.2"))
+    requests.start(("alice", "right", "192.0.2.2"))
     wait_until(lambda: waiting(checker) == share + 1)
     runs.hold.set()
-    assert crowd.goes() == {False: share, True: 1}
+    assert requests.join() == {False: share, True: 1}
     assert checker.check("bob", "word", "192.0.2.1") is True
 
 
-def test_threads_that_unknown_pairs_hold(checker: Checker, runs: Runs) -> None:
-    """Requests that wait for another request's run hold threads, too, and there are always some left."""
+def test_limits_threads_of_unknown_passwords(checker: Checker, runs: Runs) -> None:
+    """Requests that wait for another request's check occupy threads, whose number is limited."""
     assert checker.check("bob", "word") is True
     runs.hold.clear()
-    crowd = Crowd(checker)
-    crowd.comes(("alice", "guess"), *[("alice", "wrong")] * (passwords.MAX_PENDING - 1))
+    requests = ConcurrentRequests(checker)
+    requests.start(("alice", "guess"), *[("alice", "wrong")] * (passwords.MAX_PENDING - 1))
     wait_until(lambda: following(checker) == passwords.MAX_PENDING - 2)
     with pytest.raises(BusyError, match="MAX_PENDING"):
         checker.check("alice", "wrong")
     assert checker.check("bob", "word") is True
     runs.hold.set()
-    assert crowd.goes() == {False: passwords.MAX_PENDING}
+    assert requests.join() == {False: passwords.MAX_PENDING}
     assert checker._pending == 0
     assert checker._waiting == 0
 
 
-def test_one_new_user_may_wait_on_all_threads(checker: Checker, runs: Runs) -> None:
-    """A farm of clients with one login starts at once, when no password is remembered: all are served by one run."""
+def test_one_login_may_occupy_all_threads(checker: Checker, runs: Runs) -> None:
+    """Many clients with one login are served by one check, even if all of them start without a cache."""
     runs.hold.clear()
-    crowd = Crowd(checker)
-    crowd.comes(*[("alice", "right")] * (2 * passwords.MAX_PENDING))
+    requests = ConcurrentRequests(checker)
+    requests.start(*[("alice", "right")] * (2 * passwords.MAX_PENDING))
     wait_until(lambda: following(checker) == 2 * passwords.MAX_PENDING - 1)
     runs.hold.set()
-    assert crowd.goes() == {True: 2 * passwords.MAX_PENDING}
+    assert requests.join() == {True: 2 * passwords.MAX_PENDING}
     assert len(runs.calls) == 1
 
 
-def test_a_recent_pair_is_neither_limited_nor_waits(htpasswd: Path, clock: Clock, runs: Runs) -> None:
-    """Whoever was in within the last hour is served, whatever others do, behind the same address, too."""
+def test_recent_password_bypasses_limits(htpasswd: Path, clock: Clock, runs: Runs) -> None:
+    """A password that was correct within the last hour is checked despite floods and limits."""
     checker = Checker(HtpasswdFile(htpasswd), max_failures=1, clock=clock)
     assert checker.check("bob", "word", "192.0.2.1") is True
     clock.now += passwords.CACHE_SECONDS + passwords.RECENT_SECONDS - 1
     runs.hold.clear()
-    crowd = Crowd(checker)
-    crowd.comes(*[("alice", f"guess {number}", f"192.0.2.{number}") for number in range(passwords.MAX_WAITING)])
+    requests = ConcurrentRequests(checker)
+    requests.start(*[("alice", f"guess {number}", f"192.0.2.{number}") for number in range(passwords.MAX_WAITING)])
     wait_until(lambda: waiting(checker) == passwords.MAX_WAITING)
     wait_until(lambda: runs.running == passwords.MAX_RUNS)
-    newcomer = Crowd(checker)
-    newcomer.comes(("bob", "word", "192.0.2.1"))
-    # bcrypt itself is what is held here: a place of its own is what lets it begin at all.
+    newcomer = ConcurrentRequests(checker)
+    newcomer.start(("bob", "word", "192.0.2.1"))
+    # Only bcrypt is blocked here: the check can start since it has a place of its own.
     wait_until(lambda: runs.running == passwords.MAX_RUNS + 1)
     runs.hold.set()
-    assert newcomer.goes() == {True: 1}
-    crowd.goes()
+    assert newcomer.join() == {True: 1}
+    requests.join()
     with pytest.raises(TooManyFailuresError):
         checker.check("alice", "right", "192.0.2.1")
     assert checker.check("bob", "word", "192.0.2.1") is True
@@ -196,8 +200,8 @@ def test_a_recent_pair_is_neither_limited_nor_waits(htpasswd: Path, clock: Clock
     assert checker.check("bob", "word", "192.0.2.1") is True
 
 
-def test_recent_is_not_for_ever(htpasswd: Path, clock: Clock) -> None:
-    """After that hour a pair is unknown, as one that never was right; also soon after the host has started."""
+def test_recent_password_expires(htpasswd: Path, clock: Clock) -> None:
+    """After an hour a password is unknown again, also shortly after the host has started."""
     clock.now = 1.0
     checker = Checker(HtpasswdFile(htpasswd), max_failures=1, clock=clock)
     guesses(checker, 1, "192.0.2.1")
@@ -211,14 +215,14 @@ def test_recent_is_not_for_ever(htpasswd: Path, clock: Clock) -> None:
 
 
 def threads_of_a_process() -> int:
-    """Return how many requests one of Apache's processes handles at a time."""
+    """Return the number of threads of one of Apache's processes."""
     return int(re.search(r"^ThreadsPerChild (\d+)$", ansible_templates.render(PROCESSES), re.MULTILINE)[1])
 
 
-def test_a_flood_on_all_processes(htpasswd: Path, tmp_path: Path, clock: Clock, runs: Runs) -> None:
-    """Every thread of every process gets a wrong password, from everywhere: remembered and recent users are served.
+def test_flood_on_all_processes(htpasswd: Path, tmp_path: Path, clock: Clock, runs: Runs) -> None:
+    """With wrong passwords on every thread of every process, users with cached or recent passwords are served.
 
-    As in Apache, a process has so many threads and no more: what is not answered at once holds one of them.
+    As in Apache, the number of threads is limited, and a request that waits occupies one of them.
     """
     (directory := tmp_path / "shared").mkdir(mode=0o700)
     threads = threads_of_a_process()
@@ -229,47 +233,49 @@ def test_a_flood_on_all_processes(htpasswd: Path, tmp_path: Path, clock: Clock, 
     assert processes[0].check("alice", "right") is True
     runs.hold.clear()
     free = [threading.Semaphore(threads) for _ in processes]
-    crowds = []
-    for number, (checker, room) in enumerate(zip(processes, free, strict=True)):
-        crowd = Process(checker, room)
-        # First distinct ones, then the same ones once more on all connections, from one address each.
-        crowd.comes(*[("x", f"{number} {guess}", f"10.{number}.0.{guess}") for guess in range(passwords.MAX_WAITING)])
+    groups = []
+    for number, (checker, semaphore) in enumerate(zip(processes, free, strict=True)):
+        requests = Process(checker, semaphore)
+        # First distinct passwords, then the same ones on all connections, each from one address.
+        requests.start(
+            *[("x", f"{number} {guess}", f"10.{number}.0.{guess}") for guess in range(passwords.MAX_WAITING)]
+        )
         wait_until(lambda checker=checker: waiting(checker) == passwords.MAX_WAITING)
-        crowd.comes(*[("x", f"{number} {guess % 16}", f"10.{number}.0.{guess % 16}") for guess in range(threads)])
-        crowds.append(crowd)
-    for checker, room in zip(processes, free, strict=True):
+        requests.start(*[("x", f"{number} {guess % 16}", f"10.{number}.0.{guess % 16}") for guess in range(threads)])
+        groups.append(requests)
+    for checker, semaphore in zip(processes, free, strict=True):
         wait_until(lambda checker=checker: checker._pending == passwords.MAX_PENDING)
-        wait_until(lambda room=room: room._value == threads - passwords.MAX_PENDING)
+        wait_until(lambda semaphore=semaphore: semaphore._value == threads - passwords.MAX_PENDING)
         for _ in range(5):
             assert checker.check("alice", "right") is True
-    recent = [Crowd(checker) for checker in processes]
+    recent = [ConcurrentRequests(checker) for checker in processes]
     before = runs.running
-    for crowd in recent:
-        crowd.comes(("bob", "word"))
+    for requests in recent:
+        requests.start(("bob", "word"))
     wait_until(lambda: runs.running == before + len(processes))
     runs.hold.set()
-    assert [crowd.goes() for crowd in recent] == [{True: 1}] * 3
-    for crowd in crowds:
-        assert set(crowd.goes()) <= {None, BusyError}
+    assert [requests.join() for requests in recent] == [{True: 1}] * 3
+    for requests in groups:
+        assert set(requests.join()) <= {None, BusyError}
 
 
-class Process(Crowd):
-    """Requests to a process, of which each needs one of its threads."""
+class Process(ConcurrentRequests):
+    """Requests to a process, each of which occupies one of its threads."""
 
-    def __init__(self, checker: Checker, room: threading.Semaphore):
+    def __init__(self, checker: Checker, free_threads: threading.Semaphore):
         super().__init__(checker)
-        self._room = room
+        self._free_threads = free_threads
 
     def _ask(self, *request: str) -> None:
-        assert self._room.acquire(timeout=TIMEOUT)
+        assert self._free_threads.acquire(timeout=TIMEOUT)
         try:
             super()._ask(*request)
         finally:
-            self._room.release()
+            self._free_threads.release()
 
 
-def test_a_refusal_is_cheap(htpasswd: Path, clock: Clock) -> None:
-    """mod_wsgi formats each exception: it has one frame of this module, and no other exception behind it."""
+def test_rejections_have_short_tracebacks(htpasswd: Path, clock: Clock) -> None:
+    """mod_wsgi formats each exception, so it has one frame of this module and no context."""
     checker = Checker(HtpasswdFile(htpasswd), max_failures=1, clock=clock)
     guesses(checker, 1, "192.0.2.1")
     caught = []
@@ -284,7 +290,7 @@ def test_a_refusal_is_cheap(htpasswd: Path, clock: Clock) -> None:
 
 
 def test_log_lines_are_bounded(htpasswd: Path, clock: Clock, capsys: pytest.CaptureFixture) -> None:
-    """One line per ten seconds tells how many were turned away, and none of them goes uncounted."""
+    """At most one line in ten seconds is logged, with the number of rejections."""
     checker = Checker(HtpasswdFile(htpasswd), max_failures=1, clock=clock)
     guesses(checker, 1, "192.0.2.1")
     for _ in range(1000):
@@ -307,10 +313,8 @@ def test_log_lines_are_bounded(htpasswd: Path, clock: Clock, capsys: pytest.Capt
     assert "(8 times since the last such line)" in line
 
 
-def test_a_damaged_file_is_logged(
-    checker: Checker, htpasswd: Path, clock: Clock, capsys: pytest.CaptureFixture
-) -> None:
-    """With the reason and the file's name, without a hash, in one line, whatever the user is called."""
+def test_logs_damaged_file(checker: Checker, htpasswd: Path, clock: Clock, capsys: pytest.CaptureFixture) -> None:
+    """The line contains the reason and the file's name, but no hash and no line breaks of user names."""
     for text in (f"alice:{ALICE}:never\n", "alice:x\n", None):
         if text is None:
             htpasswd.unlink()
@@ -326,10 +330,10 @@ def test_a_damaged_file_is_logged(
         checker._log._kinds.clear()
 
 
-def test_an_error_that_nobody_expected_is_logged(
+def test_logs_unexpected_error(
     checker: Checker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    """The site's LogLevel hides what mod_wsgi would log of it."""
+    """The error is logged by the checker, since the site's LogLevel hides that of mod_wsgi."""
     monkeypatch.setattr(passwords, "matches", lambda *_arguments: {}["missing"])
     with pytest.raises(KeyError):
         checker.check("alice", "right")

@@ -1,4 +1,4 @@
-"""Names, addresses, ports and paths: what the preflight refuses, and what it lets through."""
+"""Preflight checks of names, URLs, ports, networks and paths."""
 
 import pytest
 from support import ansible_templates, load, short
@@ -7,7 +7,7 @@ problems = load("roles/pypi/filter_plugins/addresses.py").address_problems
 
 DIRECTORY = "must be an absolute path"
 
-# What is given, and what the message must say: which setting, what is wrong, what to write.
+# Settings, and texts in the message: the setting, the fault, the correction.
 WRONG = [
     ({"pypi_server_name": "bad_name"}, ["pypi_server_name", "'bad_name'", "pypi.example.com"]),
     ({"pypi_server_name": "-pypi.example.com"}, ["pypi_server_name", "not a valid host name"]),
@@ -134,26 +134,26 @@ RIGHT = [
     {"pypi_upstream_url": "https://mirror.example.com/"},
     {"pypi_pages_dir": "/srv/pypi/pages"},
     {"pypi_data_dir": "/mnt/disk-1/py.pi_2"},
-    # On the controller, where a path may have spaces.
+    # On the control node, where paths may contain spaces.
     {"pypi_secrets_dir": "/home/me/My inventory/secrets", "pypi_ca_dir": "/home/me/My inventory/ca"},
 ]
 
 
-@pytest.mark.parametrize(("given", "said"), WRONG, ids=short)
-def test_refused(given: dict, said: list[str]) -> None:
-    """One look at the message is enough to mend the setting: it says which, why, and what to write."""
+@pytest.mark.parametrize(("given", "expected"), WRONG, ids=short)
+def test_rejects_invalid_settings(given: dict, expected: list[str]) -> None:
+    """The message contains the setting, the fault and a correction."""
     found = problems(ansible_templates.settings(**{"pypi_url": "https://pypi.example.com/"} | given))
     assert len(found) == 1, found
-    assert [words for words in said if words not in found[0]] == []
+    assert [part for part in expected if part not in found[0]] == []
 
 
 @pytest.mark.parametrize("given", RIGHT, ids=short)
-def test_accepted(given: dict) -> None:
-    """A check that refuses what would work is worse than none."""
+def test_accepts_valid_settings(given: dict) -> None:
+    """Valid settings are not reported."""
     assert problems(ansible_templates.settings(**given)) == []
 
 
-def test_everything_at_once() -> None:
-    """All that is wrong is listed in one run, not one thing a run."""
+def test_reports_all_problems() -> None:
+    """One run reports all invalid settings."""
     given = {"pypi_server_name": "a b", "pypi_url": "x", "pypi_http_port": 0, "pypi_data_dir": "x"}
     assert [problem.split(":")[0] for problem in problems(ansible_templates.settings(**given))] == list(given)

@@ -1,4 +1,4 @@
-"""Files of certificate authorities: what the preflight refuses, and what it lets through."""
+"""Preflight checks of CA files."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -50,13 +50,13 @@ CHAIN = certificate("server", "intermediate") + certificate("intermediate", "com
     ],
     ids=["direct", "intermediate", "whole chain", "several", "with text", "self-signed"],
 )
-def test_accepted(certificates: str, authority: str) -> None:
-    """An authority that clients can check the certificate with."""
+def test_accepts_valid_authority(certificates: str, authority: str) -> None:
+    """Clients can verify the certificate with the CA file."""
     assert problems(SETTINGS, certificates, {"pypi_tls_ca": authority}) == []
 
 
 @pytest.mark.parametrize(
-    ("certificates", "authority", "said"),
+    ("certificates", "authority", "expected"),
     [
         (SIGNED, OTHER, ["has signed none of the certificates in", "Name the file of the authority"]),
         (certificate("server", "intermediate"), ROOT, ["has signed none", "intermediate"]),
@@ -65,36 +65,36 @@ def test_accepted(certificates: str, authority: str) -> None:
     ],
     ids=["another", "no intermediate", "garbage", "missing"],
 )
-def test_refused(certificates: str, authority: str, said: list[str]) -> None:
-    """With it, no client could connect."""
+def test_rejects_invalid_authority(certificates: str, authority: str, expected: list[str]) -> None:
+    """No client could connect with this CA file."""
     (problem,) = problems(SETTINGS, certificates, {"pypi_tls_ca": authority})
     assert problem.startswith("pypi_tls_ca: ")
-    assert [words for words in said if words not in problem] == []
+    assert [part for part in expected if part not in problem] == []
 
 
-def test_a_relative_path() -> None:
-    """It would be looked for in another directory by each who runs this."""
+def test_rejects_relative_path() -> None:
+    """A relative path would depend on the working directory."""
     settings = SETTINGS | {"pypi_tls_ca": "ca.pem"}
     (problem,) = problems(settings, SIGNED, {"pypi_tls_ca": ROOT})
     assert "'ca.pem' is not an absolute path" in problem
 
 
-@pytest.mark.parametrize(("text", "said"), [("", "is missing or empty"), ("garbage", "not a PEM file")])
-def test_public_authorities(text: str, said: str) -> None:
-    """The public authorities need not have signed anything here, but there must be some."""
+@pytest.mark.parametrize(("text", "expected"), [("", "is missing or empty"), ("garbage", "not a PEM file")])
+def test_rejects_invalid_public_ca_file(text: str, expected: str) -> None:
+    """The file must contain certificates, which need not have signed the server's."""
     settings = SETTINGS | {"pypi_public_ca_file": "/controller/public.pem"}
     (problem,) = problems(settings, SIGNED, {"pypi_tls_ca": ROOT, "pypi_public_ca_file": text})
     assert problem.startswith("pypi_public_ca_file: ")
-    assert said in problem
+    assert expected in problem
     assert problems(settings, SIGNED, {"pypi_tls_ca": ROOT, "pypi_public_ca_file": OTHER}) == []
 
 
 @pytest.mark.parametrize("tls", ["self_signed", "none"])
-def test_only_where_a_certificate_is_provided(tls: str) -> None:
-    """Switching pypi_tls to and fro, nobody has to take the other settings out."""
+def test_ignores_setting_without_provided_certificate(tls: str) -> None:
+    """Other values of pypi_tls ignore the CA file."""
     assert problems(SETTINGS | {"pypi_tls": tls}, "", {"pypi_tls_ca": ""}) == []
 
 
-def test_an_unreadable_certificate_is_reported_once() -> None:
-    """That the certificate itself is broken, another check says."""
+def test_unreadable_certificate_is_not_reported_twice() -> None:
+    """Another check reports an invalid certificate."""
     assert problems(SETTINGS, "garbage", {"pypi_tls_ca": ROOT}) == []

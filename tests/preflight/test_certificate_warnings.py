@@ -1,4 +1,4 @@
-"""Certificates that are provided and work, but not for all clients or not for long: a warning, and the run goes on."""
+"""Warnings about provided certificates that do not work for all clients, or expire soon. The run continues."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,7 +23,7 @@ def name_of(subject: str) -> x509.Name:
 
 
 def issued(subject: str, issuer: str, days: float = 365, key: str | None = None) -> str:
-    """Return the certificate of a subject in PEM form. days: how long it is still valid; key: whose signs it."""
+    """Return the certificate of a subject in PEM form. days: remaining validity; key: name of the signing key."""
     now = datetime.now(UTC)
     builder = (
         x509.CertificateBuilder()
@@ -43,7 +43,7 @@ ROOT = issued("root", "root")
 INTERMEDIATE = issued("intermediate", "root")
 SERVER = issued("server", "intermediate")
 
-# What the file holds, and what the warning must say.
+# The file's content, and texts in the warning.
 WARNED = [
     (SERVER, ["no intermediate", "CN=intermediate", "Append the issuer's certificate"]),
     (SERVER + ROOT, ["second certificate", "CN=root", "CN=intermediate"]),
@@ -65,7 +65,7 @@ FINE = {
     "a root that this machine trusts": issued("server", "root"),
     "self-signed": issued("server", "server"),
     "30 days": issued("server", "server", days=30.1),
-    # These are errors, and reported as such.
+    # These are reported as errors.
     "expired": issued("server", "server", days=-1),
     "garbage": "garbage",
     "empty": "",
@@ -74,28 +74,28 @@ FINE = {
 
 @pytest.fixture(autouse=True)
 def _trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """This machine trusts one authority."""
+    """Make one CA trusted on this machine."""
     (tmp_path / "trusted.pem").write_text(ROOT)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "trusted.pem"))
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
 
 
-@pytest.mark.parametrize(("text", "said"), WARNED)
-def test_warned(text: str, said: list[str]) -> None:
-    """One line: which certificate, what is the matter, what to do."""
+@pytest.mark.parametrize(("text", "expected"), WARNED)
+def test_warns_of_incomplete_chain_or_expiry(text: str, expected: list[str]) -> None:
+    """The message contains the certificate, the problem and the correction."""
     (line,) = plugin.certificate_warnings(text)
     assert line.startswith("pypi_tls_certificate: ")
-    assert [words for words in said if words not in line] == []
+    assert [part for part in expected if part not in line] == []
 
 
 @pytest.mark.parametrize("text", FINE.values(), ids=FINE.keys())
-def test_nothing_to_warn_of(text: str) -> None:
-    """A warning in each run that means nothing hides the one that does."""
+def test_valid_certificates_cause_no_warning(text: str) -> None:
+    """Certificates without a problem are not reported."""
     assert plugin.certificate_warnings(text) == []
 
 
 def given(tmp_path: Path, certificate: str) -> dict[str, str]:
-    """Write certificate and key. Returns the settings that name them."""
+    """Write a certificate and a key. Returns the settings for them."""
     key = KEYS["server"].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     (tmp_path / "server.pem").write_text(certificate)
     (tmp_path / "server.key").write_bytes(key)
@@ -107,20 +107,20 @@ def given(tmp_path: Path, certificate: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("tags", "count"), [(["all"], 1), (["tls"], 1), (["accounts"], 0)])
-def test_the_role_asks(tmp_path: Path, tags: list[str], count: int) -> None:
-    """With the tags that apply the certificate, and no others."""
+def test_role_shows_warning_by_tag(tmp_path: Path, tags: list[str], count: int) -> None:
+    """The warning appears only with tags that apply the certificate."""
     assert len(found("__pypi_warnings", **given(tmp_path, SERVER), ansible_run_tags=tags)) == count
 
 
-def test_no_encryption() -> None:
-    """Whoever turns it off is told so, each time."""
+def test_warns_of_disabled_tls() -> None:
+    """Each run warns that TLS is disabled."""
     (line,) = found("__pypi_warnings", pypi_tls="none")
     assert "passwords and packages are sent without encryption" in line
     assert found("__pypi_warnings") == []
 
 
-def test_real_run(tmp_path: Path) -> None:
-    """It is a warning: the run goes on."""
+def test_run_continues_after_warning(tmp_path: Path) -> None:
+    """The run shows the warning and continues."""
     settings = given(tmp_path, issued("server", "intermediate", days=3.5))
     text = "".join(f"{name}: {value}\n" for name, value in settings.items()) + "pypi_users: [{name: alice}]\n"
     inventory = control.inventory(tmp_path / "inventory", text)

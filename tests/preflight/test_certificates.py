@@ -1,4 +1,4 @@
-"""Certificates that are provided: what the preflight refuses, and what it lets through."""
+"""Preflight checks of provided certificates and keys."""
 
 import base64
 from datetime import UTC, datetime, timedelta
@@ -33,16 +33,16 @@ def key_text(key: object = KEY, passphrase: bytes | None = None) -> str:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption).decode()
 
 
-def odd_key() -> str:
-    """Return a key on a curve that nobody uses: P-256's, under the name of prime239v3 (OID 1.2.840.10045.3.1.6)."""
+def unsupported_key() -> str:
+    """Return a key on an unsupported curve: P-256's key, named as prime239v3 (OID 1.2.840.10045.3.1.6)."""
     der = KEY.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-    odd = der.replace(bytes.fromhex("2a8648ce3d030107"), bytes.fromhex("2a8648ce3d030106"))
-    marks = [f"-----{word} PRIVATE KEY-----" for word in ("BEGIN", "END")]
-    return f"{marks[0]}\n{base64.encodebytes(odd).decode()}{marks[1]}\n"
+    renamed = der.replace(bytes.fromhex("2a8648ce3d030107"), bytes.fromhex("2a8648ce3d030106"))
+    markers = [f"-----{word} PRIVATE KEY-----" for word in ("BEGIN", "END")]
+    return f"{markers[0]}\n{base64.encodebytes(renamed).decode()}{markers[1]}\n"
 
 
 def certificate(*names: str, key: object = KEY, days: int = 30, since: int = 100) -> str:
-    """Return a certificate in PEM form, made for some names. days: how long it still holds; since: how long it does."""
+    """Return a certificate for some names in PEM form. days: remaining validity; since: days since its start."""
     now = datetime.now(UTC)
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "pypi.example.com")])
     builder = (
@@ -65,7 +65,7 @@ GOOD = certificate("pypi.example.com")
 RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 ED_KEY = ed25519.Ed25519PrivateKey.generate()
 
-# Certificate, key, and what the message must say: which setting, what is wrong, what to do.
+# Certificate, key, and texts in the message: the setting, the fault, the correction.
 WRONG = [
     (GOOD, key_text(OTHER_KEY), ["pypi_tls_certificate and pypi_tls_private_key", "do not match", "Name"]),
     (GOOD, key_text(RSA_KEY), ["do not match"]),
@@ -78,14 +78,14 @@ WRONG = [
     (certificate("www.example.com"), key_text(), ["pypi_tls_certificate", "pypi.example.com", "issued for that name"]),
     (certificate("*.com"), key_text(), ["not valid for pypi.example.com"]),
     (certificate("*.pypi.example.com"), key_text(), ["not valid for pypi.example.com"]),
-    # A common name alone has counted for nothing for years (RFC 9525, section 6.3).
+    # Clients ignore common names (RFC 9525, section 6.3).
     (certificate(), key_text(), ["not valid for pypi.example.com"]),
     ("garbage", key_text(), ["pypi_tls_certificate", "/controller/server.pem", "not a PEM file with certificates"]),
     (GOOD[:200], key_text(), ["pypi_tls_certificate", "not a PEM file with certificates"]),
     (GOOD, "garbage", ["pypi_tls_private_key", "/controller/server.key", "not a PEM file with a private key"]),
     (GOOD, key_text(passphrase=b"canary"), ["pypi_tls_private_key", "a passphrase", "ansible-vault"]),
     (GOOD, GOOD, ["pypi_tls_private_key", "not a PEM file with a private key"]),
-    (GOOD, odd_key(), ["pypi_tls_private_key"]),
+    (GOOD, unsupported_key(), ["pypi_tls_private_key"]),
     (certificate("pypi.example.com", since=-5), key_text(), ["pypi_tls_certificate"]),
     (GOOD + key_text(), key_text(), ["pypi_tls_certificate"]),
     ("", key_text(), ["pypi_tls_certificate", "/controller/server.pem is missing or empty"]),
@@ -93,11 +93,11 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("certificate_text", "private_key", "said"), WRONG)
-def test_refused(certificate_text: str, private_key: str, said: list[str]) -> None:
-    """Apache would not start, or clients would not trust it: told before anything has changed, and how to mend it."""
+@pytest.mark.parametrize(("certificate_text", "private_key", "expected"), WRONG)
+def test_rejects_invalid_files(certificate_text: str, private_key: str, expected: list[str]) -> None:
+    """The message contains the setting, the fault and a correction."""
     found = problems(SETTINGS, certificate_text, private_key)
-    fitting = [line for line in found if all(words in line for words in said)]
+    fitting = [line for line in found if all(part in line for part in expected)]
     assert len(fitting) == 1, found
 
 
@@ -113,36 +113,36 @@ def test_refused(certificate_text: str, private_key: str, said: list[str]) -> No
     ],
     ids=["plain", "chain", "wildcard", "case", "RSA", "Ed25519"],
 )
-def test_accepted(certificate_text: str, private_key: str) -> None:
-    """What clients accept, the preflight accepts."""
+def test_accepts_valid_files(certificate_text: str, private_key: str) -> None:
+    """Certificates that clients accept are not reported."""
     assert problems(SETTINGS, certificate_text, private_key) == []
 
 
-def test_every_alias_counts() -> None:
-    """A certificate that lacks one of the names fails only those who use it, and they ask much later."""
+def test_checks_all_aliases() -> None:
+    """The certificate must be valid for the server name and all aliases."""
     settings = SETTINGS | {"pypi_server_aliases": ["packages.example.com", "*.no"]}
     found = problems(settings, certificate("pypi.example.com", "packages.example.com"), key_text())
     assert len(found) == 1
     assert "*.no" in found[0]
 
 
-def test_no_files_named() -> None:
-    """Whoever writes `provided` and nothing more is told both settings."""
+def test_requires_both_settings() -> None:
+    """pypi_tls: provided needs a certificate and a key."""
     found = problems(SETTINGS | {"pypi_tls_certificate": "", "pypi_tls_private_key": ""}, "", "")
     assert [line.split(":")[0] for line in found] == ["pypi_tls_certificate", "pypi_tls_private_key"]
     assert all("must be the path of a PEM file" in line for line in found)
 
 
-def test_a_relative_path() -> None:
-    """Ansible would look for it in the role, and find nothing or another file."""
+def test_rejects_relative_path() -> None:
+    """A relative path would be looked up in the role."""
     (problem,) = problems(SETTINGS | {"pypi_tls_certificate": "server.pem"}, "", key_text())
     assert "'server.pem' is not an absolute path" in problem
     assert "{{ inventory_dir }}/" in problem
 
 
 @pytest.mark.parametrize("private_key", [key_text(), key_text(OTHER_KEY), key_text()[:150], "canary"])
-def test_nothing_of_the_key_in_a_message(private_key: str) -> None:
-    """Messages end up on screens and in the logs of build servers."""
+def test_messages_contain_no_key(private_key: str) -> None:
+    """Messages are logged, so they must not contain parts of the private key."""
     found = " ".join(problems(SETTINGS, certificate("www.example.com", days=-1), private_key))
     assert found
     assert [line for line in private_key.splitlines()[1:-1] or [private_key] if line in found] == []

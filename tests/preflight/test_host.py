@@ -1,4 +1,4 @@
-"""The module that looks at the host before anything is changed, run whole, as Ansible runs it."""
+"""The module that inspects the host before any change, run as Ansible runs it."""
 
 import hashlib
 import json
@@ -32,7 +32,7 @@ class Host:
         (self.home / path).parent.mkdir(parents=True, exist_ok=True)
         (self.home / path).write_text(text)
 
-    def look(self, **how: Any) -> dict:
+    def inspect(self, **options: Any) -> dict:
         """Run the module. Returns its result."""
         arguments = {
             "settings_file": str(self.home / "settings.json"),
@@ -41,65 +41,65 @@ class Host:
             "user": ME,
             "ports": [80, 443],
         }
-        with patch_module_args(arguments | how), pytest.raises(SystemExit):
+        with patch_module_args(arguments | options), pytest.raises(SystemExit):
             module.main()
         return json.loads(self._capsys.readouterr().out)
 
 
 @pytest.fixture
 def host(tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Host:
-    """A fresh host, without Apache."""
+    """Return a fresh host without Apache."""
     return Host(tmp_path, capsys, monkeypatch)
 
 
 def problems(found: dict) -> list[str]:
-    """Return what the role says of the host's Apache, by its own expression."""
+    """Return the problems of the host's Apache, by the role's expression."""
     return ansible_templates.evaluate(
         ansible_templates.trust_as_template("{{ __pypi_apache_problems }}"), __pypi_host=found
     )
 
 
-def test_fresh(host: Host) -> None:
-    """There is nothing."""
-    found = host.look(user="nobody-has-this-name")
+def test_fresh_host(host: Host) -> None:
+    """Nothing is deployed on a fresh host."""
+    found = host.inspect(user="nobody-has-this-name")
     assert (found["deployed"], found["has_data"], found["package_lists"]) == (False, False, False)
     assert (found["user_uid"], found["data_uid"], found["foreign_files"]) == (None, None, 0)
     assert problems(found) == []
 
 
-def test_deployed(host: Host) -> None:
-    """An index that was deployed is recognised by its files."""
+def test_detects_deployment(host: Host) -> None:
+    """A deployed index is detected by its files."""
     for path in ("settings.json", ".wheelhouse", "lists/debian_Packages.lz4", "packages/a.whl"):
         host.write(path)
-    found = host.look()
+    found = host.inspect()
     assert (found["deployed"], found["has_data"], found["package_lists"]) == (True, True, True)
     assert found["user_uid"] == os.getuid()
     assert found["foreign_files"] == 0
 
 
-def test_owners(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Restored data belong to the number that they were saved with. Root may copy packages by hand."""
+def test_detects_files_of_other_users(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Restored data may have another UID. Packages of root are allowed."""
     uids = {"packages/a.whl": 4321, "packages/b.whl": 4321, "packages/c.whl": 0, "state/names.txt": 1234}
     for path in uids:
         host.write(path)
     monkeypatch.setattr(module, "owner", lambda entry: uids[str(Path(entry.path).relative_to(host.home))])
-    found = host.look()
+    found = host.inspect()
     assert found["foreign_files"] == 3
     assert found["data_uid"] == 4321
     assert found["data_uid_user"] == ""
-    assert host.look(user="root")["foreign_files"] == 3
+    assert host.inspect(user="root")["foreign_files"] == 3
 
 
 @pytest.mark.parametrize("name", ["prefork", "worker"])
-def test_other_mpm(host: Host, name: str) -> None:
-    """HTTP/2 and the number of threads need mpm_event. The message has the commands."""
+def test_rejects_other_mpm(host: Host, name: str) -> None:
+    """HTTP/2 and the number of threads need mpm_event. The message contains the commands."""
     host.write(f"apache2/mods-enabled/mpm_{name}.load")
-    (problem,) = problems(host.look())
+    (problem,) = problems(host.inspect())
     assert f"a2dismod mpm_{name}" in problem
 
 
-def test_debian_as_installed(host: Host) -> None:
-    """An Apache that nobody has configured is taken as it is."""
+def test_accepts_default_apache(host: Host) -> None:
+    """Debian's default configuration is accepted."""
     content = SITE.format(80)
     host.write("apache2/mods-enabled/mpm_event.load")
     host.write("apache2/ports.conf", "Listen 80\n<IfModule ssl_module>\n\tListen 443\n</IfModule>\n")
@@ -107,16 +107,16 @@ def test_debian_as_installed(host: Host) -> None:
     path = host.home / "apache2/sites-available/000-default.conf"
     digest = hashlib.md5(content.encode(), usedforsecurity=False).hexdigest()
     host.write("status", f"Package: apache2\nConffiles:\n /etc/other 0123\n {path} {digest}\nDescription: x\n")
-    assert problems(host.look()) == []
-    assert problems(host.look(ports=[8080])) == []
+    assert problems(host.inspect()) == []
+    assert problems(host.inspect(ports=[8080])) == []
 
 
-def test_edited_default_site(host: Host) -> None:
-    """Many people put their site there. It is not taken out of service."""
+def test_rejects_edited_default_site(host: Host) -> None:
+    """A default site with changes is not disabled."""
     host.write("apache2/sites-enabled/000-default.conf", SITE.format(80))
     path = host.home / "apache2/sites-available/000-default.conf"
     host.write("status", f"Conffiles:\n {path} {'0' * 32}\n")
-    (problem,) = problems(host.look())
+    (problem,) = problems(host.inspect())
     assert "a2dissite 000-default" in problem
 
 
@@ -129,20 +129,20 @@ def test_edited_default_site(host: Host) -> None:
         ("8081 https", "_default_:8081"),
     ],
 )
-def test_ports_of_other_sites(host: Host, listen: str, address: str) -> None:
-    """ports.conf is replaced, so a site whose port is only there would go down."""
+def test_rejects_sites_that_depend_on_ports_conf(host: Host, listen: str, address: str) -> None:
+    """ports.conf is replaced, so other sites must have their own Listen directives."""
     host.write("apache2/ports.conf", f"Listen 80\n  listen {listen}\nListen 9999\n")
     host.write("apache2/sites-enabled/other.conf", f"<VirtualHost *:80 {address}>\n</VirtualHost>\n")
-    found = host.look()
+    found = host.inspect()
     assert found["foreign_ports"] == [8081]
     (problem,) = problems(found)
     assert "for the ports 8081." in problem
 
 
 @pytest.mark.parametrize("ports", [[80, 443], [8080, 8443], [80]])
-def test_sites_with_ports_of_their_own(host: Host, ports: list[int]) -> None:
-    """Another site on the index's port, or with its own Listen, loses nothing; nor does the index when it moves."""
+def test_accepts_independent_sites(host: Host, ports: list[int]) -> None:
+    """Sites on the index's port or with their own Listen directive are not affected."""
     host.write("apache2/ports.conf", "# Listen 8081\nListen 80\nListen 443\n")
     host.write("apache2/sites-enabled/other.conf", "Listen 8081\n" + SITE.format(8081))
     host.write("apache2/sites-enabled/pypi.conf", SITE.format(80) + SITE.format(443))
-    assert problems(host.look(ports=ports)) == []
+    assert problems(host.inspect(ports=ports)) == []

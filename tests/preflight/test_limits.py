@@ -1,4 +1,4 @@
-"""Sizes and numbers: what the preflight refuses, and what it lets through."""
+"""Preflight checks of sizes and numbers."""
 
 import pytest
 from support import ansible_templates, load, short
@@ -7,7 +7,7 @@ problems = load("roles/pypi/filter_plugins/limits.py").limit_problems
 
 WHERE = "Change it in inventory/group_vars/pypi_servers/settings.yml"
 
-# What is given, and what the message must say: which setting, what is wrong, what to write.
+# Settings, and texts in the message: the setting, the fault, the correction.
 WRONG = [
     ({"pypi_max_upload_size": "1GB"}, ["pypi_max_upload_size", "'1GB'", "such as 300M"]),
     ({"pypi_max_upload_size": "0"}, ["pypi_max_upload_size", "not a valid size"]),
@@ -62,7 +62,7 @@ RIGHT = [
     {"pypi_max_uploads": "1000", "pypi_max_uploads_per_client": "1000"},
     {"pypi_tls_days": 397, "pypi_tls_renew_days": 396},
     {"pypi_tls_days": "2", "pypi_tls_renew_days": "1"},
-    # The kit issues no certificate then.
+    # The kit issues no certificate in these cases.
     {"pypi_tls": "provided", "pypi_tls_days": 820},
     {"pypi_tls": "none", "pypi_tls_days": 0, "pypi_tls_renew_days": 900},
     {"pypi_max_upload_size": "300M"},
@@ -77,15 +77,15 @@ RIGHT = [
 ]
 
 
-@pytest.mark.parametrize(("given", "said"), WRONG, ids=short)
-def test_rejects_values_that_cannot_work(given: dict, said: list[str]) -> None:
+@pytest.mark.parametrize(("given", "expected"), WRONG, ids=short)
+def test_rejects_invalid_limits(given: dict, expected: list[str]) -> None:
     """The message names the setting, the value, and what is allowed."""
     (problem,) = problems(ansible_templates.settings(**given))
-    assert [words for words in said if words not in problem] == []
+    assert [part for part in expected if part not in problem] == []
 
 
 @pytest.mark.parametrize("given", RIGHT, ids=short)
-def test_accepted(given: dict) -> None:
-    """A check that refuses what would work is worse than none; and what it accepts, the application is told."""
+def test_accepts_valid_limits(given: dict) -> None:
+    """Valid limits are not reported, and settings.json can be rendered with them."""
     assert problems(ansible_templates.settings(**given)) == []
     assert ansible_templates.render("templates/etc/pypi/settings.json.j2", **given)

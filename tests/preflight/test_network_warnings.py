@@ -1,4 +1,4 @@
-"""Network rules that lock out the machine that a run comes from: a warning, where the address is known."""
+"""A warning about network rules that would deny access to the machine that Ansible runs on."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ warnings = load("roles/pypi/filter_plugins/addresses.py").network_warnings
 
 OFFICE = ["10.0.0.0/8", "203.0.113.7", "2001:db8::/32"]
 
-# What sshd says of a connection (client's address and port, server's address and port), and whether it is warned of.
+# sshd's variable (address and port of client and server), and whether a warning is expected.
 CONNECTIONS = [
     ("10.1.2.3 50000 192.0.2.1 22", False),
     ("203.0.113.7 50000 192.0.2.1 22", False),
@@ -20,7 +20,7 @@ CONNECTIONS = [
     ("::ffff:10.1.2.3 50000 ::ffff:192.0.2.1 22", False),
     ("::ffff:11.1.2.3 50000 ::ffff:192.0.2.1 22", True),
     ("fe80::1%eth0 50000 fe80::2%eth0 22", True),
-    # Unknown: no SSH, or something that a shell printed.
+    # Unknown address: no SSH, or other output of a shell.
     ("", False),
     ("\r\n", False),
     ("Welcome to the machine", False),
@@ -28,13 +28,13 @@ CONNECTIONS = [
 
 
 @pytest.mark.parametrize(("connection", "warned"), CONNECTIONS)
-def test_warned(connection: str, warned: bool) -> None:
-    """Only of what is known: no guess is better than a wrong one."""
+def test_warns_of_denied_address(connection: str, warned: bool) -> None:
+    """Only known addresses are compared."""
     assert bool(warnings(connection, OFFICE)) is warned
 
 
-def test_words() -> None:
-    """The address, the rules, and what follows."""
+def test_warning_text() -> None:
+    """The warning contains the address, the rules and the consequence."""
     (line,) = warnings("203.0.113.8 50000 192.0.2.1 22\r\n", OFFICE)
     assert line.startswith("pypi_allowed_networks: ")
     for words in ("203.0.113.8", "10.0.0.0/8, 203.0.113.7, 2001:db8::/32", "403", "Add the address"):
@@ -42,7 +42,7 @@ def test_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "tag", "asked"),
+    ("given", "tag", "reads_address"),
     [
         ({"pypi_allowed_networks": OFFICE}, "all", True),
         ({"pypi_allowed_networks": OFFICE}, "apache", True),
@@ -51,9 +51,9 @@ def test_words() -> None:
         ({}, "all", False),
     ],
 )
-def test_when_the_host_is_asked(given: dict, tag: str, asked: bool) -> None:
-    """One more call to the host, so only where networks alone decide and this run writes them."""
-    assert runs("main.yml", "Compare the networks with this connection", tag, **given) is asked
+def test_reads_address_only_if_needed(given: dict, tag: str, reads_address: bool) -> None:
+    """The additional call to the host is made only if networks alone decide and this run writes them."""
+    assert runs("main.yml", "Compare the networks with this connection", tag, **given) is reads_address
 
 
 PLAYBOOK = f"""\
@@ -66,8 +66,8 @@ PLAYBOOK = f"""\
 
 
 @pytest.mark.parametrize(("address", "warned"), [("192.0.2.9", True), ("10.9.8.7", False)])
-def test_real_run(tmp_path: Path, address: str, warned: bool) -> None:
-    """Ansible itself asks the host, without sudo, which would drop the variable."""
+def test_run_shows_warning(tmp_path: Path, address: str, warned: bool) -> None:
+    """The host is reads_address without sudo, which would drop the variable."""
     inventory = control.inventory(
         tmp_path / "inventory", "pypi_allowed_networks: [10.0.0.0/8]\n", "ansible_connection: local"
     )
@@ -86,7 +86,7 @@ def test_real_run(tmp_path: Path, address: str, warned: bool) -> None:
 
 
 def without_sudo(directory: Path) -> str:
-    """Return a PATH with a shell and no sudo."""
+    """Return a PATH with a shell and without sudo."""
     (directory / "bin").mkdir()
     (directory / "bin/sh").symlink_to("/bin/sh")
     return str(directory / "bin")

@@ -1,4 +1,4 @@
-"""Users, groups and rights: what the preflight refuses, and what it lets through."""
+"""Preflight checks of users, groups and rights."""
 
 from datetime import date, datetime
 
@@ -26,7 +26,7 @@ def right(**changed: object) -> dict:
     return {"pypi_users": [{"name": "alice", "groups": ["admins"]}], "pypi_rights": [entry]}
 
 
-# What is given, and what the message must say: where, what is wrong, what to write.
+# Settings, and texts in the message: the place, the fault, the correction.
 WRONG = [
     (user(name="al:ice"), ["pypi_users", "'al:ice'", "colon", FILE]),
     (user(name="al\nice"), ["pypi_users", "control character", FILE]),
@@ -101,29 +101,29 @@ RIGHT = [
 ]
 
 
-@pytest.mark.parametrize(("given", "said"), WRONG, ids=short)
-def test_refused(given: dict, said: list[str]) -> None:
-    """One look at the message is enough to mend the setting: it says where, why, and what to write."""
+@pytest.mark.parametrize(("given", "expected"), WRONG, ids=short)
+def test_rejects_invalid_settings(given: dict, expected: list[str]) -> None:
+    """The message contains the place, the fault and a correction."""
     found = problems(ansible_templates.settings(**given))
     assert len(found) == 1, found
-    assert [words for words in said if words not in found[0]] == []
+    assert [part for part in expected if part not in found[0]] == []
 
 
 @pytest.mark.parametrize("given", RIGHT, ids=short)
-def test_accepted(given: dict) -> None:
-    """A check that refuses what would work is worse than none."""
+def test_accepts_valid_settings(given: dict) -> None:
+    """Valid settings are not reported."""
     assert problems(ansible_templates.settings(**given)) == []
 
 
-def test_a_user_who_leaves_takes_the_rights_along() -> None:
-    """Rights of somebody who is gone would be those of the next who is given the name."""
+def test_rejects_rights_of_removed_user() -> None:
+    """Rights of a removed user would apply to the next user with that name."""
     gone = right() | {"pypi_users": [ALICE | {"state": "absent"}, {"name": "bob"}]}
     (problem,) = problems(ansible_templates.settings(**gone))
     assert "the user 'alice'" in problem
 
 
-def test_entries_are_numbered() -> None:
-    """In a long list it must be clear which entry is meant."""
+def test_message_contains_entry_number() -> None:
+    """The number identifies the entry in a long list."""
     entries = [right()["pypi_rights"][0], right(users=["bob"])["pypi_rights"][0]]
     (problem,) = problems(ansible_templates.settings(**right() | {"pypi_rights": entries}))
     assert "entry 2" in problem
@@ -138,22 +138,22 @@ def test_entries_are_numbered() -> None:
         {"password_hash": "$canary$"},
     ],
 )
-def test_no_secret_in_a_message(secret: dict) -> None:
-    """Messages end up on screens and in the logs of build servers."""
+def test_messages_contain_no_secret(secret: dict) -> None:
+    """Messages are logged, so they must not contain passwords or hashes."""
     found = problems(ansible_templates.settings(pypi_users=[{"name": "al:ice"} | secret]))
     assert len(found) > 1
     assert "canary" not in "".join(found)
 
 
-def test_real_hashes_are_known() -> None:
-    """What bcrypt itself makes must pass, or nobody could log in."""
+def test_accepts_hash_of_bcrypt() -> None:
+    """A hash made by bcrypt is valid."""
     made = bcrypt.hashpw(b"x", bcrypt.gensalt(4)).decode()
     assert problems(ansible_templates.settings(**user(password_hash=made))) == []
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=80))
 def test_accepted_names_are_safe(name: str) -> None:
-    """A name is a line of htpasswd, a word of a group file and the name of a file, at once."""
+    """A user name is used in htpasswd, in group files and as a file name."""
     if not problems({"pypi_users": [{"name": name}], "pypi_rights": [], "pypi_read": "login"}):
         assert name.isascii()
         assert not set(name) & set(":/\\ \n\r\t\0#*'\"")

@@ -1,4 +1,4 @@
-"""Projects' names and releases: what the preflight refuses, and what it lets through."""
+"""Preflight checks of project names and versions."""
 
 import pytest
 from hypothesis import given
@@ -17,16 +17,16 @@ def right(*patterns: str) -> dict:
 
 
 def private(*patterns: str) -> dict:
-    """Return settings with names of one's own."""
+    """Return settings with private names."""
     return {"pypi_private_names": list(patterns)}
 
 
 def yanked(project: str = "foo", version: str = "1.0") -> dict:
-    """Return settings with a release that is yanked."""
+    """Return settings with a yanked release."""
     return {"pypi_yanked": [{"project": project, "version": version, "reason": "broken"}]}
 
 
-# What is given, and what the message must say: where, what is wrong, what to write.
+# Settings, and texts in the message: the place, the fault, the correction.
 WRONG = [
     (right("Acme_*"), ["pypi_rights, entry 1", "'Acme_*' is not normalized", "Write 'acme-*'", FILE]),
     (right("acme.core"), ["entry 1", "Write 'acme-core'"]),
@@ -67,23 +67,23 @@ RIGHT = [
 ]
 
 
-@pytest.mark.parametrize(("given", "said"), WRONG, ids=short)
-def test_refused(given: dict, said: list[str]) -> None:
-    """One look at the message is enough to mend the setting: it says where, why, and what to write."""
+@pytest.mark.parametrize(("given", "expected"), WRONG, ids=short)
+def test_rejects_invalid_settings(given: dict, expected: list[str]) -> None:
+    """The message contains the place, the fault and a correction."""
     found = problems(ansible_templates.settings(**given))
     assert len(found) == 1, found
-    assert [words for words in said if words not in found[0]] == []
+    assert [part for part in expected if part not in found[0]] == []
 
 
 @pytest.mark.parametrize("given", RIGHT, ids=short)
-def test_accepted(given: dict) -> None:
-    """A check that refuses what would work is worse than none."""
+def test_accepts_valid_settings(given: dict) -> None:
+    """Valid settings are not reported."""
     assert problems(ansible_templates.settings(**given)) == []
 
 
 @given(st.text(max_size=12) | st.from_regex(r"[A-Za-z0-9.*?_-]{1,9}", fullmatch=True))
 def test_accepted_patterns_are_safe(pattern: str) -> None:
-    """A pattern becomes a regular expression of Apache's, and is compared with normalised names."""
+    """A pattern is converted to a regular expression for Apache and compared with normalized names."""
     if not problems(kit_settings | private(pattern)):
         assert set(pattern) <= set("abcdefghijklmnopqrstuvwxyz0123456789-*?")
         assert canonicalize_name(pattern) == pattern

@@ -1,4 +1,4 @@
-"""Each tag checks what it needs: a person can be locked out whatever else is wrong."""
+"""Each tag checks only what it needs, so that a user can be removed despite other problems."""
 
 from pathlib import Path
 
@@ -32,16 +32,16 @@ APPLIED = [
 
 
 @pytest.mark.parametrize(("run", "skip", "applied"), APPLIED)
-def test_applied_roles(run: list[str], skip: list[str], applied: list[str]) -> None:
-    """A tag that is not the kit's own tells nothing, so everything is checked."""
+def test_tags_determine_applied_roles(run: list[str], skip: list[str], applied: list[str]) -> None:
+    """With a tag of another playbook, all roles are checked."""
     expression = ansible_templates.trust_as_template("{{ __pypi_applied }}")
     assert sorted(ansible_templates.evaluate(expression, ansible_run_tags=run, ansible_skip_tags=skip)) == sorted(
         applied
     )
 
 
-def test_all_roles_have_a_tag() -> None:
-    """What is not listed is never checked for."""
+def test_each_role_has_a_tag() -> None:
+    """Roles without a tag would not be checked."""
     roles = ansible_templates.read_yaml("site.yml")[0]["roles"]
     tagged = [role["role"] for role in roles if "always" not in role["tags"]]
     assert tagged == ROLES
@@ -49,21 +49,21 @@ def test_all_roles_have_a_tag() -> None:
 
 
 @pytest.mark.parametrize("tag", ["packages", "pypiserver", "accounts", "apache"])
-def test_certificate_is_not_needed(tag: str) -> None:
-    """Only the role tls copies the files."""
+def test_tag_without_certificate_ignores_it(tag: str) -> None:
+    """Only the role tls reads the certificate files."""
     assert problems(**ansible_templates.sample() | NO_CERTIFICATE, ansible_run_tags=[tag]) == []
 
 
 @pytest.mark.parametrize("tags", [["all"], ["tls"], ["accounts", "tls"], ["index"]])
-def test_certificate_is_needed(tags: list[str]) -> None:
-    """A run that would copy the files checks them."""
+def test_tag_with_certificate_checks_it(tags: list[str]) -> None:
+    """A run that copies the files checks them."""
     assert (
         "/nowhere.crt is missing" in problems(**ansible_templates.sample() | NO_CERTIFICATE, ansible_run_tags=tags)[0]
     )
 
 
-def test_settings_are_checked_with_each_tag() -> None:
-    """A mistake in the settings is reported at once, not by the next whole run."""
+def test_each_tag_checks_settings() -> None:
+    """Invalid settings are reported with any tag."""
     for tag in ROLES:
         assert problems(**ansible_templates.sample() | {"pypi_server_name": "no_name"}, ansible_run_tags=[tag])
 
@@ -82,16 +82,16 @@ LOST_DATA = {"__pypi_host": {"deployed": True, "has_data": False}}
     ],
     ids=["ports", "mount", "lost data"],
 )
-def test_checks_of_the_host(task: tuple[str, str], needed_by: set[str], given: dict) -> None:
-    """A taken port stops who starts Apache; missing data stops who writes them."""
+def test_tags_determine_host_checks(task: tuple[str, str], needed_by: set[str], given: dict) -> None:
+    """Ports are checked by roles that start Apache, data by roles that write it."""
     assert {tag for tag in ROLES if runs(*task, tag, **given)} == needed_by
     assert runs(*task, "all", **given)
 
 
-@pytest.mark.parametrize(("options", "refused"), [(["--tags", "accounts"], False), ([], True)], ids=str)
-def test_real_runs(tmp_path: Path, options: list[str], refused: bool) -> None:
-    """It keeps nobody from being locked out."""
+@pytest.mark.parametrize(("options", "rejected"), [(["--tags", "accounts"], False), ([], True)], ids=str)
+def test_tag_accounts_runs_without_certificate(tmp_path: Path, options: list[str], rejected: bool) -> None:
+    """With --tags accounts, a missing certificate is not an error."""
     checks = control.checks(tmp_path, "settings")
     run = control.playbook(checks, "-i", control.inventory(tmp_path / "inventory", SETTINGS), *options)
-    assert ("/nowhere.crt is missing" in run.normalized_output) is refused
-    assert (control.PASSED in run.output) is not refused
+    assert ("/nowhere.crt is missing" in run.normalized_output) is rejected
+    assert (control.PASSED in run.output) is not rejected

@@ -1,4 +1,4 @@
-"""Types, choices and keys: what Ansible's own check would refuse is refused, in one line for each problem."""
+"""Preflight checks of types, choices and keys: at least as strict as Ansible's own, with one line per problem."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ problems = load("roles/pypi/filter_plugins/setting_types.py").type_problems
 USER = {"name": "alice"}
 RIGHT = {"users": ["alice"], "may": ["upload"], "projects": ["*"]}
 
-# What is given, and what the message must say: where, the value received, what is allowed.
+# Settings, and texts in the message: the place, the value, the allowed values.
 WRONG = [
     ({"pypi_tls": "letsencrypt"}, ["pypi_tls must be one of", "(got 'letsencrypt')", "self_signed, provided, none"]),
     ({"pypi_access": "both"}, ["pypi_access must be", "(got 'both')", "all, any"]),
@@ -56,35 +56,35 @@ RIGHTS = [
 
 
 def found(**given: object) -> list[str]:
-    """Return what is wrong with settings."""
+    """Return the problems of settings."""
     return problems(ansible_templates.settings(**given), ansible_templates.specs())
 
 
-@pytest.mark.parametrize(("given", "said"), WRONG, ids=short)
-def test_refused(given: dict, said: list[str]) -> None:
-    """One line, with the place, the value received and those allowed; nothing of what may be secret."""
+@pytest.mark.parametrize(("given", "expected"), WRONG, ids=short)
+def test_rejects_invalid_values(given: dict, expected: list[str]) -> None:
+    """The message contains the place, the value and the allowed values, but no secrets."""
     (line,) = found(**given)
-    assert [words for words in said if words not in line] == []
+    assert [part for part in expected if part not in line] == []
     assert "canary" not in line
     assert "1234567" not in line
 
 
 @pytest.mark.parametrize("given", RIGHTS, ids=short)
-def test_accepted(given: dict) -> None:
-    """Numbers and truth values may be text: on the command line (-e) they always are."""
+def test_accepts_valid_values(given: dict) -> None:
+    """Numbers and booleans may be text, as they are on the command line (-e)."""
     assert found(**given) == []
 
 
 @pytest.mark.parametrize("given", [given for given, _ in WRONG] + RIGHTS, ids=short)
-def test_nothing_is_let_through_that_ansible_refuses(given: dict) -> None:
-    """The kit's check replaces Ansible's, and is stricter."""
+def test_is_at_least_as_strict_as_ansible(given: dict) -> None:
+    """All settings that Ansible's validator rejects are rejected."""
     assert (
         found(**given) or not preflight.ansible_validator().validate(ansible_templates.settings(**given)).error_messages
     )
 
 
-def test_real_run(tmp_path: Path) -> None:
-    """Only the problems are printed: Ansible's own check printed the whole specification, 295 lines."""
+def test_run_prints_only_problems(tmp_path: Path) -> None:
+    """Ansible's own check would print the complete specification."""
     settings = "pypi_tls: letsencrypt\npypi_timeout: soon\npypi_users: [{name: alice, passwd: canary}]\n"
     run = control.playbook(
         control.checks(tmp_path, "settings"), "-i", control.inventory(tmp_path / "inventory", settings)

@@ -1,4 +1,4 @@
-"""The preflight as the role calls it: all checks together, on the settings as an inventory gives them."""
+"""The preflight as the role runs it: all checks on the settings of an inventory."""
 
 from pathlib import Path
 
@@ -12,13 +12,13 @@ from support.preflight import problems
     [ansible_templates.sample(), {"pypi_read": "anyone"}],
     ids=["the shipped inventory", "the defaults, for anyone"],
 )
-def test_fine(given: dict) -> None:
-    """What is shipped can be deployed as it is."""
+def test_accepts_shipped_settings(given: dict) -> None:
+    """The shipped inventory and the defaults are valid."""
     assert problems(**given) == []
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "expected"),
     [
         ({"pypi_allowed_network": []}, "Did you mean pypi_allowed_networks?"),
         ({"pypi_server_name": "no_name"}, "pypi_server_name"),
@@ -31,15 +31,15 @@ def test_fine(given: dict) -> None:
     ],
     ids=str,
 )
-def test_every_filter_is_asked(given: dict, said: str) -> None:
-    """A check that nobody calls finds nothing."""
+def test_runs_every_check(given: dict, expected: str) -> None:
+    """The role runs each filter."""
     found = problems(**ansible_templates.sample() | given)
-    assert [line for line in found if said in line]
+    assert [line for line in found if expected in line]
 
 
 @pytest.mark.parametrize("day", ["2026-12-31", "'2026-12-31'"])
-def test_days_as_people_write_them(tmp_path: Path, day: str) -> None:
-    """YAML makes a date of a day without quotes. Both get to where htpasswd is written, by the role's own words."""
+def test_accepts_dates_with_and_without_quotes(tmp_path: Path, day: str) -> None:
+    """YAML parses an unquoted date as a date; the role passes both on as text."""
     file = tmp_path / "users.yml"
     file.write_text(f"pypi_users: [{{name: ci, expires: {day}}}]\npypi_rights: []\n")
     given = ansible_templates.read_yaml(file)
@@ -48,13 +48,13 @@ def test_days_as_people_write_them(tmp_path: Path, day: str) -> None:
     assert str(user["expires"]) == "2026-12-31"
 
 
-def test_no_certificate_is_looked_for_where_none_is_needed() -> None:
-    """The server signs its own unless told otherwise."""
+def test_ignores_certificate_if_self_signed() -> None:
+    """By default, the server creates its own certificate."""
     assert problems(**ansible_templates.sample() | {"pypi_tls_certificate": "/nowhere/a.crt"}) == []
 
 
-def test_an_account_can_be_removed_without_the_authority() -> None:
-    """What only the role tls needs keeps nobody from running the others."""
+def test_tag_accounts_ignores_ca_files() -> None:
+    """Files for the role tls are checked only if it is applied."""
     wrong = {"pypi_tls": "provided", "pypi_tls_ca": "/nowhere/ca.pem", "pypi_public_ca_file": "/nowhere/public.pem"}
     found = {tag: problems(**ansible_templates.sample() | wrong, ansible_run_tags=[tag]) for tag in ("tls", "accounts")}
     assert len([line for line in found["tls"] if "/nowhere/" in line]) == 2
@@ -62,7 +62,7 @@ def test_an_account_can_be_removed_without_the_authority() -> None:
 
 
 def test_warns_of_other_variables() -> None:
-    """A variable of the site's own does not fail the run."""
+    """An unknown variable does not fail the run."""
     mine = ansible_templates.sample() | {"pypi_mirror": "x"}
     assert problems(**mine) == []
     (warning,) = preflight.found("__pypi_warnings", **mine)
@@ -93,7 +93,7 @@ def test_warns_of_other_variables() -> None:
     ],
     ids=str,
 )
-def test_loose_types(given: dict, setting: str) -> None:
-    """What lacks its quotes or brackets is refused in one line that names the setting, not taken for something else."""
+def test_rejects_wrong_types(given: dict, setting: str) -> None:
+    """Missing quotes or brackets are reported in one line with the setting."""
     (problem,) = problems(**ansible_templates.sample() | given)
     assert setting in problem

@@ -1,4 +1,4 @@
-"""The module that finds an intact build of a release, run whole, as Ansible runs it."""
+"""The module that finds an intact build of a release, run as Ansible runs it."""
 
 import json
 from collections.abc import Callable
@@ -12,13 +12,13 @@ module = load("roles/pypiserver/library/pypi_release.py")
 
 
 class Host:
-    """A directory with releases. One of them, "one", is built and in use."""
+    """A directory with releases. One of them, "one", is built and active."""
 
     def __init__(self, directory: Path, capsys: pytest.CaptureFixture):
         self.directory = directory
         self._capsys = capsys
         self.build("one")
-        self.use("one")
+        self.activate("one")
 
     def build(self, name: str) -> Path:
         """Build a release."""
@@ -27,7 +27,7 @@ class Host:
         return build
 
     def interrupt(self, name: str) -> Path:
-        """Build a release but for its manifest."""
+        """Build a release without its manifest."""
         build = self.directory / name
         (build / "lib/__pycache__").mkdir(parents=True)
         (build / "lib/module.py").write_text("1")
@@ -37,14 +37,14 @@ class Host:
         (build / "lib64").symlink_to("lib")
         return build
 
-    def use(self, name: str) -> None:
-        """Have the link lead to a build."""
+    def activate(self, name: str) -> None:
+        """Set the link to a build."""
         (self.directory / "current").unlink(missing_ok=True)
         (self.directory / "current").symlink_to(name)
 
-    def run(self, name: str, **how: object) -> dict:
-        """Run the module. Returns its result, without what Ansible adds."""
-        with patch_module_args({"directory": str(self.directory), "name": name} | how), pytest.raises(SystemExit):
+    def run(self, name: str, **options: object) -> dict:
+        """Run the module. Returns its result, without the keys that Ansible adds."""
+        with patch_module_args({"directory": str(self.directory), "name": name} | options), pytest.raises(SystemExit):
             module.main()
         result = json.loads(self._capsys.readouterr().out)
         return {key: result[key] for key in ("changed", "build", "intact", "in_use", "damage")}
@@ -52,7 +52,7 @@ class Host:
 
 @pytest.fixture
 def host(tmp_path: Path, capsys: pytest.CaptureFixture) -> Host:
-    """A host with an intact release."""
+    """Return a host with an intact release."""
     return Host(tmp_path, capsys)
 
 
@@ -60,32 +60,32 @@ INTACT = {"changed": False, "build": "one", "intact": True, "in_use": True, "dam
 TO_BUILD = {"changed": False, "intact": False, "in_use": False}
 
 
-def test_intact(host: Host) -> None:
-    """An unchanged build is used as it is."""
+def test_uses_intact_build(host: Host) -> None:
+    """An unchanged build is used."""
     assert host.run("one") == INTACT
 
 
-def test_new_release(host: Host) -> None:
-    """A release that was never built gets a directory of its own name."""
+def test_new_release_needs_build(host: Host) -> None:
+    """The directory of a new release has its name."""
     assert host.run("two") == TO_BUILD | {"build": "two", "damage": []}
 
 
-def test_built_but_not_in_use(host: Host) -> None:
-    """The run was interrupted before the switch, or goes back to an older release: it is tried, and not built again."""
+def test_inactive_build_is_not_rebuilt(host: Host) -> None:
+    """An interrupted run, or an older release: the build is tested but not built again."""
     host.build("two")
     assert host.run("two") == INTACT | {"build": "two", "in_use": False}
 
 
-def test_first_release(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    """On a fresh host there is nothing."""
+def test_fresh_host_needs_build(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """On a fresh host, the release is built."""
     host = Host(tmp_path, capsys)
     (tmp_path / "current").unlink()
     (tmp_path / "one/manifest.json").unlink()
     assert host.run("one") == TO_BUILD | {"build": "one", "damage": []}
 
 
-def test_interrupted_build(host: Host) -> None:
-    """Without a manifest the build was not completed. Its directory is used again."""
+def test_incomplete_build_is_rebuilt(host: Host) -> None:
+    """A build without a manifest is incomplete. Its directory is used again."""
     host.interrupt("two")
     assert host.run("two") == TO_BUILD | {"build": "two", "damage": []}
 
@@ -105,13 +105,13 @@ def add(build: Path) -> str:
     return "lib/another.py was added"
 
 
-def lead_elsewhere(build: Path) -> str:
+def change_link(build: Path) -> str:
     (build / "bin/python").unlink()
     (build / "bin/python").symlink_to("/tmp/python")  # noqa: S108
     return "bin/python was changed"
 
 
-def lose_manifest(build: Path) -> str:
+def damage_manifest(build: Path) -> str:
     (build / "manifest.json").write_text("{")
     return "manifest.json is missing or damaged"
 
@@ -121,40 +121,40 @@ def change_compiled(build: Path) -> str:
     return "lib/__pycache__/module.pyc was changed"
 
 
-@pytest.mark.parametrize("spoil", [change, remove, add, lead_elsewhere, lose_manifest, change_compiled])
-def test_damaged(host: Host, spoil: Callable[[Path], str]) -> None:
-    """A damaged build stays in use until another one can take its place: it may still serve."""
-    damage = spoil(host.directory / "one")
+@pytest.mark.parametrize("damage_build", [change, remove, add, change_link, damage_manifest, change_compiled])
+def test_damaged_build_is_replaced(host: Host, damage_build: Callable[[Path], str]) -> None:
+    """A damaged build remains active until another one can replace it."""
+    damage = damage_build(host.directory / "one")
     assert host.run("one") == TO_BUILD | {"build": "one-2", "damage": [damage]}
     host.interrupt("one-2")
     assert host.run("one") == TO_BUILD | {"build": "one-2", "damage": [damage]}
     host.run("one-2", state="complete")
     assert host.run("one") == INTACT | {"build": "one-2", "in_use": False, "damage": [damage]}
-    host.use("one-2")
+    host.activate("one-2")
     assert host.run("one") == INTACT | {"build": "one-2"}
-    spoil(host.directory / "one-2")
+    damage_build(host.directory / "one-2")
     assert host.run("one")["build"] == "one-3"
 
 
-def test_everything_lost(host: Host) -> None:
-    """As after `rm -rf current/lib`: the message has the first of the files that are missing."""
+def test_reports_few_missing_files(host: Host) -> None:
+    """The message contains only some of many missing files."""
     for number in range(30):
         (host.directory / "one/lib" / f"{number}.py").write_text("")
     assert len(host.run("one")["damage"]) == 10
 
 
-def test_what_root_compiles(host: Host) -> None:
-    """Python writes these beside modules when root runs them. They harm nothing."""
+def test_ignores_additional_bytecode(host: Host) -> None:
+    """Python writes bytecode files beside modules if root runs them."""
     (host.directory / "one/lib/__pycache__/more.pyc").write_text("")
     assert host.run("one") == INTACT
 
 
-def test_complete_again(host: Host) -> None:
-    """A manifest that is right is left alone."""
+def test_manifest_is_idempotent(host: Host) -> None:
+    """A correct manifest is not changed."""
     assert not host.run("one", state="complete")["changed"]
 
 
-def test_check_mode(host: Host) -> None:
+def test_check_mode_writes_nothing(host: Host) -> None:
     """A dry run writes no manifest."""
     build = host.interrupt("two")
     assert host.run("two", state="complete", _ansible_check_mode=True)["changed"]

@@ -1,4 +1,4 @@
-"""What contributors rely on: hooks, CI, and the files that the documents name."""
+"""Hooks, CI, and the files, tests and commands that the documents contain."""
 
 import re
 from pathlib import Path
@@ -10,10 +10,10 @@ from support import ROOT, named
 HOOKS = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
 WORKFLOWS = sorted(ROOT.glob(".github/workflows/*.yml"))
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "molecule/README.md"])
-# What begins a path of this repository.
+# First components of paths in this repository.
 TOP = sorted(path.name for path in ROOT.iterdir() if path.is_dir() and path.name[0] not in "._")
-# Paths that a run makes, or that the reader does.
-MADE = re.compile(r"inventory/(secrets|ca|host_vars)\b|<[a-z]+>|NAME|wheels/?$")
+# Paths that a run or the reader creates.
+CREATED = re.compile(r"inventory/(secrets|ca|host_vars)\b|<[a-z]+>|NAME|wheels/?$")
 
 
 def hook(name: str) -> dict:
@@ -22,8 +22,8 @@ def hook(name: str) -> dict:
     return next(hook for hook in repository["hooks"] if hook["id"] == name)
 
 
-def test_hooks_have_no_versions_of_their_own() -> None:
-    """Each hook runs a program that requirements.txt pins, or one that pre-commit brings."""
+def test_hooks_use_pinned_programs() -> None:
+    """Each hook runs a program pinned in requirements.txt, or one of pre-commit's own."""
     pinned = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE))
     assert [repository["repo"] for repository in HOOKS] == ["local"]
     for found in HOOKS[0]["hooks"]:
@@ -34,8 +34,8 @@ def test_hooks_have_no_versions_of_their_own() -> None:
             assert found["language"] == "pygrep"
 
 
-def test_hooks_are_those_of_make_lint() -> None:
-    """What `make lint` checks is checked before a commit."""
+def test_hooks_equal_make_lint() -> None:
+    """The hooks run the same programs as `make lint`."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     recipe = re.search(r"^lint:.*\n((?:\t.*\n)+)", makefile, re.MULTILINE)[1]
     programs = {Path(line.strip("\t@").split()[0]).name for line in recipe.splitlines()}
@@ -58,7 +58,7 @@ def test_hooks_are_those_of_make_lint() -> None:
     ],
 )
 def test_commit_subjects(message: str, accepted: bool) -> None:
-    """A subject is "area: what changed", of 65 characters at most."""
+    """A subject has the form "area: what changed" and at most 65 characters."""
     found = hook("commit-subject")
     assert found["args"] == ["--multiline", "--negate"]
     # As pre-commit's pygrep does with these arguments.
@@ -68,7 +68,7 @@ def test_commit_subjects(message: str, accepted: bool) -> None:
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=named)
 def test_actions_are_pinned(path: Path) -> None:
-    """A tag can be moved to other code, a commit cannot. The comment is what people and Dependabot read."""
+    """Actions are pinned by commit, with the version in a comment for readers and Dependabot."""
     uses = re.findall(r"^\s*(?:- )?uses: *(.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
     assert uses
     for action in uses:
@@ -76,7 +76,7 @@ def test_actions_are_pinned(path: Path) -> None:
 
 
 def test_updates_cover_all_requirements() -> None:
-    """Dependabot looks at each directory that has pinned requirements, and reads uv's options from their headers."""
+    """Dependabot covers each directory with pinned requirements, and reads uv's options from their headers."""
     updates = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text(encoding="utf-8"))["updates"]
     (python,) = [update for update in updates if update["package-ecosystem"] == "uv"]
     pinned = [path.with_suffix(".txt") for path in ROOT.rglob("*.in") if path.relative_to(ROOT).parts[0][0] != "."]
@@ -88,14 +88,14 @@ def test_updates_cover_all_requirements() -> None:
 
 
 def anchors(path: Path) -> set[str]:
-    """Return the anchors of a document's headings, as GitHub makes them."""
+    """Return the anchors of a document's headings, as on GitHub."""
     headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=named)
-def test_links_lead_somewhere(path: Path) -> None:
-    """A link leads to a file, and its anchor to a heading there."""
+def test_links_are_valid(path: Path) -> None:
+    """The target of a link exists, and so does its heading."""
     for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", path.read_text(encoding="utf-8")):
         file = path.parent / target if target else path
         assert file.is_file(), target
@@ -104,16 +104,16 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=named)
 def test_named_files_exist(path: Path) -> None:
-    """A path in a document, which may have wildcards, is that of a file or directory."""
+    """Each path in a document, which may contain wildcards, exists."""
     code = re.findall(r"`([^`\s]+)`", path.read_text(encoding="utf-8"))
     begins = tuple(f"{name}/" for name in TOP)
-    paths = {word.split("::")[0] for word in code if word.startswith(begins) and not MADE.search(word)}
+    paths = {word.split("::")[0] for word in code if word.startswith(begins) and not CREATED.search(word)}
     assert sorted(name for name in paths if not [*ROOT.glob(name)]) == []
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=named)
 def test_named_tests_exist(path: Path) -> None:
-    """A test that is named as the proof of a sentence is there: `file.py::test_name`, or `file.py::test_a,test_b`."""
+    """Each test named as a proof exists: `file.py::test_name`, or `file.py::test_a,test_b`."""
     for file, names in re.findall(r"`([\w./-]+\.py)::([\w,]+)`", path.read_text(encoding="utf-8")):
         source = (ROOT / file).read_text(encoding="utf-8")
         assert [name for name in names.split(",") if f"def {name}(" not in source] == [], file

@@ -1,4 +1,4 @@
-"""Rules that hold for the repository's files, whichever they are."""
+"""Rules for all files of the repository."""
 
 import re
 import stat
@@ -18,7 +18,7 @@ SCRIPTS = [
 ]
 SCENARIOS = sorted(path.parent for path in ROOT.glob("molecule/*/molecule.yml"))
 
-# Assembled here, or this file would be the one that names them.
+# Assembled, so that this file does not contain them.
 REGISTRIES = [
     "pyp" + "i.org",
     "python" + "hosted.org",
@@ -34,7 +34,7 @@ REGISTRIES = [
 
 
 def test_files_are_found() -> None:
-    """The rules below say nothing if there is nothing that they look at."""
+    """The rules below are applied to existing files."""
     assert ROOT / "site.yml" in FILES
     assert {named(path) for path in REQUIREMENTS} >= {
         "requirements.txt",
@@ -46,7 +46,7 @@ def test_files_are_found() -> None:
 
 @pytest.mark.parametrize("path", REQUIREMENTS, ids=named)
 def test_requirements_are_pinned(path: Path) -> None:
-    """The same packages today and in a year, byte for byte, wherever they come from."""
+    """Requirements have exact versions and hashes."""
     text = path.read_text(encoding="utf-8").replace("\\\n", " ")
     entries = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     assert entries
@@ -57,34 +57,34 @@ def test_requirements_are_pinned(path: Path) -> None:
 
 @pytest.mark.parametrize("path", REQUIREMENTS, ids=named)
 def test_requirements_are_resolved(path: Path) -> None:
-    """What is asked for is what is pinned; otherwise somebody has forgotten `make requirements`."""
-    asked = re.findall(r"^([A-Za-z0-9._-]+)", path.with_suffix(".in").read_text(encoding="utf-8"), re.MULTILINE)
+    """All entries of the .in file are pinned; otherwise run `make requirements`."""
+    required = re.findall(r"^([A-Za-z0-9._-]+)", path.with_suffix(".in").read_text(encoding="utf-8"), re.MULTILINE)
     pinned = re.findall(r"^([a-z0-9-]+)==", path.read_text(encoding="utf-8"), re.MULTILINE)
-    assert asked
-    assert sorted({re.sub(r"[-_.]+", "-", name).lower() for name in asked} - set(pinned)) == []
+    assert required
+    assert sorted({re.sub(r"[-_.]+", "-", name).lower() for name in required} - set(pinned)) == []
 
 
 @pytest.mark.parametrize("path", SCENARIOS, ids=named)
-def test_scenarios_prove_something(path: Path) -> None:
-    """A scenario without tests proves that nothing crashed."""
+def test_scenarios_have_tests(path: Path) -> None:
+    """Each scenario has tests."""
     assert [*path.glob("tests/test_*.py"), *ROOT.glob("molecule/shared/tests/test_*.py")]
 
 
 @pytest.mark.parametrize("path", SCENARIOS, ids=named)
 def test_scenarios_cover_both_releases(path: Path) -> None:
-    """What is said to hold on Debian 12 and 13 is proved on both."""
+    """Each scenario runs on Debian 12 and 13."""
     texts = [file.read_text(encoding="utf-8") for file in path.rglob("*.yml")]
     images = {image for text in texts for image in re.findall(r"wheelhouse-host:[a-z]+", text)}
     assert images >= {"wheelhouse-host:bookworm", "wheelhouse-host:trixie"}
 
 
-def test_there_are_scenarios() -> None:
-    """The two rules above need something to look at."""
+def test_scenarios_are_found() -> None:
+    """The two rules above are applied to existing scenarios."""
     assert SCENARIOS
 
 
-def test_no_registries() -> None:
-    """Where packages and images come from is for each site to say, so the kit names no place."""
+def test_contains_no_registry_names() -> None:
+    """Users configure the sources of packages and images, so the kit contains none."""
     found = []
     for path in FILES:
         text = path.read_bytes().decode(errors="replace")
@@ -92,35 +92,35 @@ def test_no_registries() -> None:
     assert found == []
 
 
-def test_every_module_makes_the_release() -> None:
-    """A release is named after what is in it: a change in a module that is left out would not get to the server."""
+def test_release_contains_every_module() -> None:
+    """A change in any module of the application results in a new release."""
     expression = ansible_templates.read_yaml("roles/pypiserver/vars/main.yml")["__pypiserver_modules"]
     found = ansible_templates.evaluate(expression, ansible_search_path=[str(ROOT / "roles/pypiserver")])
     assert sorted(found) == sorted(str(path) for path in WHEELHOUSE.rglob("*.py"))
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=named)
-def test_scripts_are_scripts(path: Path) -> None:
-    """The shell reads on as far as it gets, and stops in the middle of its work."""
+def test_scripts_have_valid_syntax(path: Path) -> None:
+    """The shell parses each script without errors."""
     subprocess.run(["sh", "-n", path], check=True)
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=named)
-def test_scripts_can_be_run(path: Path) -> None:
-    """What people type must start."""
+def test_scripts_are_executable(path: Path) -> None:
+    """Scripts have the executable bit."""
     assert path.stat().st_mode & stat.S_IXUSR
 
 
 @pytest.mark.parametrize("path", [file for file in FILES if file.suffix == ".sh"], ids=named)
-def test_shell_libraries(path: Path) -> None:
-    """What other scripts read in is no program of its own, and must be right all the same."""
+def test_shell_libraries_are_valid(path: Path) -> None:
+    """Sourced files are valid and not executable."""
     subprocess.run(["sh", "-n", path], check=True)
     assert not path.stat().st_mode & stat.S_IXUSR
 
 
 @pytest.mark.parametrize("path", [file for file in FILES if file.suffix in (".yml", ".yaml")], ids=named)
-def test_yaml_has_no_key_twice(path: Path) -> None:
-    """Of two keys with one name YAML keeps the last, and says nothing."""
+def test_yaml_has_no_duplicate_keys(path: Path) -> None:
+    """YAML parsers silently keep the last one of duplicate keys."""
 
     class Strict(yaml.SafeLoader):
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
@@ -133,8 +133,8 @@ def test_yaml_has_no_key_twice(path: Path) -> None:
     list(yaml.load_all(path.read_text(encoding="utf-8"), Strict))
 
 
-def test_no_secrets() -> None:
-    """Passwords and keys that are made up stay out of git."""
+def test_contains_no_secrets() -> None:
+    """Generated passwords and keys are not tracked."""
     names = [named(path) for path in FILES]
     assert [name for name in names if "secrets/" in name or name.endswith((".key", ".pem"))] == []
     keys = [path for path in FILES if re.search(rb"^-----BEGIN [A-Z ]*PRIVATE KEY", path.read_bytes(), re.MULTILINE)]

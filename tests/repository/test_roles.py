@@ -1,4 +1,4 @@
-"""Roles and playbooks work from any directory, in this repository and in others, without the kit's ansible.cfg."""
+"""Roles and playbooks work from any directory and repository, without the kit's ansible.cfg."""
 
 import getpass
 import grp
@@ -16,7 +16,7 @@ INTERNAL = re.compile(r"__([a-z]+)_[a-z0-9_]+")
 
 
 def ansible_playbook(playbook: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a playbook from its own directory, on this machine, with an ansible.cfg that says nothing."""
+    """Run a playbook from its own directory on this machine, with an empty ansible.cfg."""
     configured = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
     empty = playbook.parent / "ansible.cfg"
     empty.touch()
@@ -31,17 +31,17 @@ def ansible_playbook(playbook: Path, *options: str, **environment: str) -> subpr
 
 
 def play_with(path: Path, **play: object) -> Path:
-    """Write a playbook of one play on this machine."""
+    """Write a playbook with one play on this machine."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump([{"hosts": "all", "connection": "local", "gather_facts": False} | play]))
     return path
 
 
 @pytest.mark.parametrize("role", ansible_templates.ROLES)
-def test_role_alone(tmp_path: Path, role: str) -> None:
-    """A play that names one role needs no other line: the role brings the modules, filters and settings it uses.
+def test_role_works_alone(tmp_path: Path, role: str) -> None:
+    """A play of one role needs no other lines: the role includes the modules, filters and settings it uses.
 
-    Settings are checked before anything else is done.
+    Settings are checked first.
     """
     playbook = play_with(tmp_path / "playbooks/one.yml", roles=[role])
     done = ansible_playbook(playbook, "--list-tasks", ANSIBLE_ROLES_PATH=str(ROOT / "roles"))
@@ -53,15 +53,15 @@ def test_role_alone(tmp_path: Path, role: str) -> None:
 
 
 def test_no_galaxy_metadata() -> None:
-    """The roles need one another and templates/, so none claims that it can be installed alone."""
+    """The roles depend on each other and on templates/, so they have no Galaxy metadata."""
     metadata = {path: yaml.safe_load(path.read_text(encoding="utf-8")) for path in ROOT.glob("roles/*/meta/main.yml")}
     assert metadata
     assert [str(path) for path, found in metadata.items() if found.keys() != {"dependencies"}] == []
 
 
 @pytest.mark.parametrize("playbook", ["site.yml", "playbooks/verify.yml"])
-def test_playbook_is_imported(tmp_path: Path, playbook: str) -> None:
-    """Another repository has the kit in a directory, and imports its playbooks; it needs no ansible.cfg for that."""
+def test_playbook_can_be_imported(tmp_path: Path, playbook: str) -> None:
+    """Another repository can import the playbooks without an ansible.cfg."""
     (tmp_path / "wheelhouse").symlink_to(ROOT)
     outer = tmp_path / "site.yml"
     outer.write_text(yaml.safe_dump([{"import_playbook": f"wheelhouse/{playbook}"}]))
@@ -70,11 +70,11 @@ def test_playbook_is_imported(tmp_path: Path, playbook: str) -> None:
 
 
 @pytest.mark.parametrize("directory", ["playbooks", "other/repository"])
-def test_templates_are_the_kits_own(tmp_path: Path, directory: str) -> None:
-    """Templates are found from where the kit is; ones beside the playbook do not count."""
+def test_templates_are_found_in_the_kit(tmp_path: Path, directory: str) -> None:
+    """Templates are found relative to the kit, not to the playbook."""
     target = tmp_path / "yanked.json"
-    mine = {"owner": getpass.getuser(), "group": grp.getgrgid(os.getgid()).gr_name}
-    file = {"path": str(target), "template": "/etc/pypi/yanked.json"} | mine
+    ownership = {"owner": getpass.getuser(), "group": grp.getgrgid(os.getgid()).gr_name}
+    file = {"path": str(target), "template": "/etc/pypi/yanked.json"} | ownership
     playbook = play_with(
         tmp_path / directory / "one.yml",
         roles=[{"role": "pypi", "when": False}],
@@ -86,20 +86,20 @@ def test_templates_are_the_kits_own(tmp_path: Path, directory: str) -> None:
     )
     other = playbook.parent / "templates/etc/pypi/yanked.json.j2"
     other.parent.mkdir(parents=True)
-    other.write_text("another's\n")
+    other.write_text("other\n")
     done = ansible_playbook(playbook, ANSIBLE_ROLES_PATH=str(ROOT / "roles"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert '"acme"' in target.read_text()
 
 
 def test_no_path_depends_on_the_playbook() -> None:
-    """playbook_dir is another directory in each repository that uses the roles."""
+    """playbook_dir differs in each repository that uses the roles."""
     files = [path for path in ROOT.glob("roles/**/*") if path.suffix in (".yml", ".py", ".j2")]
     assert [str(path) for path in files if "playbook_dir" in path.read_text(encoding="utf-8")] == []
 
 
 def files_of(role: str) -> list[Path]:
-    """Return the task, handler and variable files of a role, and the templates that its tasks write."""
+    """Return the task, handler and variable files of a role, and the templates that its tasks render."""
     directory = ROOT / "roles" / role
     found = [*directory.glob("tasks/*.yml"), *directory.glob("handlers/*.yml"), *directory.glob("vars/*.yml")]
     text = "\n".join(path.read_text(encoding="utf-8") for path in found)
@@ -112,11 +112,8 @@ def files_of(role: str) -> list[Path]:
 
 
 @pytest.mark.parametrize("role", ansible_templates.ROLES)
-def test_role_reads_no_other_roles_internals(role: str) -> None:
-    """With --tags, or in a playbook of one role, what another role registers is undefined.
-
-    All roles depend on pypi, which has pypi_shared_* for them.
-    """
+def test_role_reads_no_internals_of_other_roles(role: str) -> None:
+    """Registered variables of other roles are undefined with --tags. All roles depend on pypi."""
     found = {
         f"{path.name}: {match[0]}"
         for path in files_of(role)

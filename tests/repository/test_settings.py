@@ -1,4 +1,4 @@
-"""One list of settings: the defaults, their specification, what uses them and what describes them agree."""
+"""The settings: defaults, specification, usage and documentation agree."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ DEFAULTS = ansible_templates.DEFAULTS.read_text(encoding="utf-8")
 TYPES = {"str": str, "path": str, "int": int, "bool": bool, "list": list, "dict": dict, "raw": object}
 NAME = re.compile(r"(?<![\w.~/])pypi_[a-z0-9_]*[a-z0-9]\b(?!\()")
 
-# Names that begin like settings and are something else: modules, a filter, a group of hosts.
+# Other names with the prefix of settings: modules, a filter, a group of hosts.
 OTHERS = {
     "pypi_files",
     "pypi_host",
@@ -23,7 +23,7 @@ OTHERS = {
 OTHERS |= {"pypi_servers"}
 
 
-def users() -> list[Path]:
+def files_with_settings() -> list[Path]:
     """Return the files that may use settings."""
     patterns = [
         "roles/*/tasks/*",
@@ -39,20 +39,20 @@ def users() -> list[Path]:
 
 
 def names_in(path: Path) -> set[str]:
-    """Return the names in a file that look like settings."""
+    """Return the names in a file that may be settings."""
     found = set(NAME.findall(path.read_text(encoding="utf-8")))
     others = {name for name in found if name.endswith(("_problems", "_warnings")) or name.startswith("pypi_shared_")}
     return found - others - OTHERS
 
 
-def test_specs_are_defaults() -> None:
-    """A setting without a default is one that everybody must set; one without a specification is not checked."""
+def test_specification_lists_all_defaults() -> None:
+    """Each setting has a default and a specification, in the same order."""
     assert list(ansible_templates.specs()) == ansible_templates.default_names()
 
 
 @pytest.mark.parametrize("name", ansible_templates.default_names())
-def test_types(name: str) -> None:
-    """A default of another type than its specification would be refused, or silently be made something else."""
+def test_defaults_have_specified_types(name: str) -> None:
+    """The type of a default is that of its specification."""
     value, spec = ansible_templates.settings()[name], ansible_templates.specs()[name]
     assert isinstance(value, TYPES[spec["type"]])
     if "choices" in spec:
@@ -62,44 +62,44 @@ def test_types(name: str) -> None:
 
 
 @pytest.mark.parametrize("given", [{}, ansible_templates.sample()], ids=["defaults", "the shipped inventory"])
-def test_settings_fit_their_specification(given: dict) -> None:
-    """What is shipped must pass the checks that it is shipped with."""
+def test_shipped_settings_are_valid(given: dict) -> None:
+    """Ansible's validator accepts the shipped settings."""
     assert preflight.ansible_validator().validate(ansible_templates.settings(**given)).error_messages == []
 
 
-def test_ansible_does_not_check_them_itself() -> None:
-    """It would, more loosely and with a page of output, if an entry point had the name of a task file."""
+def test_no_entry_point_is_a_task_file() -> None:
+    """Ansible would validate the settings itself, with more output, if an entry point had the name of a task file."""
     entries = ansible_templates.read_yaml(ansible_templates.SPECS)["argument_specs"]
     assert [name for name in entries if (ROOT / f"roles/pypi/tasks/{name}.yml").exists()] == []
 
 
 @pytest.mark.parametrize("name", ansible_templates.default_names())
 def test_every_setting_is_used(name: str) -> None:
-    """A setting that nothing reads is a promise that nobody keeps."""
-    code = [path for path in users() if "inventory" not in path.parts]
+    """Code reads each setting."""
+    code = [path for path in files_with_settings() if "inventory" not in path.parts]
     text = [line.split(" #")[0] for path in code for line in path.read_text(encoding="utf-8").splitlines()]
     assert [line for line in text if name in NAME.findall(line) and not line.strip().startswith("#")]
 
 
-@pytest.mark.parametrize("path", users(), ids=named)
+@pytest.mark.parametrize("path", files_with_settings(), ids=named)
 def test_every_name_exists(path: Path) -> None:
-    """A name that is no setting's is undefined on the host, or worse, ignored."""
+    """Each name that looks like a setting is one."""
     assert sorted(names_in(path) - set(ansible_templates.default_names())) == []
 
 
 @pytest.mark.parametrize("name", ansible_templates.default_names())
 def test_every_setting_is_explained(name: str) -> None:
-    """The defaults are where people look settings up. Neighbours in one paragraph share an explanation."""
+    """Each setting has a comment in the defaults. Neighbours in one paragraph share it."""
     paragraph = next(part for part in DEFAULTS.split("\n\n") if re.search(rf"^{name}:", part, re.MULTILINE))
     before = paragraph[: paragraph.index(f"{name}:")]
-    spoken_for = re.search(r"^# .*[a-z]{2}", before, re.MULTILINE)
-    speaking = {"pypi_http_port", "pypi_https_port", "pypi_config_dir", "pypi_program_dir", "pypi_log_dir"}
-    assert spoken_for or name in speaking
+    has_comment = re.search(r"^# .*[a-z]{2}", before, re.MULTILINE)
+    self_explanatory = {"pypi_http_port", "pypi_https_port", "pypi_config_dir", "pypi_program_dir", "pypi_log_dir"}
+    assert has_comment or name in self_explanatory
     assert ansible_templates.specs()[name]["description"].endswith(".")
 
 
-def test_readme_names_real_settings() -> None:
-    """Whoever copies a setting from the README must not be told that there is none."""
+def test_readme_uses_existing_settings() -> None:
+    """The settings in the README exist."""
     found = names_in(ROOT / "README.md")
     assert found
     assert sorted(found - set(ansible_templates.default_names())) == []

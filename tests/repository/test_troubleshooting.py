@@ -1,4 +1,4 @@
-"""docs/troubleshooting.md: what it quotes, names and tells people to type is real."""
+"""docs/troubleshooting.md: its messages, names and commands exist."""
 
 import re
 import shlex
@@ -20,17 +20,17 @@ FOREIGN = {
     "E: dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct the problem.",
     "CERTIFICATE_VERIFY_FAILED",
 }
-# Programs that Debian installs by itself, or that the role packages does.
+# Programs that Debian or the role packages installs.
 PROGRAMS = {
     "apache2ctl", "apt-get", "cat", "chown", "curl", "df", "dpkg", "journalctl", "mount", "openssl", "rm", "ss",
     "systemctl", "tail",
 }  # fmt: skip
-# Paths of Debian's, and those that a run makes on the control node.
+# Paths of Debian, and those that a run creates on the control node.
 OTHER_PATHS = {"/dev/null", "inventory", "inventory/secrets/passwords/alice.txt"}
 
 
 def commands() -> list[tuple[str, str]]:
-    """Return all command lines with where they are typed: "server" or "control node"."""
+    """Return all command lines with the place where they are run: "server" or "control node"."""
     found, where = [], ""
     for block in blocks(TEXT):
         for line in filter(None, block.splitlines()):
@@ -44,12 +44,12 @@ COMMANDS = commands()
 
 
 def words_of(line: str) -> list[list[str]]:
-    """Return the words of each command of a line."""
+    """Return the words of each command in a line."""
     return [shlex.split(part.partition("<")[0]) for part in line.split(" | ")]
 
 
 def sources() -> str:
-    """Return all that the kit can say, on one line: strings that are written in parts are put together."""
+    """Return the texts of the kit on one line, with strings that are split over lines joined."""
     paths = [path for path in [*ROOT.glob("roles/**/*"), *ROOT.glob("templates/**/*")] if path.is_file()]
     texts = [path.read_text(encoding="utf-8") for path in paths if path.suffix in (".py", ".yml", ".j2", "")]
     joined = re.sub(r'"\s*\n\s*f?"', "", "\n".join(texts))
@@ -57,23 +57,23 @@ def sources() -> str:
 
 
 def test_commands_are_found() -> None:
-    """The rules below say nothing if there is nothing that they look at."""
+    """The rules below are applied to existing commands."""
     assert {where for where, _line in COMMANDS} == {"server", "control node"}
     assert len(COMMANDS) > 25
 
 
 @pytest.mark.parametrize("message", re.findall(r"^> (.+)$", TEXT, re.MULTILINE))
-def test_messages_are_the_kits(message: str) -> None:
-    """Whoever searches the page for what is on the screen finds it. An ellipsis is in the place of what differs."""
+def test_messages_exist_in_the_kit(message: str) -> None:
+    """Each quoted message exists in the kit. An ellipsis stands for a variable part."""
     if message not in FOREIGN:
-        said = sources()
+        text = sources()
         parts = [part.strip(" .") for part in message.split("…")]
-        assert [part for part in parts if part not in said] == []
+        assert [part for part in parts if part not in text] == []
 
 
 @pytest.mark.parametrize("line", sorted({line for where, line in COMMANDS if where == "server"}))
-def test_commands_on_the_server(line: str) -> None:
-    """Programs are there, and wheelhouse knows its subcommands."""
+def test_server_commands_exist(line: str) -> None:
+    """The programs are installed, and the subcommands of wheelhouse exist."""
     for name, *words in words_of(line):
         if name == "wheelhouse":
             with pytest.raises(SystemExit) as ended:
@@ -84,7 +84,7 @@ def test_commands_on_the_server(line: str) -> None:
 
 
 @pytest.mark.parametrize("line", sorted({line for where, line in COMMANDS if where == "control node"}))
-def test_commands_on_the_control_node(line: str) -> None:
+def test_control_node_commands_exist(line: str) -> None:
     """Playbooks, tags and settings exist."""
     ((name, *words),) = words_of(line)
     assert name in PROGRAMS | {"ansible-playbook"}
@@ -97,7 +97,7 @@ def test_commands_on_the_control_node(line: str) -> None:
 
 
 def test_units_exist() -> None:
-    """systemctl and journalctl are told of units that the kit installs."""
+    """Commands of systemd use units that the kit installs."""
     units = {path.name.removesuffix(".j2") for path in ROOT.glob("templates/etc/systemd/system/*.j2")} | {
         "apache2.service"
     }
@@ -108,14 +108,14 @@ def test_units_exist() -> None:
 
 
 def test_settings_exist() -> None:
-    """A setting that is not there would be refused."""
+    """Each setting in the document exists."""
     named = set(re.findall(r"\bpypi_[a-z_]+", TEXT))
     assert named
     assert sorted(named - set(ansible_templates.default_names())) == []
 
 
 def known_paths() -> set[str]:
-    """Return directories and files of the server that the kit makes, with all that they lie in."""
+    """Return the directories and files that the kit creates on a server, and their parents."""
     given = ansible_templates.settings()
     found = {str(value) for name, value in given.items() if name.endswith("_dir")}
     found |= {f"{given['pypi_data_dir']}/state", f"{given['pypi_program_dir']}/current"}
@@ -128,7 +128,7 @@ def known_paths() -> set[str]:
 
 
 def test_paths_exist() -> None:
-    """Files and directories are those of the default settings, or of the repository."""
+    """Paths exist with the default settings or in the repository."""
     code = re.findall(r"`([^`\n]+)`", TEXT) + [line for _where, line in COMMANDS]
     named = {path for text in code for path in re.findall(r"(?<![\w:./-])(?:/|inventory|playbooks)[\w./-]*[\w]", text)}
     named -= OTHER_PATHS
@@ -137,7 +137,7 @@ def test_paths_exist() -> None:
     assert sorted(unknown) == []
 
 
-def test_links() -> None:
-    """A link leads to a file."""
+def test_links_are_valid() -> None:
+    """The target of a link exists."""
     for target in re.findall(r"\]\(([^)#]+)", TEXT):
         assert (DOCUMENT.parent / target).is_file()

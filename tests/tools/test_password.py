@@ -1,4 +1,4 @@
-"""The command that makes a line for users.yml."""
+"""The command that generates an entry of users.yml."""
 
 import os
 import pty
@@ -16,14 +16,14 @@ COMMAND = [sys.executable, ROOT / "tools/password"]
 
 
 def run(*words: str, typed: str = "") -> subprocess.CompletedProcess:
-    """Run the command without a terminal, with something on standard input."""
+    """Run the command without a terminal, with some standard input."""
     return subprocess.run(
         [*COMMAND, *words], input=typed, capture_output=True, text=True, check=False, start_new_session=True
     )
 
 
 def run_at_terminal(*words: str, typed: bytes) -> tuple[int, str]:
-    """Run the command at a terminal. Returns its exit status and what is seen there."""
+    """Run the command in a terminal. Returns its exit status and output."""
     process, terminal = pty.fork()
     if process == 0:
         os.execv(sys.executable, [str(word) for word in (*COMMAND, *words)])  # noqa: S606  (a list of arguments)
@@ -43,14 +43,14 @@ def run_at_terminal(*words: str, typed: bytes) -> tuple[int, str]:
 
 
 def hash_in(text: str) -> str:
-    """Return the hash in a line for users.yml."""
+    """Return the hash in an entry of users.yml."""
     (user,) = yaml.safe_load(text)
     assert user["name"] == "alice"
     return user["password_hash"]
 
 
-def test_at_a_terminal() -> None:
-    """It asks twice, shows nothing of what is typed, and prints the line."""
+def test_prompts_twice_without_echo() -> None:
+    """The command prompts twice, echoes nothing, and prints the entry."""
     code, seen = run_at_terminal("alice", "4", typed=b"canary\ncanary\n")
     assert code == 0
     assert "canary" not in seen
@@ -59,15 +59,15 @@ def test_at_a_terminal() -> None:
 
 
 @pytest.mark.parametrize("typed", ["canary\ncanary\n", "canary\ncanary"])
-def test_from_a_pipe(typed: str) -> None:
-    """Programs type as well: the password in two lines."""
+def test_reads_password_from_pipe(typed: str) -> None:
+    """Standard input contains the password in two lines."""
     finished = run("alice", "4", typed=typed)
     assert (finished.returncode, finished.stderr) == (0, "")
     assert bcrypt.checkpw(b"canary", hash_in(finished.stdout).encode())
 
 
 @pytest.mark.parametrize(
-    ("typed", "said"),
+    ("typed", "message"),
     [
         ("", "no terminal"),
         ("canary\n", "no terminal"),
@@ -76,25 +76,25 @@ def test_from_a_pipe(typed: str) -> None:
         ("canary\nother\n", "The passwords differ"),
     ],
 )
-def test_one_line_of_error(typed: str, said: str) -> None:
-    """No traceback, no warning of Python's, nothing on standard output, and another exit status."""
+def test_invalid_input_prints_one_line(typed: str, message: str) -> None:
+    """The error has one line, no traceback and a non-zero exit status."""
     finished = run("alice", "4", typed=typed)
     assert finished.returncode != 0
     assert finished.stdout == ""
     assert len(finished.stderr.splitlines()) == 1, finished.stderr
-    assert said in finished.stderr
+    assert message in finished.stderr
     assert "canary" not in finished.stderr
 
 
-def test_without_a_name() -> None:
-    """`make password` alone says what is missing."""
+def test_requires_name() -> None:
+    """The message contains the correct command."""
     finished = run("")
     assert finished.returncode != 0
     assert finished.stderr.splitlines() == ["The name of the user is missing. Run: make password NAME=alice"]
 
 
-def test_interrupted() -> None:
-    """Whoever presses Ctrl-C or Ctrl-D has changed their mind, and needs no traceback."""
+def test_interrupt_prints_no_traceback() -> None:
+    """Ctrl-C and Ctrl-D end the command with a message."""
     for key in (b"\x03\n", b"\x04\n"):
         code, seen = run_at_terminal("alice", typed=key)
         assert code not in (0, -2)

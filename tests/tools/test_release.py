@@ -29,7 +29,7 @@ CHANGELOG = """# Changelog
 
 
 class Repository:
-    """A repository with the program, a version and a changelog, in one commit."""
+    """A repository with the program, a version and a changelog in one commit."""
 
     def __init__(self, directory: Path):
         self.directory = directory
@@ -74,7 +74,7 @@ class Repository:
             assert self.release(command).returncode == 0
 
     def problems(self) -> list[str]:
-        """Return what the check finds."""
+        """Return the problems that the check reports."""
         done = self.release("check")
         lines = done.stderr.splitlines()
         assert (done.returncode, lines[:1]) == ((1, ["Not ready for a release:"]) if lines else (0, []))
@@ -83,7 +83,7 @@ class Repository:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Repository:
-    """Create a repository that is ready for a release, but for its tests."""
+    """Return a repository that is ready for a release, except for its tests."""
     return Repository(tmp_path)
 
 
@@ -123,7 +123,7 @@ def test_records_only_tests_of_one_commit(repository: Repository, changed: str) 
     assert [problem for problem in repository.problems() if "no run is recorded" in problem]
 
 
-def test_tests_without_git(tmp_path: Path) -> None:
+def test_works_without_git(tmp_path: Path) -> None:
     """`make test` works in an unpacked archive, where nothing can be recorded."""
     (tmp_path / "tools").mkdir()
     shutil.copy(ROOT / "tools/release", tmp_path / "tools")

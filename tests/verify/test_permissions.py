@@ -1,4 +1,4 @@
-"""Whether playbooks/verify.yml can do its work as the user that the settings name; told before it begins."""
+"""playbooks/verify.yml checks in advance whether its user has the needed rights."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -14,7 +14,7 @@ TODAY = datetime.now(UTC).date()
 
 
 def found(**changed: object) -> list[str]:
-    """Return what is wrong with the settings of a user who may do what verify needs, and what is changed of them."""
+    """Return the problems of settings in which a user has the needed rights, with some overrides."""
     return problems(ansible_templates.settings(**READERS | {"pypi_rights": [RIGHT]} | changed))
 
 
@@ -25,7 +25,7 @@ def found(**changed: object) -> list[str]:
         {"pypi_read": "anyone"},
         {"pypi_read": ["readers"]},
         {"pypi_read": ["admins", "readers"]},
-        # Inside the networks nobody needs a login; whether this machine is there, only the server can tell.
+        # In allowed networks no login is needed; whether this machine is in one is unknown here.
         {"pypi_read": ["admins"], "pypi_access": "any", "pypi_allowed_networks": ["10.0.0.0/8"]},
         {"pypi_rights": [RIGHT | {"users": [], "groups": ["readers"]}]},
         {"pypi_rights": [RIGHT | {"may": ["upload"]}, RIGHT | {"may": ["remove"]}]},
@@ -34,13 +34,13 @@ def found(**changed: object) -> list[str]:
     ],
     ids=str,
 )
-def test_fine(changed: dict) -> None:
-    """Who may read, and publish and remove wheelhouse-verify-*, can verify."""
+def test_accepts_user_with_rights(changed: dict) -> None:
+    """The user may read, and upload and remove wheelhouse-verify-*."""
     assert found(**changed) == []
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "expected"),
     [
         (
             {"pypi_read": ["admins"]},
@@ -67,21 +67,21 @@ def test_fine(changed: dict) -> None:
     ],
     ids=str,
 )
-def test_refused(changed: dict, said: list[str]) -> None:
-    """Each in a sentence that says what to change, and where."""
+def test_rejects_user_without_rights(changed: dict, expected: list[str]) -> None:
+    """The message contains the change and its place."""
     (problem,) = found(**changed)
     assert problem.startswith("pypi_verify_user: ")
-    assert [words for words in said if words not in problem] == []
+    assert [part for part in expected if part not in problem] == []
 
 
-def test_the_role_asks() -> None:
-    """A check that nobody calls finds nothing."""
+def test_role_runs_the_check() -> None:
+    """The role evaluates the filter."""
     settings = READERS | {"pypi_rights": [RIGHT], "pypi_read": ["admins"]}
-    said = ansible_templates.evaluate(
+    messages = ansible_templates.evaluate(
         ansible_templates.trust_as_template("{{ __verify_permission_problems }}"), **settings
     )
-    assert len(said) == 1
-    assert "is not allowed to read" in said[0]
+    assert len(messages) == 1
+    assert "is not allowed to read" in messages[0]
 
 
 @pytest.mark.parametrize(
@@ -94,14 +94,14 @@ def test_the_role_asks() -> None:
     ],
     ids=str,
 )
-def test_trust(settings: dict, authority: str | None) -> None:
-    """Both twine and pip trust the authority that signed the certificate, where the settings say which."""
+def test_clients_trust_configured_ca(settings: dict, authority: str | None) -> None:
+    """pypi_tls_ca or the self-signed CA is set for twine and pip."""
     found = ansible_templates.evaluate(ansible_templates.trust_as_template("{{ __verify_ca_environment }}"), **settings)
     assert found == ({"REQUESTS_CA_BUNDLE": authority} if authority else {})
 
 
-def test_the_reserved_names_are_the_same_everywhere() -> None:
-    """The application forgets them, the site does not redirect them, the role makes them, the user may have them."""
+def test_reserved_names_agree() -> None:
+    """Application, site, role and settings use the same prefix."""
     pattern = load("roles/verify/filter_plugins/permissions.py").RESERVED
     assert f"{RESERVED}*" == pattern
     assert (

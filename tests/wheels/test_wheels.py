@@ -1,4 +1,4 @@
-"""Wheels for servers without a way out: which ones a server needs, how they are collected, what is refused."""
+"""Wheels for servers without Internet access: selection, collection and checks."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ from support.archives import wheel
 module = load("roles/pypi/filter_plugins/wheels.py")
 PINS = (ROOT / "roles/pypiserver/files/requirements.txt").read_text(encoding="utf-8")
 
-# Projects, and for which Python they are.
+# Projects and their environment markers.
 PROJECTS = {
     "every": "",
     "old-only": "; python_full_version < '3.12'",
@@ -23,14 +23,14 @@ PROJECTS = {
 
 
 def file_of(project: str) -> str:
-    """Return the name of the wheel of a project."""
+    """Return the file name of a project's wheel."""
     return f"{project.replace('-', '_')}-1.0-py3-none-any.whl"
 
 
 @pytest.fixture
 def index(tmp_path: Path) -> Path:
-    """A directory with wheels of all projects, and the requirements with their hashes."""
-    lines = ["# made by a test"]
+    """Return a directory with wheels of all projects, and the requirements with their hashes."""
+    lines = ["# written by a test"]
     for project, marker in PROJECTS.items():
         content = wheel(project.replace("-", "_"))
         (tmp_path / file_of(project)).write_bytes(content)
@@ -42,7 +42,7 @@ def index(tmp_path: Path) -> Path:
 
 
 def collect(index: Path, directory: Path) -> subprocess.CompletedProcess[str]:
-    """Run the tool, with the directory as the only index."""
+    """Run the tool with the directory as the only index."""
     environment = os.environ | {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(index), "PIP_CONFIG_FILE": os.devnull}
     command = [sys.executable, ROOT / "tools/wheels", directory, index / "requirements.txt"]
     return subprocess.run(command, env=environment, text=True, capture_output=True, check=False)
@@ -52,8 +52,8 @@ def collect(index: Path, directory: Path) -> subprocess.CompletedProcess[str]:
     ("python", "expected"),
     [("3.11.2", ["every", "old-only"]), ("3.12.1", ["every"]), ("3.13.5", ["every", "new-only"])],
 )
-def test_markers_are_those_of_the_server(index: Path, python: str, expected: list[str]) -> None:
-    """What the server's Python needs does not depend on the Python that asks."""
+def test_markers_use_server_python(index: Path, python: str, expected: list[str]) -> None:
+    """Environment markers are evaluated for the server's Python, not for the one that runs."""
     found = module.pins_for((index / "requirements.txt").read_text(), python)
     assert [pin.name for pin in found] == expected
     assert {pin.version for pin in found} == {"1.0"}
@@ -61,14 +61,14 @@ def test_markers_are_those_of_the_server(index: Path, python: str, expected: lis
 
 
 @pytest.mark.parametrize(("python", "only"), [("3.11.2", "importlib-resources"), ("3.13.5", "legacy-cgi")])
-def test_the_kits_own_pins(python: str, only: str) -> None:
-    """Each release has one that the other does not need: whoever collects for one alone has too few."""
+def test_each_release_needs_specific_wheels(python: str, only: str) -> None:
+    """Each Debian release needs a wheel that the other one does not need."""
     assert only in {pin.name for pin in module.pins_for(PINS, python)}
     assert {"pypiserver", "multipart", "pip"} <= {pin.name for pin in module.pins_for(PINS, python)}
 
 
 def test_collects_for_both_releases(index: Path, tmp_path: Path) -> None:
-    """One folder serves Debian 12 and 13, whichever Python collects; the last line is the setting to write."""
+    """One directory serves Debian 12 and 13, whichever Python collects; the output contains the setting."""
     directory = tmp_path / "new/wheels"
     done = collect(index, directory)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -76,16 +76,16 @@ def test_collects_for_both_releases(index: Path, tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1].strip() == f'pypi_install_folder: "{directory}"'
 
 
-def test_other_bytes(index: Path, tmp_path: Path) -> None:
-    """A wheel that differs from the pinned hash is not taken, and no setting is printed."""
+def test_rejects_wrong_hash(index: Path, tmp_path: Path) -> None:
+    """A wheel with another hash is rejected, and no setting is printed."""
     (index / file_of("every")).write_bytes(wheel("every", files={"other.py": "1"}))
     done = collect(index, tmp_path / "wheels")
     assert done.returncode != 0
     assert "pypi_install_folder" not in done.stdout
 
 
-def test_missing(index: Path, tmp_path: Path) -> None:
-    """An index that lacks one is named by pip, and the tool ends in one sentence."""
+def test_reports_missing_wheel(index: Path, tmp_path: Path) -> None:
+    """The error contains the missing project and no traceback."""
     (index / file_of("new-only")).unlink()
     done = collect(index, tmp_path / "wheels")
     assert done.returncode != 0
@@ -94,13 +94,13 @@ def test_missing(index: Path, tmp_path: Path) -> None:
 
 
 def problems(folder: Path, python: str, index: Path) -> list[str]:
-    """Return what the preflight says of a folder."""
+    """Return the problems that the preflight reports for a directory."""
     return module.wheel_problems(str(folder), (index / "requirements.txt").read_text(), python)
 
 
 @pytest.mark.parametrize("python", ["3.11.2", "3.13.5"])
-def test_a_folder_that_is_complete(index: Path, tmp_path: Path, python: str) -> None:
-    """What the tool has collected is enough for each release."""
+def test_accepts_complete_directory(index: Path, tmp_path: Path, python: str) -> None:
+    """The collected wheels are complete for each release."""
     collect(index, tmp_path / "wheels")
     assert problems(tmp_path / "wheels", python, index) == []
 
@@ -108,8 +108,8 @@ def test_a_folder_that_is_complete(index: Path, tmp_path: Path, python: str) -> 
 @pytest.mark.parametrize(
     ("python", "missing"), [("3.11.2", None), ("3.13.5", "new-only 1.0")], ids=["its own", "another"]
 )
-def test_a_folder_for_another_python(index: Path, tmp_path: Path, python: str, missing: str | None) -> None:
-    """As pip download fills it when it is run by the Python of Debian 12."""
+def test_rejects_directory_for_another_python(index: Path, tmp_path: Path, python: str, missing: str | None) -> None:
+    """`pip download` with the Python of Debian 12 collects too few wheels for Debian 13."""
     folder = tmp_path / "wheels"
     folder.mkdir()
     for project in ("every", "old-only"):
@@ -125,28 +125,28 @@ def test_a_folder_for_another_python(index: Path, tmp_path: Path, python: str, m
 
 
 @pytest.mark.parametrize(
-    ("folder", "said"),
+    ("folder", "expected"),
     [("wheels", "'wheels' is not an absolute path"), ("/nowhere/wheels", "/nowhere/wheels is not a directory")],
 )
-def test_a_folder_that_is_none(index: Path, folder: str, said: str) -> None:
-    """In one sentence, with the way to fill it."""
+def test_rejects_missing_directory(index: Path, folder: str, expected: str) -> None:
+    """The message contains the command that fills it."""
     (problem,) = module.wheel_problems(folder, (index / "requirements.txt").read_text(), "3.13.5")
     assert problem.startswith("pypi_install_folder: ")
-    assert said in problem
+    assert expected in problem
 
 
 @pytest.mark.parametrize(
-    ("tags", "refused"), [(["all"], True), (["pypiserver"], True), (["accounts"], False), (["tls", "apache"], False)]
+    ("tags", "rejected"), [(["all"], True), (["pypiserver"], True), (["accounts"], False), (["tls", "apache"], False)]
 )
-def test_the_preflight_asks(tags: list[str], refused: bool) -> None:
-    """Before anything is changed; but who only has to lock somebody out needs no wheels."""
+def test_preflight_checks_wheels_by_tag(tags: list[str], rejected: bool) -> None:
+    """Wheels are checked before any change, but only with tags that need them."""
     (task,) = ansible_templates.tasks("roles/pypi/tasks/wheels.yml")
     given = {"pypi_install_folder": "/nowhere", "ansible_run_tags": tags}
     conditions = [
         ansible_templates.evaluate(ansible_templates.trust_as_template(f"{{{{ {text} }}}}"), **task["vars"], **given)
         for text in task["when"]
     ]
-    assert all(conditions) is refused
-    if refused:
-        said = ansible_templates.evaluate(task["ansible.builtin.fail"]["msg"], **task["vars"], **given)
-        assert said.startswith("Nothing was changed. pypi_install_folder: /nowhere is not a directory")
+    assert all(conditions) is rejected
+    if rejected:
+        message = ansible_templates.evaluate(task["ansible.builtin.fail"]["msg"], **task["vars"], **given)
+        assert message.startswith("Nothing was changed. pypi_install_folder: /nowhere is not a directory")
