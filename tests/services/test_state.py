@@ -1,4 +1,4 @@
-"""The program pypi-state compares the files that services have load with those on the disk."""
+"""The program pypi-state compares the files that services have read with those on the disk."""
 
 import json
 import re

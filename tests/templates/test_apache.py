@@ -1,4 +1,4 @@
-"""What the site's configuration means: who is let in, from where, to what."""
+"""The site's configuration: access rules, URLs, redirects, limits."""
 
 import json
 import re
@@ -18,22 +18,22 @@ IP = "ip 10.0.0.0/8 2001:db8::/32"
 
 
 def hosts(**changed: object) -> list[Section]:
-    """Return the virtual hosts that some settings make."""
+    """Return the virtual hosts for some settings."""
     return parse(ansible_templates.render(SITE, **changed)).all("VirtualHost")
 
 
 def index(**changed: object) -> Section:
-    """Return the virtual host that serves the index: the last one."""
+    """Return the virtual host of the index, which is the last one."""
     return hosts(**changed)[-1]
 
 
 def rules(host: Section, path: str) -> list:
-    """Return the access rules of the last Location with rules that covers a path: Apache goes by those."""
+    """Return the access rules of the last matching Location with rules, as Apache applies them."""
     return [outline(section) for section in covering(host, path) if outline(section)][-1]
 
 
 def covering(host: Section, path: str) -> list[Section]:
-    """Return the Locations that cover a path."""
+    """Return the Locations that match a path."""
     return [
         section
         for section in host.sections
@@ -43,7 +43,7 @@ def covering(host: Section, path: str) -> list[Section]:
 
 
 def outline(section: Section) -> list:
-    """Return the Require directives of a section, with those of RequireAll and RequireAny as pairs."""
+    """Return the Require directives of a section, with those of RequireAll and RequireAny as tuples."""
     return section.values("Require") + [(inner.kind, *outline(inner)) for inner in section.sections]
 
 
@@ -75,8 +75,8 @@ def outline(section: Section) -> list:
         "/-/filter.js",
     ],
 )
-def test_who_reads(changed: dict, expected: list, path: str) -> None:
-    """Reading goes by network and person as the settings say."""
+def test_read_access(changed: dict, expected: list, path: str) -> None:
+    """Network and user must be allowed as the settings say."""
     assert rules(index(**changed), path) == expected
 
 
@@ -92,15 +92,15 @@ def test_who_reads(changed: dict, expected: list, path: str) -> None:
     ids=str,
 )
 @pytest.mark.parametrize("path", ["/", "/legacy", "/legacy/"])
-def test_who_publishes(changed: dict, expected: list, path: str) -> None:
-    """Publishing needs a login, however open reading is, and the network where that is always needed."""
+def test_upload_access(changed: dict, expected: list, path: str) -> None:
+    """Uploads always need a login, and the network if pypi_access requires it."""
     assert rules(index(**changed), path) == expected
 
 
 @pytest.mark.parametrize("changed", [{}, {"pypi_read": "anyone"}, {"pypi_access": "any"}], ids=str)
 @pytest.mark.parametrize("path", ["/RPC2", "/foo/", "/foo/json", "/legacy/x", "/simpler", "/packagesx", "/-/whoami"])
-def test_all_else_is_closed(changed: dict, path: str) -> None:
-    """What nobody has thought of is closed, whoever may read."""
+def test_denies_other_urls_by_default(changed: dict, path: str) -> None:
+    """URLs without a rule are denied, whatever pypi_read is."""
     assert rules(index(**changed), path) == ["all denied"]
 
 
@@ -110,7 +110,7 @@ READS = "/usr/local/share/pypi/reads-"
 
 @pytest.mark.parametrize("path", HEALTH)
 def test_health_needs_no_login(path: str) -> None:
-    """Whoever watches the server has no account, but does not come from anywhere, either."""
+    """Health needs no login, but an allowed network."""
     assert rules(index(), path) == ["all granted"]
     assert rules(index(pypi_allowed_networks=NETWORKS), path) == ["local", IP]
     assert rules(index(pypi_allowed_networks=NETWORKS, pypi_access="any"), path) == ["all granted"]
@@ -120,8 +120,8 @@ def test_health_needs_no_login(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", HEALTH)
-def test_health_from_other_networks(path: str) -> None:
-    """Monitors outside the allowed networks may ask for health, and for nothing else."""
+def test_health_networks_allow_health_only(path: str) -> None:
+    """pypi_health_networks grant access to health and to nothing else."""
     changed = {"pypi_allowed_networks": NETWORKS, "pypi_health_networks": ["192.0.2.9", "203.0.113.0/24"]}
     host = index(**changed)
     assert rules(host, path) == ["local", IP, "ip 192.0.2.9 203.0.113.0/24"]
@@ -131,7 +131,7 @@ def test_health_from_other_networks(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("missing", "answer"),
+    ("missing", "result"),
     [
         ((), "ready"),
         (("/a/data/.wheelhouse",), "no-data"),
@@ -143,13 +143,13 @@ def test_health_from_other_networks(path: str) -> None:
     ids=str,
 )
 @pytest.mark.parametrize("upstream", ["none", "redirect"])
-def test_health_of_reads(missing: tuple[str, ...], answer: str, upstream: str) -> None:
-    """Apache tells by itself whether reads work, without the application, and never says so of reads that are 503."""
-    places = {"pypi_data_dir": "/a/data", "pypi_pages_dir": "/a/pages", "pypi_upstream": upstream}
-    outcome = fetch("/-/health/reads", "GET", missing, **places)
-    assert (outcome.target, outcome.handler) == (f"{READS}{answer}.asis", "send-as-is")
-    reads = fetch("/simple/foo/", "GET", missing, **places)
-    assert reads.status == 200 or answer != "ready"
+def test_health_of_reads_needs_no_application(missing: tuple[str, ...], result: str, upstream: str) -> None:
+    """Apache itself checks whether reads work, and is never ready while reads get 503."""
+    directories = {"pypi_data_dir": "/a/data", "pypi_pages_dir": "/a/pages", "pypi_upstream": upstream}
+    outcome = fetch("/-/health/reads", "GET", missing, **directories)
+    assert (outcome.target, outcome.handler) == (f"{READS}{result}.asis", "send-as-is")
+    reads = fetch("/simple/foo/", "GET", missing, **directories)
+    assert reads.status == 200 or result != "ready"
 
 
 @pytest.mark.parametrize(
@@ -161,8 +161,8 @@ def test_health_of_reads(missing: tuple[str, ...], answer: str, upstream: str) -
         ("uploads-no-application", "503 "),
     ],
 )
-def test_health_in_files(name: str, status: str) -> None:
-    """mod_asis serves them: a status, headers, and one line that names the part which is not ready."""
+def test_health_files_are_valid_responses(name: str, status: str) -> None:
+    """mod_asis serves a status, headers, and one line with the part that is not ready."""
     text = (ROOT / f"roles/apache/files/www/{name}.asis").read_text(encoding="ascii")
     head, _, body = text.partition("\n\n")
     assert head.splitlines()[0].startswith(f"Status: {status}")
@@ -172,13 +172,13 @@ def test_health_in_files(name: str, status: str) -> None:
     assert body == "ready\n" or body.startswith("not ready: ")
 
 
-def test_health_of_uploads() -> None:
-    """The application knows, and where it cannot, that is an answer as well."""
+def test_health_of_uploads_without_application() -> None:
+    """The application reports its health; if it is unavailable, Apache responds with 503."""
     outcome = fetch("/-/health/uploads")
     assert outcome.target == "unix:/run/pypi-application.sock|http://application/-/health/uploads?"
     assert fetch("/-/health/uploads", "GET", ("/a/data/.wheelhouse",), pypi_data_dir="/a/data").kind == "proxy"
     assert fetch("/-/health/uploads", "GET", ("pypi.wsgi",)).status == 503
-    # Where the connection ends instead, the answer is the same, and not that to uploads.
+    # If the connection fails, the response is the same, and not that of uploads.
     for status in ("500", "502", "504"):
         env = {"REDIRECT_STATUS": status, "REDIRECT_MONITOR": fetch("/-/health/uploads").env["MONITOR"]}
         failed = respond(rules_of(index().lines), "/-/unavailable", env=env, exists=lambda name: "answers" not in name)
@@ -186,13 +186,13 @@ def test_health_of_uploads() -> None:
     assert "MONITOR" not in fetch("/", "POST").env
     (unavailable,) = [s for s in index().sections if s.argument == "/-/unavailable"]
     assert unavailable.values("Header") == ["always set Cache-Control no-store"]
-    said = [line for s in covering(index(), "/-/health/uploads") for line in s.values("ErrorDocument")]
-    assert said == [r'503 "not ready: application: it does not answer\n"']
+    messages = [line for s in covering(index(), "/-/health/uploads") for line in s.values("ErrorDocument")]
+    assert messages == [r'503 "not ready: application: it does not answer\n"']
 
 
 @pytest.mark.parametrize("aliases", [[], ["a.example.com", "b.example.com"]])
-def test_names(aliases: list[str]) -> None:
-    """Every host answers to every name; another one would show what is behind it."""
+def test_virtual_hosts_have_all_names(aliases: list[str]) -> None:
+    """Each virtual host has all names; otherwise another one would respond."""
     for host in hosts(pypi_server_aliases=aliases):
         assert host.values("ServerName") == ["pypi.example.com"]
         assert host.values("ServerAlias") == aliases
@@ -207,8 +207,8 @@ def test_names(aliases: list[str]) -> None:
     ],
     ids=str,
 )
-def test_encrypted(changed: dict, http: int, https: int) -> None:
-    """Without encryption there is nothing but the way to it, and no way to send a password."""
+def test_http_only_redirects_with_tls(changed: dict, http: int, https: int) -> None:
+    """The unencrypted host serves nothing, and passwords cannot be used there."""
     plain, encrypted = hosts(**changed)
     assert (plain.argument, encrypted.argument) == (f"*:{http}", f"*:{https}")
     assert plain.sections == []
@@ -219,8 +219,8 @@ def test_encrypted(changed: dict, http: int, https: int) -> None:
     assert parse(ansible_templates.render(PORTS, **changed)).values("Listen") == [str(http), str(https)]
 
 
-def test_not_encrypted() -> None:
-    """Behind a proxy that encrypts, there is one host, and it asks for no certificate."""
+def test_single_host_without_tls() -> None:
+    """Behind a proxy with TLS, there is one host, without a certificate."""
     changed = {"pypi_tls": "none", "pypi_http_port": 8080, "pypi_hsts_max_age": 60}
     (host,) = hosts(**changed)
     assert host.argument == "*:8080"
@@ -230,8 +230,8 @@ def test_not_encrypted() -> None:
 
 
 @pytest.mark.parametrize(("age", "sent"), [(0, False), ("0", False), (60, True), ("60", True)])
-def test_hsts(age: int | str, sent: bool) -> None:
-    """It binds every service under the name, so it is sent only where that is meant."""
+def test_hsts_follows_setting(age: int | str, sent: bool) -> None:
+    """HSTS applies to all services of the host name, so it is sent only if configured."""
     lines = [
         line
         for line in ansible_templates.render(SITE, pypi_hsts_max_age=age).splitlines()
@@ -241,8 +241,8 @@ def test_hsts(age: int | str, sent: bool) -> None:
 
 
 @pytest.mark.parametrize("proxies", [[], ["192.0.2.1", "2001:db8::1"]], ids=str)
-def test_forwarded_headers(proxies: list[str]) -> None:
-    """Anybody can send such headers. The proxies' word for an address is taken, and all else is dropped."""
+def test_drops_forwarded_headers(proxies: list[str]) -> None:
+    """Forwarding headers are used if they come from trusted proxies, and dropped otherwise."""
     host = index(pypi_trusted_proxies=proxies)
     assert host.values("RemoteIPInternalProxy") == ([" ".join(proxies)] if proxies else [])
     assert host.values("RemoteIPHeader") == (["X-Forwarded-For"] if proxies else [])
@@ -252,7 +252,7 @@ def test_forwarded_headers(proxies: list[str]) -> None:
 
 @pytest.mark.parametrize(("size", "octets"), [("1G", 1 << 30), ("300M", 300 << 20), ("4096", 4096)])
 def test_only_the_application_limits_uploads(size: str, octets: int) -> None:
-    """It counts in bytes, and the audit log has its rejections: neither Apache rejects a body before that."""
+    """The application rejects large bodies, so that the audit log contains them: Apache has no limit."""
     limits = [s.values("LimitRequestBody") for s in index(pypi_max_upload_size=size).all("LocationMatch")]
     assert [limit for limit in limits if limit] == [["0"]]
     assert application(pypi_max_upload_size=size).values("LimitRequestBody") == ["0"]
@@ -266,22 +266,22 @@ def uploads(host: Section) -> Section:
     return found
 
 
-def test_passwords_stay_with_the_front() -> None:
-    """The application gets the user's name, and never the password."""
+def test_application_gets_no_passwords() -> None:
+    """Apache passes on the user name, but never the password."""
     headers = uploads(index()).values("RequestHeader")
     assert "unset Authorization" in headers
     assert 'set X-Forwarded-User "expr=%{REMOTE_USER}"' in headers
     for text in (ansible_templates.render(SITE), ansible_templates.render(APPLICATION)):
         assert "WSGIPassAuthorization" not in text
         assert "AuthBasicFake" not in text
-    # Nothing but uploads and the health check, which asks for no login, is proxied.
+    # Only uploads and the health check, which needs no login, are proxied.
     assert {path for path in PATHS if fetch(path, "POST").kind == "proxy"} == {"/", "/legacy", "/legacy/", "/-/health"}
 
 
 @pytest.mark.parametrize("proxies", [[], ["192.0.2.1"]], ids=str)
 @pytest.mark.parametrize("path", ["/", "/legacy", "/legacy/"])
-def test_clients_cannot_name_the_user(path: str, proxies: list[str]) -> None:
-    """X-Forwarded-User is removed from every request before the front sets it: mod_headers merges in this order."""
+def test_removes_identity_header_of_clients(path: str, proxies: list[str]) -> None:
+    """X-Forwarded-User is removed from every request before it is set: mod_headers merges in this order."""
     host = index(pypi_trusted_proxies=proxies)
     merged = host.values("RequestHeader")
     merged += [line for section in covering(host, path) for line in section.values("RequestHeader")]
@@ -290,8 +290,8 @@ def test_clients_cannot_name_the_user(path: str, proxies: list[str]) -> None:
     assert "X-Forwarded-User" not in ansible_templates.render(APPLICATION)
 
 
-def test_no_user_without_a_login() -> None:
-    """Where X-Forwarded-User is set, a valid user is required, whoever may read."""
+def test_sets_identity_header_only_after_login() -> None:
+    """Where X-Forwarded-User is set, a valid user is required, whatever pypi_read is."""
     for changed in ({}, {"pypi_read": "anyone"}, {"pypi_allowed_networks": NETWORKS, "pypi_access": "any"}):
         host = index(**changed)
         setting = [s for s in host.sections if any("X-Forwarded-User" in line for line in s.values("RequestHeader"))]
@@ -301,7 +301,7 @@ def test_no_user_without_a_login() -> None:
         assert "valid-user" in required
 
 
-def test_no_headers_are_rewritten_by_patterns() -> None:
+def test_edits_no_headers_by_pattern() -> None:
     """RequestHeader edit* takes quadratic time on a hostile header."""
     for text in (ansible_templates.render(SITE, pypi_upstream="redirect"), ansible_templates.render(APPLICATION)):
         assert not re.search(r"(?im)^\s*RequestHeader\s+(always\s+|early\s+)?edit", text)
@@ -309,7 +309,7 @@ def test_no_headers_are_rewritten_by_patterns() -> None:
 
 @pytest.mark.parametrize("place", ["pypi_data_dir", "pypi_pages_dir"])
 def test_follows_no_symbolic_links(place: str) -> None:
-    """The application writes these directories: a link there would let it read what Apache can."""
+    """A link in a directory of the application would give it access to Apache's files."""
     host = index(**{place: "/a/place"})
     (section,) = [s for s in host.all("Directory") if s.argument.startswith("/a/place")]
     assert section.values("Options") == ["None"]
@@ -319,8 +319,8 @@ def test_follows_no_symbolic_links(place: str) -> None:
 
 
 @pytest.mark.parametrize("changed", [{}, {"pypi_read": "anyone"}, {"pypi_read": ["admins"]}], ids=str)
-def test_one_way_to_check_passwords(changed: dict) -> None:
-    """Passwords are looked at in one place, with its memory and its limits, and by nothing that goes around it."""
+def test_passwords_have_one_provider(changed: dict) -> None:
+    """The password checker with its cache and limits is the only authentication provider."""
     (whole,) = [section for section in index(**changed).sections if section.argument == "/"]
     assert whole.values("AuthType") == ["Basic"]
     assert whole.values("AuthBasicProvider") == ["wsgi"]
@@ -337,14 +337,14 @@ PATHS += ["/packages/foo-1.0.tar.gz.metadata", "/-/style.css", "/-/filter.js"]
 
 
 def fetch(path: str, method: str = "GET", missing: tuple[str, ...] = (), **changed: object) -> Outcome:
-    """Say what a request leads to. missing: how the names of files that are not there end."""
+    """Return the result of a request. missing: suffixes of the names of missing files."""
     rules = rules_of(index(**changed).lines)
     return respond(rules, path, method, exists=lambda name: not name.endswith(missing))
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_pages_are_files(path: str) -> None:
-    """Apache itself serves what is read; only uploads and the health check reach the application."""
+def test_serves_pages_without_proxy(path: str) -> None:
+    """Apache serves pages and files; only uploads and the health check reach the application."""
     outcome = fetch(path)
     if path == "/-/health":
         assert outcome.kind == "proxy"
@@ -352,7 +352,7 @@ def test_pages_are_files(path: str) -> None:
     elif path == "/":
         assert (outcome.kind, outcome.target) == ("pass", "/-/landing")
     elif path.startswith("/legacy"):
-        # The Location allows POST alone.
+        # The Location allows only POST.
         assert outcome.kind == "proxy"
     else:
         assert outcome.kind == "file"
@@ -363,7 +363,7 @@ def test_pages_are_files(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "there"),
+    ("path", "exists"),
     [
         ("/", True),
         ("/legacy", True),
@@ -397,7 +397,7 @@ def test_pages_are_files(path: str) -> None:
         ("/-/foo/", False),
         ("/-/project/foo", False),
         ("/simple/foo/bar", False),
-        ("/simple/foo.json", True),  # a project in another spelling, and no file
+        ("/simple/foo.json", True),  # a project that is not normalized, not a file
         ("/simple/../records/foo.json", False),
         ("/packages/.hidden.whl", False),
         ("/packages/a/b.whl", False),
@@ -414,24 +414,24 @@ def test_pages_are_files(path: str) -> None:
     ],
 )
 @pytest.mark.parametrize("changed", [{}, {"pypi_upstream": "redirect"}], ids=str)
-def test_addresses(changed: dict, path: str, there: bool) -> None:
-    """All addresses but those of the index are not found, with every method."""
+def test_unknown_urls_get_404(changed: dict, path: str, exists: bool) -> None:
+    """URLs that are not part of the index get 404 with every method."""
     for method in ("GET", "HEAD", "POST"):
         outcome = fetch(path, method, **changed)
-        assert (outcome.status == 404) is not there
+        assert (outcome.status == 404) is not exists
 
 
 @pytest.mark.parametrize("status", ["500", "502", "504"])
 def test_error_page_is_for_errors_only(status: str) -> None:
-    """Clients cannot ask for it; Apache serves it for what goes wrong between it and the application."""
+    """Clients cannot request the page for errors between Apache and the application."""
     host = index()
     assert f"{status} /-/unavailable" in host.values("ErrorDocument")
     rules = rules_of(host.lines)
-    answer = respond(
+    response = respond(
         rules, "/-/unavailable", env={"REDIRECT_STATUS": status}, exists=lambda name: "answers" not in name
     )
-    assert (answer.kind, answer.target) == ("file", "/usr/local/share/pypi/unavailable.asis")
-    assert answer.handler == "send-as-is"
+    assert (response.kind, response.target) == ("file", "/usr/local/share/pypi/unavailable.asis")
+    assert response.handler == "send-as-is"
     early = respond(rules, "/-/unavailable", env={"REDIRECT_STATUS": status, "UNIQUE_ID": "abc"})
     assert (early.target, early.handler) == ("/run/pypi-answers/abc.asis", "send-as-is")
     for other in ("", "200", "404", "403", "503"):
@@ -441,17 +441,17 @@ def test_error_page_is_for_errors_only(status: str) -> None:
 @pytest.mark.parametrize("missing", ["/a/data/.wheelhouse", "/a/pages/projects/.complete"])
 @pytest.mark.parametrize("path", ["/", "/simple/", "/simple/foo/", "/packages/foo-1.0.tar.gz"])
 def test_serves_nothing_without_data_or_marker(path: str, missing: str) -> None:
-    """No empty index, and no redirect elsewhere."""
-    places = {"pypi_data_dir": "/a/data", "pypi_pages_dir": "/a/pages", "pypi_upstream": "redirect"}
+    """Missing data is neither an empty index nor a reason for a redirect."""
+    directories = {"pypi_data_dir": "/a/data", "pypi_pages_dir": "/a/pages", "pypi_upstream": "redirect"}
     for method in ("GET", "HEAD"):
-        assert fetch(path, method, (missing,), **places).status == 503
-    # The application decides on uploads, and says what is wrong.
-    assert fetch("/", "POST", (missing,), **places).kind == "proxy"
-    assert fetch("/-/health", "GET", (missing,), **places).kind == "proxy"
+        assert fetch(path, method, (missing,), **directories).status == 503
+    # The application decides on uploads, and returns the reason.
+    assert fetch("/", "POST", (missing,), **directories).kind == "proxy"
+    assert fetch("/-/health", "GET", (missing,), **directories).kind == "proxy"
 
 
 def test_serves_pages_without_the_application() -> None:
-    """A release that is broken stops uploads, and not installs."""
+    """A broken release affects uploads only."""
     for missing in ("/opt/pypi/current/bin/python", "/opt/pypi/current/lib", "pypi.wsgi"):
         assert fetch("/", "POST", (missing,)).status == 503
         assert fetch("/-/health", "GET", (missing,)).status == 503
@@ -470,15 +470,15 @@ def test_serves_pages_without_the_application() -> None:
         ("/simple/" + "-._" * 30 + "/", "/simple/-/"),
     ],
 )
-def test_redirects_to_the_normalised_name(path: str, target: str) -> None:
-    """PEP 503 names a project in one way, at the index's own URL."""
+def test_redirects_to_normalized_name(path: str, target: str) -> None:
+    """Names are redirected to their normalized form (PEP 503), at the index's own URL."""
     outcome = fetch(path)
     assert (outcome.kind, outcome.status, outcome.target) == ("redirect", 301, f"https://pypi.example.com{target}")
 
 
 @pytest.mark.parametrize("path", ["/simple/" + "a." * 31 + "a/", "/simple/" + "a.-" * 2000, "/simple/" + "a_" * 2000])
-def test_does_not_normalise_without_end(path: str) -> None:
-    """A name with very many separators is no project's."""
+def test_normalization_is_limited(path: str) -> None:
+    """A name with very many separators gets 404."""
     assert fetch(path).status == 404
 
 
@@ -498,8 +498,8 @@ def test_does_not_normalise_without_end(path: str) -> None:
 @pytest.mark.parametrize(
     "changed", [{}, {"pypi_read": "anyone"}, {"pypi_allowed_networks": NETWORKS, "pypi_upstream": "redirect"}], ids=str
 )
-def test_index_urls_without_simple(changed: dict, path: str, name: str) -> None:
-    """pypiserver took its root for an index URL. Who may read is redirected, and nobody else, at our own URL."""
+def test_redirects_index_urls_without_simple(changed: dict, path: str, name: str) -> None:
+    """The root of pypiserver was an index URL. It is redirected after authorization, at the index's own URL."""
     host = index(**changed)
     outcome = fetch(path, **changed)
     assert (outcome.kind, outcome.target) == ("pass", f"/-/project/{name}")
@@ -513,15 +513,15 @@ def test_index_urls_without_simple(changed: dict, path: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("path", [*PATHS, "/simple", "/packages/", "/-/", "/-/project/foo", "/index.html"])
-def test_index_urls_without_simple_shadow_nothing(path: str) -> None:
-    """What has an address of its own is not taken for a project."""
+def test_index_urls_without_simple_hide_no_url(path: str) -> None:
+    """Existing URLs are not interpreted as projects."""
     for method in ("GET", "HEAD", "POST"):
         assert not fetch(path, method).target.startswith("/-/project")
 
 
 @pytest.mark.parametrize("path", ["/" + "a." * 31 + "a/", "/" + "a.-" * 2000 + "a/", "/" + "a_" * 2000 + "a/"])
-def test_index_urls_without_simple_end(path: str) -> None:
-    """The same limit holds as for other spellings of a project's name."""
+def test_normalization_is_limited_without_simple(path: str) -> None:
+    """The limit of separators is the same."""
     assert fetch(path).status == 404
 
 
@@ -545,7 +545,7 @@ def test_index_urls_without_simple_end(path: str) -> None:
     ids=str,
 )
 def test_redirects_to_upstream(changed: dict, url: str | None, private: list[str]) -> None:
-    """Only projects that are not here, never were and have no private name are looked for elsewhere."""
+    """Only projects that never existed here and have no private name are redirected (dependency confusion)."""
     host = index(**changed)
     absent = ("/projects/other.html", "/projects/other.gone")
     elsewhere = fetch("/simple/other/", missing=absent, **changed)
@@ -556,7 +556,7 @@ def test_redirects_to_upstream(changed: dict, url: str | None, private: list[str
         assert "public.example" not in ansible_templates.render(SITE, **changed)
         return
     assert (elsewhere.kind, elsewhere.target) == ("pass", "/-/upstream/other")
-    assert fetch("/simple/other/", missing=absent[:1], **changed).kind == "file"  # removed: its name stays ours
+    assert fetch("/simple/other/", missing=absent[:1], **changed).kind == "file"  # removed: its name remains reserved
     assert fetch("/simple/other/", missing=absent[1:], **changed).kind == "file"  # it has a page
     for name in private:
         gone = (f"/projects/{name}.html", f"/projects/{name}.gone")
@@ -578,17 +578,17 @@ def test_redirects_to_upstream(changed: dict, url: str | None, private: list[str
     ],
     ids=str,
 )
-@pytest.mark.parametrize(("path", "kept"), [("/simple/foo/", "no-cache"), ("/packages/x.whl", "immutable")])
-def test_caches(changed: dict, private: bool, path: str, kept: str) -> None:
-    """Pages are asked for anew and files are kept, but by nobody who would hand them to those who may not read."""
+@pytest.mark.parametrize(("path", "policy"), [("/simple/foo/", "no-cache"), ("/packages/x.whl", "immutable")])
+def test_cache_headers(changed: dict, private: bool, path: str, policy: str) -> None:
+    """Pages are revalidated and files are immutable; shared caches store them only if everybody may read."""
     lines = [line for section in covering(index(**changed), path) for line in section.values("Header")]
     (control,) = [line for line in lines if "Cache-Control" in line]
-    assert kept in control
+    assert policy in control
     assert ("private" in control) is private
 
 
-def test_directives() -> None:
-    """What the settings add is in the index's host, line for line."""
+def test_includes_custom_directives() -> None:
+    """pypi_apache_directives are part of the index's host."""
     host = index(pypi_apache_directives="Header set X-One 1\n<Location /x>\nRequire all denied\n</Location>")
     assert "set X-One 1" in host.values("Header")
     assert outline(host.sections[-1]) == ["all denied"]
@@ -600,7 +600,7 @@ def application(**changed: object) -> Section:
 
 
 def test_application_has_enough_threads() -> None:
-    """Each upload has a thread, and health checks and rejections have some of their own."""
+    """There is a thread for each upload, and some for health checks and rejections."""
     for uploads_, threads in ((128, "144"), (1, "17"), ("7", "23")):
         found = application(pypi_max_uploads=uploads_)
         names = ("ThreadLimit", "ThreadsPerChild", "MaxRequestWorkers", "MaxSpareThreads")
@@ -610,7 +610,7 @@ def test_application_has_enough_threads() -> None:
 
 
 def test_application_is_not_reachable_from_outside() -> None:
-    """It believes X-Forwarded-User, so it listens on the loopback of its network namespace alone, and not as root."""
+    """It trusts X-Forwarded-User, so it listens only on the loopback of its network namespace, and not as root."""
     found = application()
     assert found.values("Listen") == ["127.0.0.1:8080"]
     assert found.values("RemoteIPInternalProxy") == ["127.0.0.1"]
@@ -619,7 +619,7 @@ def test_application_is_not_reachable_from_outside() -> None:
 
 
 def test_application_runs_the_current_release() -> None:
-    """It finds its packages in the release that is in use, in the main interpreter of the one process."""
+    """It finds its packages in the current release, in the main interpreter of one process."""
     found = application(pypi_program_dir="/a/opt")
     assert found.values("WSGIPythonHome") == ["/a/opt/current"]
     assert found.values("WSGIPythonPath") == ["/a/opt/current/application"]
@@ -639,8 +639,8 @@ def test_application_runs_the_current_release() -> None:
     ],
     ids=str,
 )
-def test_slow_uploads_are_ended(changed: dict, body: str) -> None:
-    """Deadline and minimum rate are the settings', in both Apaches; the proxy waits as long as clients may."""
+def test_slow_uploads_are_terminated(changed: dict, body: str) -> None:
+    """Both Apaches have the configured deadline and minimum rate; the proxy waits as long as clients may take."""
     timeout = str(changed.get("pypi_timeout", 60))
     front, inner = parse(ansible_templates.render(SITE, **changed)), application(**changed)
     for found in (front, inner):
@@ -652,7 +652,7 @@ def test_slow_uploads_are_ended(changed: dict, body: str) -> None:
     assert {f"timeout={timeout}", f"ping={timeout}", "disablereuse=on"} <= set(options.split())
 
 
-# Patterns that see what clients send. A pattern with two nested repetitions can take exponential time.
+# Patterns applied to input of clients. Nested repetitions can take exponential time.
 
 
 def client_patterns() -> list[str]:
@@ -667,7 +667,7 @@ def client_patterns() -> list[str]:
 
 
 def nested_repetitions(parsed: list, inside: bool = False) -> list[str]:
-    """Return the repetitions without an upper bound that are within another repetition and can backtrack."""
+    """Return unbounded repetitions within another repetition that can backtrack."""
     found = []
     for operator, argument in parsed:
         if operator in (opcodes.MAX_REPEAT, opcodes.MIN_REPEAT):
@@ -688,18 +688,18 @@ def nested_repetitions(parsed: list, inside: bool = False) -> list[str]:
 
 @pytest.mark.parametrize("pattern", client_patterns())
 def test_patterns_have_no_nested_repetitions(pattern: str) -> None:
-    """Possessive and atomic groups are fine: they give nothing back."""
+    """Possessive and atomic groups are allowed, since they do not backtrack."""
     assert nested_repetitions(list(regex_parser.parse(compiled(pattern).pattern))) == []
 
 
 @pytest.mark.parametrize("bad", ["(a+)+", "(?:a*b?)*c", "(a|b+){31}", "(?:x(?:a+|b))*"])
 def test_nested_repetitions_are_found(bad: str) -> None:
-    """The check above can fail."""
+    """The check above detects bad patterns."""
     assert nested_repetitions(list(regex_parser.parse(bad)))
 
 
 def test_patterns_are_fast_on_hostile_input() -> None:
-    """All of them together, on 4,000 characters each, end in seconds; a cubic pattern would take hours."""
+    """All patterns take seconds on 4,000 characters each; a cubic pattern would take hours."""
     heads = ["", "/simple/", "/packages/a", "text/html", "application/vnd.pypi.simple.v1+json;", "gzip;q=0", ","]
     pieces = ["a", "-", "._", "a-", ".whl", " ", ";", ", ", "; ", ",;", "text/html ", "*/*,", ";q=0", ";q=1 ", "gzip ;"]
     pieces += ["text/html;q=0.5 ,", "application/*;", "q=0.", "0", "\t;\t"]

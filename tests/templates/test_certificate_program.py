@@ -1,4 +1,4 @@
-"""The program that makes and renews the server's own certificate, run by the shell with the real openssl."""
+"""The program that creates and renews the self-signed certificate, run with the real openssl."""
 
 import re
 import subprocess
@@ -18,7 +18,7 @@ class Server:
         (home / "tls").mkdir()
 
     def run(self, name: str = "pypi.example.com", **settings: object) -> str:
-        """Run the program of a server. Returns what it says."""
+        """Run the program of a server. Returns its output."""
         settings |= {"pypi_config_dir": str(self.home), "pypi_server_name": name}
         text = ansible_templates.render("templates/usr/local/sbin/pypi-certificate.j2", **settings)
         done = subprocess.run(["sh"], input=text, text=True, capture_output=True, check=True)
@@ -35,26 +35,28 @@ class Server:
         return found.value.get_values_for_type(x509.DNSName)
 
     def permitted(self) -> list[str]:
-        """Return the domains for which the authority may vouch."""
+        """Return the domains in the CA's name constraints."""
         found = self.certificate("ca").extensions.get_extension_for_oid(ExtensionOID.NAME_CONSTRAINTS)
         return [name.value for name in found.value.permitted_subtrees]
 
     def is_valid(self) -> bool:
-        """Tell whether openssl accepts the certificate, its name included."""
+        """Return whether openssl accepts the certificate and its name."""
         command = ["openssl", "verify", "-CAfile", "tls/ca.crt", "-verify_hostname", self.names()[0], "tls/server.crt"]
         return subprocess.run(command, cwd=self.home, capture_output=True, check=False).returncode == 0
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Server:
-    """A server that has no certificate yet."""
+    """Return a server without a certificate."""
     return Server(tmp_path)
 
 
-def test_first(server: Server) -> None:
-    """The authority may vouch for the server's names alone. What is good is left alone."""
-    said = server.run(pypi_server_aliases=["other.example.org"])
-    assert re.match(r"Created a certificate authority and a certificate for pypi.example.com other.example.org,", said)
+def test_creates_constrained_ca_and_certificate(server: Server) -> None:
+    """The CA is constrained to the server's names. A second run changes nothing."""
+    output = server.run(pypi_server_aliases=["other.example.org"])
+    assert re.match(
+        r"Created a certificate authority and a certificate for pypi.example.com other.example.org,", output
+    )
     assert server.names() == server.permitted() == ["pypi.example.com", "other.example.org"]
     assert server.is_valid()
     assert server.run(pypi_server_aliases=["other.example.org"]) == ""
@@ -63,8 +65,8 @@ def test_first(server: Server) -> None:
     )
 
 
-def test_new_name(server: Server) -> None:
-    """Another name needs another authority, unless this one may vouch for it."""
+def test_new_name_needs_new_ca(server: Server) -> None:
+    """A name outside the CA's constraints needs a new CA."""
     server.run()
     before = server.certificate("ca")
     assert "authority" in server.run("index.example.com")
@@ -73,28 +75,28 @@ def test_new_name(server: Server) -> None:
     assert server.is_valid()
 
 
-def test_new_name_in_the_domain(server: Server) -> None:
-    """With a domain of its own, clients go on trusting the authority when the server is renamed."""
+def test_new_name_in_permitted_domain_keeps_ca(server: Server) -> None:
+    """With pypi_tls_domains, the CA is kept if the server is renamed."""
     domains = {"pypi_tls_domains": ["example.com"]}
     server.run(**domains)
     before = server.certificate("ca")
     assert server.permitted() == ["example.com"]
-    said = server.run("Index.Example.com", **domains)
-    assert said.startswith("Created a certificate for Index.Example.com")
+    output = server.run("Index.Example.com", **domains)
+    assert output.startswith("Created a certificate for Index.Example.com")
     assert server.certificate("ca") == before
     assert server.is_valid()
     assert server.run("Index.Example.com", **domains) == ""
 
 
-def test_narrower_domains(server: Server) -> None:
-    """An authority that covers the names is kept, so that clients need no other one."""
+def test_keeps_ca_that_covers_names(server: Server) -> None:
+    """A CA whose constraints cover the names is kept."""
     server.run(pypi_tls_domains=["example.com"])
     assert server.run() == ""
 
 
 @pytest.mark.parametrize("lost", ["ca.key", "ca.crt", "server.key", "server.crt"])
-def test_lost_file(server: Server, lost: str) -> None:
-    """Whatever is lost is made again, and the certificate is valid."""
+def test_recreates_lost_file(server: Server, lost: str) -> None:
+    """After the loss of any file, the certificate is valid again."""
     server.run()
     (server.home / "tls" / lost).unlink()
     assert ("authority" in server.run()) is lost.startswith("ca")
@@ -103,8 +105,10 @@ def test_lost_file(server: Server, lost: str) -> None:
 
 
 @pytest.mark.parametrize("replaced", [["ca.key"], ["ca.key", "ca.crt"], ["ca.key", "ca.crt", "server.key"]])
-def test_interrupted(server: Server, tmp_path_factory: pytest.TempPathFactory, replaced: list[str]) -> None:
-    """The files are replaced one after the other. Wherever that ends, the next run makes a valid certificate."""
+def test_recovers_from_interruption(
+    server: Server, tmp_path_factory: pytest.TempPathFactory, replaced: list[str]
+) -> None:
+    """The files are replaced one by one. After an interruption, the next run creates a valid certificate."""
     server.run()
     other = Server(tmp_path_factory.mktemp("other"))
     other.run()
@@ -115,8 +119,8 @@ def test_interrupted(server: Server, tmp_path_factory: pytest.TempPathFactory, r
     assert server.run() == ""
 
 
-def test_restored_authority(server: Server, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """On a new host, a certificate is made with the authority that clients trust already."""
+def test_uses_restored_ca(server: Server, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A new host with a restored CA creates a certificate signed by it."""
     server.run()
     new = Server(tmp_path_factory.mktemp("new"))
     for name in ("ca.key", "ca.crt"):

@@ -11,7 +11,7 @@ from support.apache import SITE, parse
 from support.rewrite import Outcome, respond, rules_of
 
 JSON, HTML, TEXT = "application/vnd.pypi.simple.v1+json", "application/vnd.pypi.simple.v1+html", "text/html"
-# What "latest" means is said by PEP 691: the newest version, which is v1.
+# PEP 691: "latest" is the newest version, which is v1.
 NAMES = {
     JSON: {JSON, "application/vnd.pypi.simple.latest+json"},
     HTML: {HTML, "application/vnd.pypi.simple.latest+html"},
@@ -29,7 +29,7 @@ RULES = rules_of(parse(ansible_templates.render(SITE)).all("VirtualHost")[-1].li
 
 
 def fetch(path: str = "/simple/foo/", **headers: str) -> Outcome:
-    """Request a page, with header names as in accept_encoding."""
+    """Request a page; header names are written as in accept_encoding."""
     return respond(RULES, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
 
@@ -80,13 +80,13 @@ parameters = st.sampled_from(["", "", "", ";charset=utf-8", "; level=1", " ;\tv=
 
 
 def any_case(text: str) -> st.SearchStrategy[str]:
-    """Return the text in any mix of case."""
+    """Return a strategy for the text in different cases."""
     return st.sampled_from([text, text, text.upper(), text.title()])
 
 
 @st.composite
 def elements(draw: st.DrawFn, values: st.SearchStrategy[str], with_parameters: bool) -> tuple[str, str]:
-    """Return a value, and the element that a client sends for it."""
+    """Return a value, and the list element that a client sends for it."""
     value = draw(values)
     text = draw(any_case(value)) + (draw(parameters) if with_parameters else "")
     if draw(st.booleans()):
@@ -96,7 +96,7 @@ def elements(draw: st.DrawFn, values: st.SearchStrategy[str], with_parameters: b
 
 @st.composite
 def headers(draw: st.DrawFn, values: st.SearchStrategy[str], with_parameters: bool = False) -> str:
-    """Return a list header. Each value is there once at most: what two weights of one value mean, no rule says."""
+    """Return a list header. Each value occurs once at most, since two weights of one value are undefined."""
 
     def key(element: tuple[str, str]) -> str:
         return element[0].replace("latest", "v1").removeprefix("x-")
@@ -124,12 +124,12 @@ def headers(draw: st.DrawFn, values: st.SearchStrategy[str], with_parameters: bo
 @example(FIREFOX)
 @example(CHROME)
 def test_serves_a_type_of_the_highest_quality(accept: str) -> None:
-    """No other type is preferred to the one that is served, and none that the client rejects is served."""
+    """The served type has the highest quality, and no rejected type is served."""
     assert_best_is_served(accept)
 
 
 def assert_best_is_served(accept: str) -> None:
-    """Compare the response to a header with the reference: 406 where all qualities are 0."""
+    """Compare the response with the reference: 406 if all qualities are 0."""
     expected = qualities(accept)
     outcome = fetch(accept=accept)
     best = max(expected.values())
@@ -144,7 +144,7 @@ def assert_best_is_served(accept: str) -> None:
 
 @pytest.mark.parametrize("others", ["", "*/*;q=0.305", "application/*;q=0.305", "text/*;q=0.305,*/*;q=0.2"])
 def test_compares_qualities(others: str) -> None:
-    """All combinations of three qualities for each of the types, and of none."""
+    """All combinations of three qualities, or none, for each type."""
     for choice in product((None, "0", "0.3", "0.31"), repeat=3):
         listed = [f"{name};q={quality}" for name, quality in zip(NAMES, choice, strict=True) if quality]
         assert_best_is_served(",".join([*listed, *filter(None, [others])]))
@@ -171,13 +171,13 @@ def test_compares_qualities(others: str) -> None:
 )
 @pytest.mark.parametrize("path", ["/simple/", "/simple/foo/"])
 def test_serves_known_clients(path: str, accept: str, expected: str) -> None:
-    """pip and uv get JSON; people, and clients without a preference, get text/html."""
+    """Responses to pip and uv are JSON; browsers and clients without a preference get text/html."""
     outcome = fetch(path, accept=accept)
     assert outcome.type == (f"{TEXT};charset=utf-8" if expected == TEXT else expected)
 
 
-def test_missing_header_means_anything() -> None:
-    """Without Accept a client takes any type."""
+def test_missing_accept_header_gets_html() -> None:
+    """Without Accept, every type is acceptable."""
     assert respond(RULES, "/simple/").type == "text/html;charset=utf-8"
 
 
@@ -191,15 +191,15 @@ def test_missing_header_means_anything() -> None:
 @example(";q=0.5")
 @example("text/html;q=0, text/html;q=1")
 @example('text/html;x="a,b";q=0.5')
-def test_answers_malformed_headers(accept: str) -> None:
-    """A page or 406, and nothing else, whatever the header is."""
+def test_malformed_headers_get_page_or_406(accept: str) -> None:
+    """A malformed header causes no other error."""
     outcome = fetch(accept=accept)
     assert outcome.kind == "file" or (outcome.kind, outcome.status) == ("status", 406)
 
 
 @pytest.mark.parametrize(("length", "status"), [(999, 200), (1000, 431), (4000, 431)])
 def test_rejects_long_headers(length: int, status: int) -> None:
-    """The rules read the header several times, so it has a limit."""
+    """The length is limited, since the rules match the header several times."""
     outcome = fetch(accept="text/html," + "a" * (length - 10))
     assert outcome.status == status
 
@@ -218,7 +218,7 @@ codings = st.sampled_from(["gzip", "x-gzip", "br", "deflate", "zstd", "identity"
 @example("x-gzip")
 @example("gzip, deflate, br, zstd")
 def test_compresses_for_clients_that_accept_gzip(accept_encoding: str) -> None:
-    """gzip where the client lists it with a quality above 0 (x-gzip is the same coding), else the plain page."""
+    """The compressed page is served if gzip or x-gzip has a quality above 0."""
     listed = dict(elements_of(accept_encoding))
     expected = any(listed.get(name, 0) > 0 for name in ("gzip", "x-gzip"))
     outcome = fetch(accept="*/*", accept_encoding=accept_encoding)
@@ -227,8 +227,8 @@ def test_compresses_for_clients_that_accept_gzip(accept_encoding: str) -> None:
     assert outcome.env.get("GZIP", "") == (".gz" if expected else "")
 
 
-def test_labels_compressed_pages() -> None:
-    """Content-Encoding goes with the compressed file, and caches learn what the page depends on."""
+def test_compressed_pages_have_headers() -> None:
+    """Compressed pages have Content-Encoding, and all pages have Vary."""
     host = parse(ansible_templates.render(SITE)).all("VirtualHost")[-1]
     (line,) = [line for line in host.values("Header") if "Content-Encoding" in line]
     assert re.fullmatch(r"set Content-Encoding gzip \"expr=reqenv\('GZIP'\) == '\.gz' && .*\"", line)
@@ -236,8 +236,8 @@ def test_labels_compressed_pages() -> None:
     assert 'always set Vary "Accept, Accept-Encoding"' in pages.values("Header")
 
 
-def test_fast_path_skips_just_the_negotiation() -> None:
-    """For pip and uv, S skips the rules up to the 406; one more or less would break every page."""
+def test_fast_path_skips_only_the_negotiation() -> None:
+    """For pip and uv, flag S skips exactly the rules up to the 406."""
     numbers = {rule.target + str(rule.flags): number for number, rule in enumerate(RULES)}
     (fast,) = [number for number, rule in enumerate(RULES) if "S" in rule.flags]
     (last,) = [number for text, number in numbers.items() if "406" in text]

@@ -1,4 +1,4 @@
-"""Every template, rendered by Ansible itself with many settings. What is undefined is an error."""
+"""Every template, rendered by Ansible with many settings. Undefined variables are errors."""
 
 import ast
 import configparser
@@ -28,18 +28,18 @@ RIGHTS = [
     {"users": ["bob", "dave"], "groups": ["publishers"], "may": ["upload"], "projects": ["acme-*", "foo"]},
 ]
 
-# Settings that differ from the defaults, by what is tried with them.
+# Settings that differ from the defaults, by purpose.
 VARIANTS = {
     "the defaults": {},
     "the shipped inventory": ansible_templates.sample(),
     "users and groups": {"pypi_users": USERS, "pypi_rights": RIGHTS},
     "provided": {"pypi_tls": "provided", "pypi_tls_certificate": "/c/a.crt", "pypi_tls_private_key": "/c/a.key"},
-    "no encryption": {"pypi_tls": "none", "pypi_http_port": 8080},
+    "no TLS": {"pypi_tls": "none", "pypi_http_port": 8080},
     "other ports": {"pypi_http_port": 8080, "pypi_https_port": 8443},
     "numbers as text": {"pypi_http_port": "8080", "pypi_https_port": "8443", "pypi_hsts_max_age": "60"},
     "aliases": {"pypi_server_aliases": ["packages.example.com", "wheels.example.com"]},
     "anyone": {"pypi_read": "anyone"},
-    "groups read": {"pypi_read": ["admins", "publishers"], "pypi_users": USERS},
+    "read by groups": {"pypi_read": ["admins", "publishers"], "pypi_users": USERS},
     "networks": {"pypi_allowed_networks": ["10.0.0.0/8", "2001:db8::/32"]},
     "health networks": {"pypi_allowed_networks": ["10.0.0.0/8"], "pypi_health_networks": ["192.0.2.9", "::1"]},
     "networks or login": {"pypi_allowed_networks": ["10.0.0.0/8"], "pypi_access": "any"},
@@ -54,24 +54,24 @@ VARIANTS = {
     "another upstream": {"pypi_upstream": "redirect", "pypi_upstream_url": "https://m.example/simple/"},
     "yanked": {"pypi_yanked": [{"project": "foo", "version": "1.0", "reason": "r"}, {"project": "a", "version": "1"}]},
     "limits": {"pypi_max_total_size": "500G", "pypi_min_free_space": "0", "pypi_new_projects": "first_uploader"},
-    "users who expire": {"pypi_users": [{"name": "alice", "expires": "2027-01-01"}]},
+    "expiring users": {"pypi_users": [{"name": "alice", "expires": "2027-01-01"}]},
     "uploads": {"pypi_max_uploads": "7", "pypi_upload_min_rate": "1", "pypi_max_application_memory": "300M"},
-    "other places": {"pypi_data_dir": "/a/data", "pypi_config_dir": "/a/etc", "pypi_log_dir": "/a/log"},
+    "other directories": {"pypi_data_dir": "/a/data", "pypi_config_dir": "/a/etc", "pypi_log_dir": "/a/log"},
 }
 
 
 @pytest.mark.parametrize(
     "name", ["templates/usr/local/bin/wheelhouse.j2", "templates/usr/local/lib/pypi/passwords.wsgi.j2"]
 )
-def test_python_scripts(name: str) -> None:
-    """A mistake in one would be found by whoever needs it."""
+def test_python_scripts_compile(name: str) -> None:
+    """Rendered Python files have valid syntax."""
     text = ansible_templates.render(name, pypi_program_dir="/a/b", pypi_config_dir="/a/c")
     compile(text, name, "exec")
     assert "/a/c/" in text
 
 
-def test_scripts_that_root_runs() -> None:
-    """They find their programs and modules where the system has them, wherever and however they are called."""
+def test_root_scripts_are_isolated() -> None:
+    """Scripts of root do not depend on the caller's PATH, directory or Python variables."""
     texts = {name: ansible_templates.render(name) for name in programs()}
     texts["pypi-try-site"] = (ROOT / "roles/apache/files/pypi-try-site").read_text(encoding="utf-8")
     for text in texts.values():
@@ -92,24 +92,24 @@ def programs() -> list[str]:
 
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS.keys())
 @pytest.mark.parametrize("template", ansible_templates.TEMPLATES)
-def test_renders(template: str, variant: dict) -> None:
-    """Defaults and templates that disagree on a name are found here, not on a host."""
+def test_renders_without_undefined_variables(template: str, variant: dict) -> None:
+    """Defaults and templates agree on all names."""
     text = ansible_templates.render(template, **variant)
     assert text.endswith("\n")
     assert "{{" not in text
     assert "{%" not in text
 
 
-def test_undefined_is_an_error() -> None:
-    """All of the above would be worthless if a missing variable were rendered as nothing."""
+def test_undefined_variable_is_an_error() -> None:
+    """The test above detects missing variables."""
     found = ansible_templates.variables()
     assert "nobody_has_this" not in found
     with pytest.raises(Exception, match="nobody_has_this"):
         ansible_templates.evaluate(ansible_templates.trust_as_template("{{ nobody_has_this }}"))
 
 
-def test_none_is_left_out() -> None:
-    """The list of templates comes from the disk."""
+def test_all_templates_are_found() -> None:
+    """The list of templates is read from the disk."""
     assert len(ansible_templates.TEMPLATES) >= 24
     assert "templates/etc/apache2/sites-available/pypi.conf.j2" in ansible_templates.TEMPLATES
 
@@ -119,8 +119,8 @@ def task_files() -> list[Path]:
     return sorted([*ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("playbooks/*.yml"), ROOT / "site.yml"])
 
 
-def written() -> dict[str, str]:
-    """Return what tasks write from templates: the template's path, and where it lands."""
+def destinations() -> dict[str, str]:
+    """Return the destinations of all templates: {template: path}."""
     found = {}
     for path in task_files():
         for task in ansible_templates.tasks(path):
@@ -143,16 +143,16 @@ def written() -> dict[str, str]:
 
 
 def test_every_template_is_written_by_a_task() -> None:
-    """A template that no task names is forgotten, and a task that names no template fails on the host."""
-    assert sorted(written()) == sorted(ansible_templates.TEMPLATES)
+    """Tasks use all templates, and all templates that tasks use exist."""
+    assert sorted(destinations()) == sorted(ansible_templates.TEMPLATES)
 
 
 @pytest.mark.parametrize(
     ("template", "destination"),
-    [(name, destination) for name, destination in written().items() if name.startswith("templates/")],
+    [(name, destination) for name, destination in destinations().items() if name.startswith("templates/")],
 )
-def test_templates_mirror_the_host(template: str, destination: str) -> None:
-    """Where a file lands is to be seen from where its template is."""
+def test_template_paths_equal_destinations(template: str, destination: str) -> None:
+    """The path of a template is that of the file on the host."""
     rendered = ansible_templates.evaluate(
         ansible_templates.trust_as_template(destination), __pypiserver_release_dir="/opt/pypi/release"
     )
@@ -161,15 +161,15 @@ def test_templates_mirror_the_host(template: str, destination: str) -> None:
 
 
 @pytest.mark.parametrize("template", ansible_templates.TEMPLATES)
-def test_says_who_manages_it(template: str) -> None:
-    """Whoever edits the file on the host by hand should know that it will not last. JSON has no comments."""
+def test_contains_ansible_managed(template: str) -> None:
+    """Each file has the ansible_managed comment, except JSON, which has no comments."""
     text = ansible_templates.render(template, ansible_managed="Canary")
-    assert ("Canary" in text) is not (template.endswith(".json.j2") or "__verify_dir" in written()[template])
+    assert ("Canary" in text) is not (template.endswith(".json.j2") or "__verify_dir" in destinations()[template])
 
 
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS.keys())
-def test_no_passwords(variant: dict) -> None:
-    """Passwords and hashes belong into one file, and no template writes that one."""
+def test_contains_no_passwords(variant: dict) -> None:
+    """Templates contain no passwords or hashes."""
     for template in ansible_templates.TEMPLATES:
         if template.startswith("templates/"):
             assert "canary" not in ansible_templates.render(template, **variant)
@@ -177,14 +177,14 @@ def test_no_passwords(variant: dict) -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS.keys())
 @pytest.mark.parametrize("template", programs())
-def test_shell_scripts(template: str, variant: dict) -> None:
-    """A script with a mistake in it would be found out by the host, at night."""
+def test_shell_scripts_have_valid_syntax(template: str, variant: dict) -> None:
+    """Rendered shell scripts have valid syntax."""
     subprocess.run(["sh", "-n"], input=ansible_templates.render(template, **variant), text=True, check=True)
 
 
 @pytest.mark.parametrize("template", programs())
 def test_shell_scripts_pass_shellcheck(template: str) -> None:
-    """`make lint` checks the scripts of the repository; those in templates are checked when they are rendered."""
+    """`make lint` checks scripts in the repository; rendered ones are checked here."""
     done = subprocess.run(
         ["shellcheck", "-"], input=ansible_templates.render(template), text=True, capture_output=True, check=False
     )
@@ -192,7 +192,7 @@ def test_shell_scripts_pass_shellcheck(template: str) -> None:
 
 
 def test_settings_json() -> None:
-    """What the application reads: where its data is, and who may do what."""
+    """The file contains the application's paths and limits."""
     template = "templates/etc/pypi/settings.json.j2"
     assert json.loads(ansible_templates.render(template)) == {
         "data": "/srv/pypi",
@@ -239,8 +239,8 @@ def test_settings_json() -> None:
     }
 
 
-def test_settings_are_read_as_they_are_written(tmp_path: Path) -> None:
-    """The template and the application know the same names."""
+def test_application_reads_settings_json(tmp_path: Path) -> None:
+    """The template and the application use the same names."""
     path = tmp_path / "settings.json"
     path.write_text(
         ansible_templates.render("templates/etc/pypi/settings.json.j2", pypi_data_dir="/a", pypi_pages_dir="/c")
@@ -261,7 +261,7 @@ def test_settings_are_read_as_they_are_written(tmp_path: Path) -> None:
 
 
 def test_yanked_json(tmp_path: Path) -> None:
-    """What the settings yank is what the pages are told, with all that a reason may have in it."""
+    """Yanks in the settings are loaded by the pages, with any characters in their reasons."""
     path = tmp_path / "yanked.json"
     reason = 'it\'s "broken" <b>\n\\ & more'
     releases = [
@@ -276,7 +276,7 @@ def test_yanked_json(tmp_path: Path) -> None:
 
 
 def check_password_of(directory: Path) -> Callable[[dict, str, str], bool | None]:
-    """Return what mod_wsgi asks, from the entry point as it is on the server."""
+    """Return the function that mod_wsgi calls, from the entry point as it is on the server."""
     text = ansible_templates.render("templates/usr/local/lib/pypi/passwords.wsgi.j2", pypi_config_dir=str(directory))
     (directory / "passwords.py").write_text((ROOT / "roles/apache/files/passwords.py").read_text())
     entry_point = directory / "passwords.wsgi"
@@ -286,8 +286,8 @@ def check_password_of(directory: Path) -> Callable[[dict, str, str], bool | None
     return names["check_password"]
 
 
-def test_entry_point_of_passwords(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It asks the file that the kit writes, and answers in the way that mod_wsgi understands."""
+def test_password_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reads the file of the settings and returns what mod_wsgi expects."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.delitem(sys.modules, "passwords", raising=False)
     line = bcrypt.hashpw(b"right", bcrypt.gensalt(4)).decode()
@@ -306,10 +306,10 @@ def test_entry_point_of_passwords(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert checks == [("alice", "right", "192.0.2.7")]
 
 
-def test_an_entry_point_that_cannot_start(
+def test_broken_password_entry_point(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    """Nobody gets in, and one line says why: what mod_wsgi itself would log is hidden by the site's LogLevel."""
+    """All logins fail, and one line is logged, since LogLevel hides mod_wsgi's message."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setitem(sys.modules, "bcrypt", None)
     check_password = check_password_of(tmp_path)
@@ -320,8 +320,8 @@ def test_an_entry_point_that_cannot_start(
     assert "bcrypt" in line
 
 
-def test_units_run_what_is_there() -> None:
-    """A unit that calls what the kit does not install fails in the night."""
+def test_units_run_existing_programs() -> None:
+    """Units run programs that the kit installs."""
     text = ansible_templates.render("templates/etc/systemd/system/pypi-pages.service.j2")
     (command,) = re.findall(r"^ExecStart=(.*)$", text, re.MULTILINE)
     program, *words = command.split()
@@ -331,7 +331,7 @@ def test_units_run_what_is_there() -> None:
 
 
 def test_rights_json() -> None:
-    """The application is told groups and rights as the settings have them, without those who are gone."""
+    """The file contains the groups and rights of the settings, without absent users."""
     template = "templates/etc/pypi/rights.json.j2"
     assert json.loads(ansible_templates.render(template)) == {"groups": {}, "rights": []}
     assert json.loads(ansible_templates.render(template, pypi_users=USERS, pypi_rights=RIGHTS)) == {
@@ -340,8 +340,8 @@ def test_rights_json() -> None:
     }
 
 
-def test_groups() -> None:
-    """One membership a line, since Apache reads no more than the beginning of a long one, and nobody who is gone."""
+def test_groups_file() -> None:
+    """Each line has one member, since Apache truncates long lines; absent users are omitted."""
     text = ansible_templates.render("templates/etc/pypi/groups.j2", pypi_users=USERS)
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     assert lines == ["admins: alice", "publishers: alice", "publishers: bob"]
@@ -349,8 +349,8 @@ def test_groups() -> None:
     assert all(line.startswith("#") for line in text.splitlines())
 
 
-def test_wsgi_file_is_python() -> None:
-    """It is the one line of Python that is rendered."""
+def test_wsgi_file_compiles() -> None:
+    """The WSGI file is valid Python with the path of the settings."""
     tree = ast.parse(ansible_templates.render("templates/opt/pypi/release/pypi.wsgi.j2", pypi_config_dir="/a/etc"))
     assert "/a/etc/settings.json" in [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
 
@@ -371,7 +371,7 @@ def test_wsgi_file_is_python() -> None:
     ids=str,
 )
 def test_pip_conf(changed: dict, expected: dict) -> None:
-    """pip installs from where the settings say, and from nowhere else."""
+    """Only the configured sources are used."""
     found = configparser.RawConfigParser()
     changed = changed | {"__pypiserver_release_dir": "/release"}
     found.read_string(ansible_templates.render("templates/opt/pypi/release/pip.conf.j2", **changed))
