@@ -11,7 +11,7 @@ from shared.client_env import ClientEnvironment
 from shared.deployment import ansible_playbook, settings_of_all
 from shared.http import curl
 from shared.raw_http import RawRequest, send_all
-from shared.records import Records
+from shared.server_logs import Logs
 from shared.uploads import TYPE, form
 
 # testinfra looks the class up when it makes a host.
@@ -125,13 +125,13 @@ def password_of(all_settings):
 
 
 @pytest.fixture(scope="module")
-def ask(client, server, settings, password_of):
+def fetch(client, server, settings, password_of):
     """Send a request to the server under test with curl, from its client container or another host.
 
     A user name adds the user's correct password; (name, password) adds that pair.
     """
 
-    def ask(path: str, *options: str, user=None, machine=client):
+    def fetch(path: str, *options: str, user=None, machine=client):
         credentials = []
         if user:
             name, password = (user, password_of(server, user)) if isinstance(user, str) else user
@@ -139,17 +139,17 @@ def ask(client, server, settings, password_of):
         url = path if "://" in path else settings["pypi_url"] + path.removeprefix("/")
         return curl(machine, *credentials, *options, url)
 
-    return ask
+    return fetch
 
 
 @pytest.fixture(scope="module")
-def send(ask, client, put):
+def send(fetch, client, put):
     """Post an upload body, complete or not, as a user."""
 
     def send(body: bytes, *options: str, user=None, path="/", machine=client):
         file = put(machine, "/root/body", body)
         arguments = ["--header", TYPE, "--header", "Expect:", "--data-binary", f"@{file}"]
-        return ask(path, *arguments, *options, user=user, machine=machine)
+        return fetch(path, *arguments, *options, user=user, machine=machine)
 
     return send
 
@@ -182,9 +182,9 @@ def login(server, password_of):
 
 
 @pytest.fixture(scope="module")
-def records(host, settings):
+def logs(host, settings):
     """Read the server's logs."""
-    return Records(host, settings["pypi_log_dir"])
+    return Logs(host, settings["pypi_log_dir"])
 
 
 @pytest.fixture(scope="module")
@@ -194,16 +194,16 @@ def address(client):
 
 
 @pytest.fixture(scope="module")
-def restart_application(host, ask):
+def restart_application(host, fetch):
     """Restart the application. This resets the number of rejections that it has logged (20 per user and minute)."""
 
     def restart_application() -> None:
         host.check_output("systemctl restart pypi-application")
         for _ in range(60):
-            if ask("/-/health").status == 200:
+            if fetch("/-/health").status == 200:
                 return
             time.sleep(0.5)
-        raise AssertionError(f"the application does not start: {ask('/-/health')}")
+        raise AssertionError(f"the application does not start: {fetch('/-/health')}")
 
     return restart_application
 

@@ -58,7 +58,7 @@ class Target:
 
     # Single requests.
 
-    def ask(self, path: str, *options: str, user: str | tuple[str, str] | None = None, machine=None) -> Response:
+    def fetch(self, path: str, *options: str, user: str | tuple[str, str] | None = None, machine=None) -> Response:
         """Make a request with curl. user: a role, or a user name and a password."""
         login = self.login(user) if isinstance(user, str) else user
         credentials = ["--user", ":".join(login)] if login else []
@@ -78,7 +78,7 @@ class Target:
     def page(self, project: str, user: str = "reader") -> Response:
         """Request a project's page as JSON, compressed as clients do."""
         accept = "Accept: application/vnd.pypi.simple.v1+json"
-        return self.ask(f"/simple/{project.replace('_', '-')}/", "--compressed", "--header", accept, user=user)
+        return self.fetch(f"/simple/{project.replace('_', '-')}/", "--compressed", "--header", accept, user=user)
 
     def client_env(self, user: str) -> ClientEnvironment:
         """Create an environment on the client with a role's credentials."""
@@ -155,7 +155,7 @@ class Target:
         """
         self.host.check_output("systemctl restart apache2; systemctl try-restart pypi-application || true")
         assert self.healthy()
-        self.ask("/simple/", user="reader")
+        self.fetch("/simple/", user="reader")
         name = self.new_name()
         assert self.upload(f"{name}-1.0.tar.gz", sdist(name.replace("_", "-"))).status == 200
         return self.running(self.host, "memory.py", {})

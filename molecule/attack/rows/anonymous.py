@@ -103,14 +103,14 @@ def negotiation(target: Target) -> Result:
     result = Result()
     wrong = []
     for accept, status, kinds in NEGOTIATIONS:
-        response = target.ask("/simple/", "--header", f"Accept: {accept}", user="reader")
+        response = target.fetch("/simple/", "--header", f"Accept: {accept}", user="reader")
         kind = response.headers.get("content-type", "").partition(";")[0]
         if response.status != status or kind not in ((kinds,) if isinstance(kinds, str) else kinds):
             wrong.append(f"Accept: {accept} -> {response.status} {kind}")
     result.check(f"{len(NEGOTIATIONS)} Accept headers are understood", not wrong, "; ".join(wrong))
     wrong = []
     for encoding, expected in ENCODINGS.items():
-        response = target.ask("/simple/", "--header", f"Accept-Encoding: {encoding}", user="reader")
+        response = target.fetch("/simple/", "--header", f"Accept-Encoding: {encoding}", user="reader")
         if (found := response.headers.get("content-encoding", "identity")) != expected:
             wrong.append(f"{encoding} -> {found}")
     result.check(f"{len(ENCODINGS)} Accept-Encoding headers are understood", not wrong, "; ".join(wrong))
@@ -123,7 +123,7 @@ def foreign_host(target: Target) -> Result:
     http = re.sub(r"^https://([^:/]+).*$", r"http://\1/simple/", target.url)
     for path in ("/simple", "/simple/Acme.X", http):
         for user in (None, "reader"):
-            response = target.ask(path, "--header", "Host: evil.test", user=None if path == http else user)
+            response = target.fetch(path, "--header", "Host: evil.test", user=None if path == http else user)
             text = f"{response.headers.get('location', '')} {response.body}"
             where = f"{'port 80' if path == http else path} as {user or 'anonymous'}"
             result.check(f"{where}: no evil.test", "evil" not in text, f"{response.status} {text.strip()[:70]}")
@@ -134,7 +134,7 @@ def many_separators(target: Target) -> Result:
     """Request names with so many separators that a rewrite loop could reach its limit."""
     result = Result()
     for name in ("a" + "." * 150 + "b", ".".join("a" * 150), "-_." * 60, "a" * 300 + "._" * 100):
-        response = target.ask(f"/simple/{name}/")
+        response = target.fetch(f"/simple/{name}/")
         shown = f"{name[:6]}... ({len(name)} characters)"
         result.check(f"{shown}: not a server error", response.status < 500, response.status)
     return result
@@ -143,9 +143,9 @@ def many_separators(target: Target) -> Result:
 def wrong_passwords(target: Target) -> Result:
     """Send distinct wrong passwords on 100 connections while users with cached passwords work."""
     result = Result()
-    target.ask("/simple/", user="other_publisher", machine=target.other)
+    target.fetch("/simple/", user="other_publisher", machine=target.other)
     before = target.log_sizes()
-    target.ask("/simple/", user="publisher", machine=target.other)
+    target.fetch("/simple/", user="publisher", machine=target.other)
     # The user whose password is guessed, and another one.
     probes = {user: login_probe(target, user) for user in ("publisher", "other_publisher")}
     plan = {"url": target.url, "seconds": 40, "interval": 0.2, "timeout": 20, "probes": probes}
@@ -221,7 +221,7 @@ def tls(target: Target) -> Result:
     days = (int(seconds[1]) - int(seconds[0])) / 86400
     result.check("the certificate is valid for at most 366 days", days <= 366, f"{days:.0f}")
     for path, user in (("/simple/", None), ("/nothing", "reader"), ("/simple/acme-none-such/x", "reader")):
-        kind = target.ask(path, user=user).headers.get("content-type", "")
+        kind = target.fetch(path, user=user).headers.get("content-type", "")
         is_text = kind.replace(" ", "").lower() == "text/plain;charset=utf-8"
         result.check(f"the error body of {path} is text/plain; charset=utf-8", is_text, kind)
     return result

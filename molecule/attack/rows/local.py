@@ -164,7 +164,7 @@ def links(target: Target) -> Result:
             for accept in ("application/vnd.pypi.simple.v1+json", "text/html"):
                 for encoding in ("gzip", "identity"):
                     headers = ("--header", f"Accept: {accept}", "--header", f"Accept-Encoding: {encoding}")
-                    response = target.ask(url, *headers, user="reader")
+                    response = target.fetch(url, *headers, user="reader")
                     if response.status == 200 or "$2" in response.body:
                         result.check(f"{url} ({accept}, {encoding}) is not served", False, response.status)
         # A directory replaced by a link.
@@ -174,7 +174,7 @@ def links(target: Target) -> Result:
         try:
             target.host.check_output(f"cp {secret} /etc/{mark}.json; chmod 644 /etc/{mark}.json")
             accept = "Accept: application/vnd.pypi.simple.v1+json"
-            response = target.ask(f"/simple/{mark}/", "--header", accept, user="reader")
+            response = target.fetch(f"/simple/{mark}/", "--header", accept, user="reader")
             leaked = response.status == 200 or "$2" in response.body
             result.check("a linked directory is not served", not leaked, response.status)
         finally:

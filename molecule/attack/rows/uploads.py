@@ -314,7 +314,7 @@ def long_removal(target: Target) -> Result:
     result = Result()
     for length in (255, 4000):
         options = [":action=remove_pkg", f"name=acme-{'x' * (length - 5)}", "version=1.0"]
-        response = target.ask("/", *(word for option in options for word in ("--form", option)), user="publisher")
+        response = target.fetch("/", *(word for option in options for word in ("--form", option)), user="publisher")
         measured = f"{response.status} {response.body.strip()[:60]}"
         result.check(f"a name of {length} characters gets 4xx", 400 <= response.status < 500, measured)
     return result
@@ -400,7 +400,7 @@ def missing_pages(target: Target) -> Result:
             result.check(f"without {what}, a private name gets 503", response.status == 503, measured)
             status = target.page("some-public-name").status
             result.check(f"without {what}, a public name gets 503", status == 503, status)
-            response = target.ask("/-/health")
+            response = target.fetch("/-/health")
             measured = f"{response.status} {response.body.strip()[:60]}"
             result.check(f"without {what}, health gets 503", response.status == 503, measured)
         finally:

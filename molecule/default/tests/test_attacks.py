@@ -137,7 +137,7 @@ ATTACKS = [
 
 
 @pytest.fixture(scope="module")
-def results(send_raw, login, ask, upload, on_disk, records, restart_application):
+def results(send_raw, login, fetch, upload, on_disk, logs, restart_application):
     """Carry out all attacks: {name: responses, audit entries, access log lines, stored files}."""
     marks = {attack.name: f"{number}x{uuid.uuid4().hex[:8]}" for number, attack in enumerate(ATTACKS)}
     for attack in ATTACKS:
@@ -148,15 +148,15 @@ def results(send_raw, login, ask, upload, on_disk, records, restart_application)
                 if state == "gone":
                     removal = {":action": "remove_pkg", "name": name.partition("-")[0], "version": "1.0"}
                     options = [word for item in removal.items() for word in ("--form", "=".join(item))]
-                    assert ask("/", *options, user="alice").status == 200
-    before = len(records.audit())
+                    assert fetch("/", *options, user="alice").status == 200
+    before = len(logs.audit())
     attempts = [attempt(attack, marks[attack.name], login) for attack in ATTACKS]
     responses = []
     # The audit log records at most this many rejections of one user in a minute.
     for start in range(0, len(attempts), 20):
         restart_application()
         responses += send_raw(*attempts[start : start + 20])
-    lines, requests, stored = records.audit()[before:], records.requests(), on_disk("")
+    lines, requests, stored = logs.audit()[before:], logs.requests(), on_disk("")
     return {
         attack.name: SimpleNamespace(
             responses=response,

@@ -16,18 +16,18 @@ def mark():
 
 
 @pytest.fixture(scope="module")
-def remove(ask):
+def remove(fetch):
     """Remove a release as a user."""
 
     def remove(project: str, version: str, user: str):
         fields = {":action": "remove_pkg", "name": project, "version": version}
-        return ask("/", *(word for item in fields.items() for word in ("--form", "=".join(item))), user=user)
+        return fetch("/", *(word for item in fields.items() for word in ("--form", "=".join(item))), user=user)
 
     return remove
 
 
 @pytest.fixture(scope="module")
-def lifecycle(host, upload, remove, mark, records, restart_application):
+def lifecycle(host, upload, remove, mark, logs, restart_application):
     """Publish, yank, remove and republish a release, and return the log entries of it."""
     restart_application()
     project, name = f"acme-life-{mark}", f"acme_life_{mark}-1.0.tar.gz"
@@ -55,7 +55,7 @@ def lifecycle(host, upload, remove, mark, records, restart_application):
         other=other,
         statuses=statuses,
         listed=listed,
-        lines=[line for line in records.audit() if line.get("project") == project],
+        lines=[line for line in logs.audit() if line.get("project") == project],
     )
 
 
@@ -190,21 +190,21 @@ def _unwritable(host, settings):
 
 
 @pytest.mark.usefixtures("_unwritable")
-def test_rejects_upload_that_cannot_be_logged(upload, on_disk, ask, mark):
+def test_rejects_upload_that_cannot_be_logged(upload, on_disk, fetch, mark):
     """An upload that cannot be logged gets 503, and the health check gives the reason."""
     name = f"acme_unlogged_{mark}-1.0.tar.gz"
     response = upload(name, sdist(f"acme-unlogged-{mark}"), user="bob")
     assert response.status == 503
     assert "was not published" in response.body
     assert on_disk(name) == []
-    health = ask("/-/health")
+    health = fetch("/-/health")
     assert health.status == 503
     assert "The audit log cannot be written" in health.body
 
 
-def test_accepts_uploads_when_log_is_writable_again(upload, ask, mark, host):
+def test_accepts_uploads_when_log_is_writable_again(upload, fetch, mark, host):
     """Uploads work again without a restart."""
     name = f"acme_unlogged_{mark}-1.0.tar.gz"
     assert upload(name, sdist(f"acme-unlogged-{mark}"), user="bob").status == 200
-    assert ask("/-/health").status == 200
+    assert fetch("/-/health").status == 200
     assert host.run("wheelhouse audit verify").rc == 0

@@ -73,7 +73,7 @@ def test_keeps_valid_certificate(host, certificate):
     assert certificate("server") == before
 
 
-def test_renews_expiring_certificate(host, certificate, served, ask):
+def test_renews_expiring_certificate(host, certificate, served, fetch):
     """The server renews its certificate with the same CA, so clients continue to trust it."""
     before, authority = certificate("server"), certificate("ca")
     days = int(re.search(r"^days=(\d+)$", host.file(PROGRAM).content_string, re.MULTILINE)[1])
@@ -83,4 +83,4 @@ def test_renews_expiring_certificate(host, certificate, served, ask):
     assert after.public_key() == before.public_key()
     assert certificate("ca") == authority
     assert served() == after
-    assert ask("/-/health").status == 200
+    assert fetch("/-/health").status == 200

@@ -33,11 +33,11 @@ def limits(host, put, restart_application):
 
 
 @pytest.fixture
-def states(ask):
+def states(fetch):
     """Return the statuses of health, reads and uploads, and the bodies of reads and uploads."""
 
     def states() -> tuple[int, int, int, str, str]:
-        whole, reads, uploads = (ask(f"/-/health{path}") for path in ("", "/reads", "/uploads"))
+        whole, reads, uploads = (fetch(f"/-/health{path}") for path in ("", "/reads", "/uploads"))
         assert {response.headers["cache-control"] for response in (whole, reads, uploads)} == {"no-store"}
         return whole.status, reads.status, uploads.status, reads.body, uploads.body
 
@@ -124,7 +124,7 @@ def test_uploads_not_ready_without_application(host, states, restart_application
 
 
 @pytest.mark.parametrize("path", ["/-/health/reads", "/-/health/uploads"])
-def test_endpoints_are_read_only(ask, path):
+def test_endpoints_are_read_only(fetch, path):
     """Only GET and HEAD are allowed."""
-    assert ask(path, "--head").status == 200
-    assert ask(path, "--request", "POST").status == 405
+    assert fetch(path, "--head").status == 200
+    assert fetch(path, "--request", "POST").status == 405

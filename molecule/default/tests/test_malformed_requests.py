@@ -200,12 +200,12 @@ def test_response(responses, case):
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_stores_accepted_uploads_only(stored_files, marks, ask, case):
+def test_stores_accepted_uploads_only(stored_files, marks, fetch, case):
     """A file is stored and listed exactly if the response was 200."""
     name = FILE.replace("*", marks[case.name])
     assert [file for file in stored_files if marks[case.name] in file] == [name] * case.stored
     if case.stored:
-        assert name in ask(f"/simple/{name.partition('-')[0].replace('_', '-')}/", user="verify").body
+        assert name in fetch(f"/simple/{name.partition('-')[0].replace('_', '-')}/", user="verify").body
 
 
 def test_leaves_no_other_files(stored_files):
@@ -213,22 +213,22 @@ def test_leaves_no_other_files(stored_files):
     assert [name for name in stored_files if name.startswith((".", "other", "acme_oddest"))] == []
 
 
-def test_logs_aborted_upload(stored_files, marks, records, address):
+def test_logs_aborted_upload(stored_files, marks, logs, address):
     """The audit log contains the user, the address and the file name."""
     assert stored_files
-    (line,) = records.matching(filename=FILE.replace("*", marks["cut in a large file"]))
+    (line,) = logs.matching(filename=FILE.replace("*", marks["cut in a large file"]))
     assert (line["event"], line["user"], line["address"]) == ("refused", "bob", address)
     assert "read error" in line["reason"]
 
 
-def test_server_remains_healthy(stored_files, ask):
+def test_server_remains_healthy(stored_files, fetch):
     """The requests do not affect the health of the server."""
     assert stored_files
-    response = ask("/-/health")
+    response = fetch("/-/health")
     assert (response.status, response.body.strip()) == (200, "Ok")
 
 
-def test_one_of_concurrent_uploads_wins(send_raw, login, on_disk, ask, records):
+def test_one_of_concurrent_uploads_wins(send_raw, login, on_disk, fetch, logs):
     """Of twelve simultaneous uploads of one name with different content, one succeeds, and its content is served."""
     name = f"acme_contested_{uuid.uuid4().hex[:8]}-1.0.tar.gz"
     project = name.partition("-")[0]
@@ -239,18 +239,18 @@ def test_one_of_concurrent_uploads_wins(send_raw, login, on_disk, ask, records):
     assert all("File already exists" in response.body for response in responses if response.status == 409)
     winner = hashlib.sha256(archives[[response.status for response in responses].index(200)]).hexdigest()
     assert on_disk(project) == [name]
-    assert f"#sha256={winner}" in ask(f"/simple/{project.replace('_', '-')}/", user="verify").body
-    assert [line["sha256"] for line in records.matching(event="upload", filename=name)] == [winner]
+    assert f"#sha256={winner}" in fetch(f"/simple/{project.replace('_', '-')}/", user="verify").body
+    assert [line["sha256"] for line in logs.matching(event="upload", filename=name)] == [winner]
 
 
-def test_concurrent_identical_uploads_succeed(send_raw, login, on_disk, records):
+def test_concurrent_identical_uploads_succeed(send_raw, login, on_disk, logs):
     """Twelve simultaneous uploads of the same file all return 200, as in a matrix of CI jobs."""
     name = f"acme_alike_{uuid.uuid4().hex[:8]}-1.0.tar.gz"
     archive = sdist(name.partition("-")[0])
     requests = [hold_last_byte(request(form(name, archive), login=login("bob")))] * 12
     assert [response.status for (response,) in send_raw(*requests, simultaneous=True)] == [200] * 12
     assert on_disk(name.partition("-")[0]) == [name]
-    events = sorted(line["event"] for line in records.matching(filename=name))
+    events = sorted(line["event"] for line in logs.matching(filename=name))
     assert events == ["same"] * 11 + ["upload"]
 
 

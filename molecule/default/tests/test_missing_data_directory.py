@@ -14,25 +14,25 @@ def _without_marker(servers, all_settings):
 
 
 @pytest.mark.usefixtures("_without_marker")
-def test_health_reports_missing_data(ask):
+def test_health_reports_missing_data(fetch):
     """The health check returns 503 with the reason."""
-    response = ask("/-/health")
+    response = fetch("/-/health")
     assert response.status == 503
     assert "its marker, .wheelhouse, cannot be read" in response.body
 
 
 @pytest.mark.usefixtures("_without_marker")
 @pytest.mark.parametrize("path", ["/simple/", "/simple/acme-known/", "/packages/acme_known-1.0-py3-none-any.whl", "/"])
-def test_missing_data_is_not_an_empty_index(ask, path):
+def test_missing_data_is_not_an_empty_index(fetch, path):
     """Pages return 503, not 404: clients would look for the project elsewhere, and caches would store the response."""
-    response = ask(path, user="verify")
+    response = fetch(path, user="verify")
     assert response.status == 503
     assert response.headers["retry-after"] == "30"
 
 
-def test_health_recovers(ask):
+def test_health_recovers(fetch):
     """The health check returns 200 as soon as the marker exists again."""
-    response = ask("/-/health")
+    response = fetch("/-/health")
     assert (response.status, response.body) == (200, "Ok")
 
 

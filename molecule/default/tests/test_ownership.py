@@ -45,13 +45,13 @@ def test_check_prints_no_fix_by_default(host):
     assert apply_fixes(host) == []
 
 
-def test_fixes_unreadable_file(host, ask, directories, published):
+def test_fixes_unreadable_file(host, fetch, directories, published):
     """An unreadable file is listed with a command, which makes it readable."""
     path = f"{directories[0]}/{published}"
     host.check_output(f"chown root:root {path} && chmod 600 {path}")
-    assert ask(f"/packages/{published}", user="verify").status == 403
+    assert fetch(f"/packages/{published}", user="verify").status == 403
     assert apply_fixes(host) == [f"chown -h pypi:www-data {path} && chmod 640 {path}"]
-    assert ask(f"/packages/{published}", user="verify").status == 200
+    assert fetch(f"/packages/{published}", user="verify").status == 200
     assert apply_fixes(host) == []
 
 

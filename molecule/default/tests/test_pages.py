@@ -62,75 +62,75 @@ def _published(upload):
 
 @pytest.mark.parametrize(("accept", "form"), FORMS)
 @pytest.mark.parametrize("path", ["/simple/", "/simple/acme-pages/"])
-def test_negotiates_content_type(ask, path, accept, form):
+def test_negotiates_content_type(fetch, path, accept, form):
     """Clients get JSON for installers or HTML for browsers; clients that accept neither get 406."""
-    response = ask(path, "--header", f"Accept: {accept}", user="verify")
+    response = fetch(path, "--header", f"Accept: {accept}", user="verify")
     assert response.status == (200 if form else 406)
     if form:
         assert response.headers["content-type"].split(";")[0] == form
         assert {"Accept", "Accept-Encoding"} <= {word.strip() for word in response.headers["vary"].split(",")}
 
 
-def test_missing_accept_header_gets_html(ask):
+def test_missing_accept_header_gets_html(fetch):
     """A request without an Accept header gets HTML."""
-    response = ask("/simple/acme-pages/", "--header", "Accept:", user="verify")
+    response = fetch("/simple/acme-pages/", "--header", "Accept:", user="verify")
     assert (response.status, response.headers["content-type"]) == (200, "text/html;charset=utf-8")
 
 
 @pytest.mark.parametrize(("path", "leads_to"), NAMES)
-def test_redirects_to_normalized_name(ask, path, leads_to):
+def test_redirects_to_normalized_name(fetch, path, leads_to):
     """Names that are not normalized are redirected."""
-    response = ask(path, user="verify")
+    response = fetch(path, user="verify")
     assert (response.status, response.headers["location"].split(".test", 1)[-1]) == (301, leads_to)
 
 
 @pytest.mark.parametrize("path", ["/acme-pages/", "/never-here/"])
-def test_redirects_index_url_without_simple(ask, path):
+def test_redirects_index_url_without_simple(fetch, path):
     """The redirect ignores the Host header, needs a login and applies to reads only."""
-    moved = ask(path, "--header", "Host: evil.example", user="verify")
+    moved = fetch(path, "--header", "Host: evil.example", user="verify")
     assert moved.status == 301
     assert "evil" not in moved.headers["location"]
-    assert ask(path).status == 401
-    assert ask(path, "--request", "PUT", user="verify").status == 405
+    assert fetch(path).status == 401
+    assert fetch(path, "--request", "PUT", user="verify").status == 405
 
 
-def test_revalidation_returns_304(ask):
+def test_revalidation_returns_304(fetch):
     """Clients revalidate a page on each use, and receive it only if it has changed."""
-    first = ask("/simple/acme-pages/", user="verify")
+    first = fetch("/simple/acme-pages/", user="verify")
     assert first.headers["cache-control"] == "no-cache, private"
-    again = ask("/simple/acme-pages/", "--header", f"If-None-Match: {first.headers['etag']}", user="verify")
+    again = fetch("/simple/acme-pages/", "--header", f"If-None-Match: {first.headers['etag']}", user="verify")
     assert (again.status, again.body) == (304, "")
-    other = ask("/simple/acme-pages/", "--header", 'If-None-Match: "another"', user="verify")
+    other = fetch("/simple/acme-pages/", "--header", 'If-None-Match: "another"', user="verify")
     assert other.status == 200
 
 
-def test_compressed_page_has_same_content(ask, client, settings, password_of, server):
+def test_compressed_page_has_same_content(fetch, client, settings, password_of, server):
     """The precompressed page equals the uncompressed one."""
     login = f"verify:{password_of(server, 'verify')}"
     url = f"{settings['pypi_url']}simple/acme-pages/"
-    fetch = f"curl --silent --user {login} --header 'Accept: {JSON}'"
-    packed = client.check_output(f"{fetch} --header 'Accept-Encoding: gzip' {url} | base64 -w0")
-    plain = client.check_output(f"{fetch} {url}")
+    command = f"curl --silent --user {login} --header 'Accept: {JSON}'"
+    packed = client.check_output(f"{command} --header 'Accept-Encoding: gzip' {url} | base64 -w0")
+    plain = client.check_output(f"{command} {url}")
     assert json.loads(gzip.decompress(base64.b64decode(packed))) == json.loads(plain)
-    response = ask("/simple/acme-pages/", "--head", "--header", "Accept-Encoding: gzip", user="verify")
+    response = fetch("/simple/acme-pages/", "--head", "--header", "Accept-Encoding: gzip", user="verify")
     assert response.headers["content-encoding"] == "gzip"
 
 
-def test_files_are_cacheable_and_support_ranges(ask):
+def test_files_are_cacheable_and_support_ranges(fetch):
     """Files are immutable for caches, and range requests work, as pip and resumed downloads need."""
-    response = ask(f"/packages/{FILE}", "--head", user="verify")
+    response = fetch(f"/packages/{FILE}", "--head", user="verify")
     assert response.headers["cache-control"] == "max-age=31536000, immutable, private"
     assert response.headers["content-type"] == "application/octet-stream"
-    part = ask(f"/packages/{FILE}", "--range", "0-1", user="verify")
+    part = fetch(f"/packages/{FILE}", "--range", "0-1", user="verify")
     assert (part.status, part.body) == (206, "PK")
 
 
-def test_serves_metadata_file(ask):
+def test_serves_metadata_file(fetch):
     """The metadata of a wheel is served separately (PEP 658), with the same access rules."""
-    response = ask(f"/packages/{FILE}.metadata", user="verify")
+    response = fetch(f"/packages/{FILE}.metadata", user="verify")
     assert response.status == 200
     assert "Name: acme_pages" in response.body
-    assert ask(f"/packages/{FILE}.metadata").status == 401
+    assert fetch(f"/packages/{FILE}.metadata").status == 401
 
 
 def test_serves_http2(client, settings, password_of, server):
@@ -143,11 +143,11 @@ def test_serves_http2(client, settings, password_of, server):
     )
 
 
-def test_landing_page(ask):
+def test_landing_page(fetch):
     """The landing page contains instructions, needs a login, and its static files are served."""
-    response = ask("/", user="verify")
+    response = fetch("/", user="verify")
     assert response.status == 200
     assert "pip config set" in response.body
-    assert ask("/").status == 401
-    assert ask("/-/style.css", user="verify").headers["content-type"].startswith("text/css")
-    assert ask("/-/filter.js", user="verify").headers["content-type"].startswith("text/javascript")
+    assert fetch("/").status == 401
+    assert fetch("/-/style.css", user="verify").headers["content-type"].startswith("text/css")
+    assert fetch("/-/filter.js", user="verify").headers["content-type"].startswith("text/javascript")

@@ -31,22 +31,22 @@ def carol(host, settings):
     host.check_output("sed -i '/^$/d' %s", file)
 
 
-def test_changed_password_invalidates_cache(ask, carol):
+def test_changed_password_invalidates_cache(fetch, carol):
     """All processes reject the old password with the next request."""
     carol("first")
-    assert {ask("/simple/", user=("carol", "first")).status for _ in range(20)} == {200}
+    assert {fetch("/simple/", user=("carol", "first")).status for _ in range(20)} == {200}
     carol("second")
-    assert {ask("/simple/", user=("carol", "first")).status for _ in range(20)} == {401}
-    assert ask("/simple/", user=("carol", "second")).status == 200
+    assert {fetch("/simple/", user=("carol", "first")).status for _ in range(20)} == {401}
+    assert fetch("/simple/", user=("carol", "second")).status == 200
     carol(None)
-    assert {ask("/simple/", user=("carol", "second")).status for _ in range(20)} == {401}
+    assert {fetch("/simple/", user=("carol", "second")).status for _ in range(20)} == {401}
 
 
-def test_logs_failed_logins(ask, host, settings):
+def test_logs_failed_logins(fetch, host, settings):
     """The error log contains the user name and the client address, as fail2ban needs, but no password."""
     name = f"unknown{time.time_ns()}"
-    assert ask("/simple/", user=(name, "guess")).status == 401
-    assert ask("/simple/", user=("alice", "guess")).status == 401
+    assert fetch("/simple/", user=(name, "guess")).status == 401
+    assert fetch("/simple/", user=("alice", "guess")).status == 401
     log = host.check_output(f"tail -n 20 {settings['pypi_log_dir']}/error.log")
     found = [line for line in log.splitlines() if name in line]
     assert len(found) == 1
@@ -67,9 +67,9 @@ kill %1
 """
 
 
-def test_wrong_passwords_do_not_block_other_users(client, ask, settings, password_of, server, put):
+def test_wrong_passwords_do_not_block_other_users(client, fetch, settings, password_of, server, put):
     """Many concurrent wrong passwords do not delay users whose passwords are cached."""
-    assert ask("/simple/", user="verify").status == 200
+    assert fetch("/simple/", user="verify").status == 200
     script = put(client, "/root/flood.sh", FLOOD.encode())
     url, login = f"{settings['pypi_url']}simple/", f"verify:{password_of(server, 'verify')}"
     assert client.run("bash %s %s %s", script, url, login).stdout.split() == ["200"] * 10

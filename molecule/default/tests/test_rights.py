@@ -60,9 +60,9 @@ def _known(upload):
 
 
 @pytest.mark.parametrize(("who", "path", "status"), READS)
-def test_read_access(ask, who, path, status):
+def test_read_access(fetch, who, path, status):
     """Every user can read. Without a login, existing and missing projects are indistinguishable."""
-    assert ask(path, "--path-as-is", user=who).status == status
+    assert fetch(path, "--path-as-is", user=who).status == status
 
 
 @pytest.mark.parametrize(("who", "project", "fields", "status"), UPLOADS)
@@ -93,12 +93,12 @@ def test_ignores_forged_identity_header(upload, on_disk, header):
 
 
 @pytest.mark.parametrize(("who", "status"), [(None, 401), ("bob", 403), ("verify", 403), ("alice", 200)])
-def test_remove_access(ask, upload, on_disk, who, status):
+def test_remove_access(fetch, upload, on_disk, who, status):
     """Only users with the right to remove can remove releases."""
     name = file_name("acme_*")
     assert upload(name, fitting(name), user="bob").status == 200
     project = name.split("-")[0]
     fields = {":action": "remove_pkg", "name": project.replace("_", "-"), "version": "1.0"}
-    response = ask("/", *(word for item in fields.items() for word in ("--form", "=".join(item))), user=who)
+    response = fetch("/", *(word for item in fields.items() for word in ("--form", "=".join(item))), user=who)
     assert response.status == status, response.body
     assert bool(on_disk(name)) is (status != 200)

@@ -22,9 +22,9 @@ def _no_application(host, settings, upload):
 
 
 @pytest.mark.usefixtures("_no_application")
-def test_reads_work_without_application(ask, upload, client_env):
+def test_reads_work_without_application(fetch, upload, client_env):
     """Installers work; uploads get 503 with Retry-After."""
-    assert ask("/simple/", user="verify").status == 200
+    assert fetch("/simple/", user="verify").status == 200
     env = client_env("verify")
     for program in ("/opt/clients/bin/pip", "uv pip"):
         result = env.run(f"{program} install --target there --index-url {{url_with_login}}simple/ acme-steady")
@@ -33,13 +33,13 @@ def test_reads_work_without_application(ask, upload, client_env):
     response = upload("acme_steady-1.1-py3-none-any.whl", installable("acme_steady", "1.1"), user="bob")
     assert response.status == 503
     assert "retry-after" in response.headers
-    assert ask("/-/health").status == 503
+    assert fetch("/-/health").status == 503
 
 
-def test_uploads_recover(upload, ask):
+def test_uploads_recover(upload, fetch):
     """Uploads work as soon as the application's files are restored."""
     for _ in range(60):
-        if ask("/-/health").status == 200:
+        if fetch("/-/health").status == 200:
             break
         time.sleep(0.5)
     assert upload(FILE, installable("acme_steady", "1.0"), user="bob").status == 200

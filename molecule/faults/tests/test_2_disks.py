@@ -137,7 +137,7 @@ def test_clock_set_back(set_back, server):
     assert set_back[server].accepted == 80
 
 
-def test_page_with_future_time_is_revalidated(set_back, ask, upload, host, settings):
+def test_page_with_future_time_is_revalidated(set_back, fetch, upload, host, settings):
     """A client whose cached page has a time in the future gets the current page."""
     assert set_back
     name = f"clock_tag{time.time_ns()}"
@@ -145,11 +145,11 @@ def test_page_with_future_time_is_revalidated(set_back, ask, upload, host, setti
     options = ["--header", "Accept: application/vnd.pypi.simple.v1+json"]
     assert upload(f"{name}-1.0.tar.gz", sdist(name), user="alice").status == 200
     host.check_output(f"touch --date '1 year' {settings['pypi_pages_dir']}/projects/{project}.json")
-    cached = ask(f"/simple/{project}/", *options, user="alice")
+    cached = fetch(f"/simple/{project}/", *options, user="alice")
     validators = [f"If-None-Match: {cached.headers['etag']}", f"If-Modified-Since: {cached.headers['last-modified']}"]
     assert upload(f"{name}-1.1.tar.gz", sdist(name, "1.1"), user="alice").status == 200
     headers = [word for header in validators for word in ("--header", header)]
-    response = ask(f"/simple/{project}/", *options, *headers, user="alice")
+    response = fetch(f"/simple/{project}/", *options, *headers, user="alice")
     assert response.status == 200
     files = [file["filename"] for file in json.loads(response.body)["files"]]
     assert files == [f"{name}-1.0.tar.gz", f"{name}-1.1.tar.gz"]

@@ -9,29 +9,29 @@ DOCUMENT = "docs/troubleshooting.md"
 
 
 @pytest.fixture(scope="module")
-def ask(node, server):
+def fetch(node, server):
     """Send a request to the server from the control node. Returns (status, body)."""
 
-    def ask(path: str, *options: str) -> tuple[int, str]:
+    def fetch(path: str, *options: str) -> tuple[int, str]:
         trust = f"--cacert $(find inventory -name {server}.crt)"
         result = node.run(f"curl -sS {trust} -w '\\n%{{http_code}}' {' '.join(options)} https://{server}{path}")
         assert result.rc == 0, result.stderr
         body, _, status = result.stdout.rpartition("\n")
         return int(status), body
 
-    return ask
+    return fetch
 
 
 @pytest.fixture
-def healthy(ask):
+def healthy(fetch):
     """Check after the test that the index becomes healthy within 30 seconds."""
-    assert ask("/-/health")[0] == 200
+    assert fetch("/-/health")[0] == 200
     yield
     for _ in range(30):
-        if ask("/-/health")[0] == 200:
+        if fetch("/-/health")[0] == 200:
             return
         time.sleep(1)
-    raise AssertionError(ask("/-/health"))
+    raise AssertionError(fetch("/-/health"))
 
 
 @pytest.fixture
@@ -60,50 +60,50 @@ def test_interrupted_dpkg(host, node, apply_fix):
     assert host.package("logrotate").is_installed
 
 
-def test_wrong_uid(host, ask, apply_fix):
+def test_wrong_uid(host, fetch, apply_fix):
     """Files have another UID, as after a restore on a new server."""
     host.check_output("chown -R 4242:4242 /srv/pypi/packages /srv/pypi/state /var/log/pypi/audit")
-    status, body = ask("/-/health")
+    status, body = fetch("/-/health")
     assert (status, "The data directory cannot be written: " in body) == (503, True), body
     apply_fix("User pypi has another uid")
 
 
-def test_broken_release(host, ask, apply_fix):
+def test_broken_release(host, fetch, apply_fix):
     """Uploads get 503 until the release is built again."""
     host.check_output("rm -r $(readlink -f /opt/pypi/current)/lib")
-    assert ask("/-/health")[0] == 503
-    assert ask("/", "-X POST -u alice:$(cat inventory/secrets/passwords/alice.txt)")[0] == 503
+    assert fetch("/-/health")[0] == 503
+    assert fetch("/", "-X POST -u alice:$(cat inventory/secrets/passwords/alice.txt)")[0] == 503
     apply_fix("Broken release")
 
 
-def test_incomplete_pages(host, ask, apply_fix):
+def test_incomplete_pages(host, fetch, apply_fix):
     """Incomplete pages are not served, and requests are not redirected."""
     host.check_output("systemctl stop pypi-pages.timer pypi-pages.path && rm /var/lib/pypi/pages/projects/.complete")
-    status, body = ask("/-/health")
+    status, body = fetch("/-/health")
     assert status == 503
     assert "The pages are not complete, so Apache serves none" in body
     apply_fix("Pages are missing")
     host.check_output("systemctl start pypi-pages.timer pypi-pages.path")
 
 
-def test_rotates_generated_password(node, ask, apply_fix):
+def test_rotates_generated_password(node, fetch, apply_fix):
     """The new password works, the old one does not."""
     path = "/root/wheelhouse/inventory/secrets/passwords/alice.txt"
     old = node.machine.file(path).content_string.strip()
-    assert ask("/simple/", f"-u alice:{old}")[0] == 200
+    assert fetch("/simple/", f"-u alice:{old}")[0] == 200
     apply_fix("Rotate a generated password")
     new = node.machine.file(path).content_string.strip()
     assert new != old
-    assert (ask("/simple/", f"-u alice:{new}")[0], ask("/simple/", f"-u alice:{old}")[0]) == (200, 401)
+    assert (fetch("/simple/", f"-u alice:{new}")[0], fetch("/simple/", f"-u alice:{old}")[0]) == (200, 401)
 
 
-def test_all_networks_denied(node, ask, apply_fix):
+def test_all_networks_denied(node, fetch, apply_fix):
     """Wrong networks can be corrected by a run, since SSH is not affected."""
     assert node.playbook("site.yml", "--tags", "apache", pypi_allowed_networks=["192.0.2.0/24"]).code == 0
-    status, body = ask("/simple/")
+    status, body = fetch("/simple/")
     assert (status, body.strip()) == (403, "Access denied for this address or this user.")
     apply_fix("All clients get 403")
-    assert ask("/simple/")[0] == 401
+    assert fetch("/simple/")[0] == 401
 
 
 def test_documented_programs_are_installed(host):

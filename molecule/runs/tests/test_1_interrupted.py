@@ -94,11 +94,11 @@ def test_interrupted_deployment_is_completed(deployed, deploy, unchanged):
 
 
 @pytest.mark.usefixtures("deployed")
-def test_deployed_index_works(publish, ask):
+def test_deployed_index_works(publish, fetch):
     """Uploads are listed, and reads need a login."""
     assert publish("1.0").status == 200
-    assert "acme_demo-1.0" in ask("/simple/acme-demo/", user="alice").body
-    assert ask("/simple/").status == 401
+    assert "acme_demo-1.0" in fetch("/simple/acme-demo/", user="alice").body
+    assert fetch("/simple/").status == 401
 
 
 @pytest.mark.usefixtures("deployed")

@@ -37,12 +37,12 @@ def test_run_repairs_damage(repaired, deploy, unchanged):
 
 
 @pytest.mark.usefixtures("repaired")
-def test_repaired_index_works(publish, ask):
+def test_repaired_index_works(publish, fetch):
     """Reads, uploads and logins follow the settings."""
     assert publish("2.0").status == 200
-    assert ask("/-/health").status == 200
-    assert ask("/simple/").status == 401
-    assert ask("/simple/acme-demo/", user="alice").status == 200
+    assert fetch("/-/health").status == 200
+    assert fetch("/simple/").status == 401
+    assert fetch("/simple/acme-demo/", user="alice").status == 200
 
 
 @pytest.fixture(scope="session")

@@ -40,40 +40,40 @@ FORGED = ["X-Forwarded-User: alice", "X-Remote-User: alice", "Remote-User: alice
 
 
 @pytest.mark.parametrize(("method", "path", "status"), REQUESTS)
-def test_status_without_login(ask, method, path, status):
+def test_status_without_login(fetch, method, path, status):
     """Unauthenticated clients get exactly these responses."""
     options = ["--head"] if method == "HEAD" else ["--request", method]
-    assert ask(path, "--path-as-is", *options).status == status
+    assert fetch(path, "--path-as-is", *options).status == status
 
 
 @pytest.mark.parametrize("header", FORGED)
-def test_rejects_forged_identity_header(ask, header):
+def test_rejects_forged_identity_header(fetch, header):
     """Only a password authenticates: the identity headers that some proxies set are ignored."""
-    assert ask("/", "--header", header, "--form", ":action=file_upload").status == 401
+    assert fetch("/", "--header", header, "--form", ":action=file_upload").status == 401
 
 
 @pytest.mark.parametrize("password", ["", "wrong"])
-def test_rejects_wrong_password(ask, password):
+def test_rejects_wrong_password(fetch, password):
     """A valid user name without its password is rejected."""
-    assert ask("/", "--form", ":action=file_upload", user=("alice", password)).status == 401
+    assert fetch("/", "--form", ":action=file_upload", user=("alice", password)).status == 401
 
 
-def test_405_lists_allowed_methods(ask):
+def test_405_lists_allowed_methods(fetch):
     """A 405 response has an Allow header (RFC 9110, section 15.5.6)."""
-    assert ask("/legacy/").headers["allow"] == "POST"
-    assert ask("/simple/", "--request", "PUT").headers["allow"] == "GET, HEAD"
+    assert fetch("/legacy/").headers["allow"] == "POST"
+    assert fetch("/simple/", "--request", "PUT").headers["allow"] == "GET, HEAD"
 
 
-def test_hides_apache_version(ask):
+def test_hides_apache_version(fetch):
     """Response headers and error pages do not disclose versions."""
-    assert ask("/-/health").headers["server"] == "Apache"
-    assert "Apache/" not in ask("/nothing").body
+    assert fetch("/-/health").headers["server"] == "Apache"
+    assert "Apache/" not in fetch("/nothing").body
 
 
-def test_sends_security_headers(ask):
+def test_sends_security_headers(fetch):
     """All responses, error pages included, protect against script injection by package names."""
     for path in ("/-/health", "/nothing"):
-        headers = ask(path).headers
+        headers = fetch(path).headers
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["content-security-policy"].startswith("default-src 'none'")
 
@@ -88,22 +88,22 @@ class TestEncryption:
         return f"http://{settings['pypi_server_name']}:{settings['pypi_http_port']}"
 
     @pytest.mark.parametrize("path", ["/", "/simple/", "/packages/acme-1.0.tar.gz"])
-    def test_redirects_to_https(self, ask, settings, http_url, path):
+    def test_redirects_to_https(self, fetch, settings, http_url, path):
         """Requests without credentials are redirected."""
-        response = ask(http_url + path)
+        response = fetch(http_url + path)
         assert response.status == 301
         assert response.headers["location"] == settings["pypi_url"] + path.removeprefix("/")
 
-    def test_rejects_credentials_over_http(self, ask, http_url):
+    def test_rejects_credentials_over_http(self, fetch, http_url):
         """Credentials over HTTP get 403: a redirect would succeed, hide the leak and repeat it on every run."""
-        response = ask(f"{http_url}/simple/", user="verify")
+        response = fetch(f"{http_url}/simple/", user="verify")
         assert response.status == 403
         assert "encryption" in response.body
-        assert "www-authenticate" not in ask(f"{http_url}/simple/").headers
+        assert "www-authenticate" not in fetch(f"{http_url}/simple/").headers
 
-    def test_rejects_upload_over_http(self, ask, http_url):
+    def test_rejects_upload_over_http(self, fetch, http_url):
         """The upload gets 403: with a redirect, clients would send the body unencrypted first."""
-        assert ask(f"{http_url}/", "--request", "POST").status == 403
+        assert fetch(f"{http_url}/", "--request", "POST").status == 403
 
     @pytest.mark.parametrize(("version", "works"), [("1", False), ("1_1", False), ("1_2", True), ("1_3", True)])
     def test_tls_version(self, client, settings, version, works):
@@ -115,14 +115,14 @@ class TestEncryption:
         if not works:
             assert "alert protocol version" in result.stderr
 
-    def test_certificate_does_not_match_other_names(self, ask, client, settings):
+    def test_certificate_does_not_match_other_names(self, fetch, client, settings):
         """Clients reject the certificate under a name that is not the server's."""
         server, port = settings["pypi_server_name"], settings["pypi_https_port"]
         command = f"curl --silent --connect-to ::{server}:{port} https://another.test/-/health"
         assert client.run(command).rc == 60
-        assert ask("/-/health").status == 200
+        assert fetch("/-/health").status == 200
 
-    def test_hsts_follows_setting(self, ask, settings):
+    def test_hsts_follows_setting(self, fetch, settings):
         """The header is sent only if pypi_hsts_max_age is set: browsers remember it for that time."""
         expected = f"max-age={settings['pypi_hsts_max_age']}" if int(settings["pypi_hsts_max_age"]) else None
-        assert ask("/-/health").headers.get("strict-transport-security") == expected
+        assert fetch("/-/health").headers.get("strict-transport-security") == expected

@@ -6,7 +6,7 @@ import pytest
 
 
 @pytest.fixture(scope="module")
-def attempts(ask, server, password_of):
+def attempts(fetch, server, password_of):
     """Make a marked request of each kind: correct password, wrong password, no password.
 
     Use uploads, since these need a login whatever the settings say about reading.
@@ -15,9 +15,9 @@ def attempts(ask, server, password_of):
     wrong = "Wrong" + mark
     empty = ["--form", ":action=file_upload"]
     # The application responds, whether or not this user has any right.
-    assert ask(f"/?right={mark}", *empty, user=user).status in (400, 403)
-    assert ask(f"/?wrong={mark}", *empty, user=(user, wrong)).status == 401
-    ask(f"/-/health?anonymous={mark}")
+    assert fetch(f"/?right={mark}", *empty, user=user).status in (400, 403)
+    assert fetch(f"/?wrong={mark}", *empty, user=(user, wrong)).status == 401
+    fetch(f"/-/health?anonymous={mark}")
     return {"mark": mark, "user": user, "passwords": [password_of(server, user), wrong]}
 
 

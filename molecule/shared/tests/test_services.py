@@ -51,9 +51,9 @@ def test_application_runs_as_user_pypi(host):
     assert host.user("pypi").shell == "/usr/sbin/nologin"
 
 
-def test_proxy_keeps_running(host, ask):
+def test_proxy_keeps_running(host, fetch):
     """The first request starts the proxy, and it stays: without a readiness message, systemd kills it after 90 s."""
-    assert ask("/-/health").status == 200
+    assert fetch("/-/health").status == 200
     assert properties(host, "pypi-application-proxy.service", "ActiveState") == {"ActiveState": "active"}
 
 

@@ -3,7 +3,7 @@
 import json
 
 
-class Records:
+class Logs:
     """The current audit log and Apache's access log."""
 
     def __init__(self, host, directory: str):
