@@ -14,13 +14,13 @@ OWN = "-----BEGIN CERTIFICATE-----\nown\n-----END CERTIFICATE-----"
 
 
 class ControlNode:
-    """A directory of the control node, in which the tasks are run."""
+    """A directory of the control node in which the tasks are run."""
 
     def __init__(self, home: Path):
         self.home, self.ca = home, home / "ca"
 
     def run(self, *options: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        """A directory of the control node in which the tasks are run."""
+        """Run the tasks for a host named pypi.example.com."""
         files = ["roles/pypi/defaults/main.yml", "roles/pypi/vars/main.yml", "roles/tls/vars/main.yml"]
         play = {
             "hosts": "all",
