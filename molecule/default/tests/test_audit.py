@@ -91,7 +91,7 @@ def test_entries_have_time_address_and_digest(lifecycle, address):
     for line, content in ((uploaded, lifecycle.first), (removed, lifecycle.first), (again, lifecycle.other)):
         assert (line["filename"], line["version"]) == (lifecycle.name, "1.0")
         assert (line["size"], line["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
-    assert "other bytes" in lifecycle.lines[2]["reason"]
+    assert "different content" in lifecycle.lines[2]["reason"]
     times = [line["time"] for line in lifecycle.lines]
     assert times == sorted(times)
 

@@ -17,7 +17,7 @@ def directories(settings):
 
 @pytest.fixture
 def attributes(host, directories):
-    """List the owner, group and mode of all files except temporary ones."""
+    """List the owner, group and mode of all files except temporary files and locks."""
     command = f"find {' '.join(directories)} -not -name '.*' -not -path '*/locks/*' -printf '%u:%g %m %p\n' | sort"
     return lambda: host.check_output(command)
 

@@ -105,7 +105,7 @@ UV = f"{BUILD} && uv publish --publish-url {{url}} --username {{user}}"
 @pytest.mark.parametrize("command", [TWINE, UV], ids=["twine", "uv"])
 @pytest.mark.parametrize(
     ("user", "password", "reason"),
-    [("bob", "wrong", "401"), ("verify", None, "verify may not upload acme-shelf")],
+    [("bob", "wrong", "401"), ("verify", None, "verify is not allowed to upload acme-shelf")],
     ids=["wrong password", "no right"],
 )
 def test_rejected_upload_shows_reason(client_env, new_version, stored_digests, command, user, password, reason):
