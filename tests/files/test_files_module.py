@@ -60,7 +60,7 @@ def _without_path(side: object) -> object:
 
 @pytest.fixture
 def server(tmp_path: Path, capsys: pytest.CaptureFixture) -> Server:
-    """A server with nothing on it."""
+    """Return a server without files."""
     return Server(tmp_path, capsys)
 
 
@@ -318,7 +318,7 @@ def rendered(*files: dict) -> list[dict]:
 
 
 def test_the_plugin_sets_the_content(tmp_path: Path) -> None:
-    """src is read on the control node; a file that is kept needs neither src nor a template."""
+    """The plugin reads src on the control node; a file that is kept needs neither src nor a template."""
     source = tmp_path / "source"
     source.write_text("1\n")
     log = {"path": "/log", "force": False}
