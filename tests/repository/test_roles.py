@@ -113,7 +113,7 @@ def files_of(role: str) -> list[Path]:
 
 @pytest.mark.parametrize("role", ansible_templates.ROLES)
 def test_role_reads_no_internals_of_other_roles(role: str) -> None:
-    """Registered variables of other roles are undefined with --tags. All roles depend on pypi."""
+    """Registered variables of other roles are undefined with --tags. All roles may read pypi_shared_*."""
     found = {
         f"{path.name}: {match[0]}"
         for path in files_of(role)
