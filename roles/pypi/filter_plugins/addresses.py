@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from typing import Any
 from urllib.parse import urlsplit
 
 # RFC 1123, section 2.1: letters, digits and inner hyphens, up to 63 to a label.
@@ -28,7 +29,7 @@ def network_problem(text: str) -> str | None:
     return None
 
 
-def name_problems(settings: dict) -> list[str]:
+def name_problems(settings: dict[str, Any]) -> list[str]:
     named = [("pypi_server_name", settings["pypi_server_name"])]
     named += [("pypi_server_aliases", alias) for alias in settings["pypi_server_aliases"]]
     return [
@@ -38,7 +39,7 @@ def name_problems(settings: dict) -> list[str]:
     ]
 
 
-def domain_problems(settings: dict) -> list[str]:
+def domain_problems(settings: dict[str, Any]) -> list[str]:
     """Return problems of name constraints (RFC 5280, section 4.2.1.10): a domain includes itself and all subdomains."""
     domains = [str(domain) for domain in settings["pypi_tls_domains"]]
     problems = [
@@ -58,7 +59,7 @@ def domain_problems(settings: dict) -> list[str]:
     ]
 
 
-def url_problems(settings: dict) -> list[str]:
+def url_problems(settings: dict[str, Any]) -> list[str]:
     url = settings["pypi_url"]
     scheme = "http or https" if settings["pypi_tls"] == "none" else "https"
     try:
@@ -77,7 +78,7 @@ def url_problems(settings: dict) -> list[str]:
     ]
 
 
-def upstream_problems(settings: dict) -> list[str]:
+def upstream_problems(settings: dict[str, Any]) -> list[str]:
     """Return problems of the upstream URL. It is written into a rewrite rule of Apache and into redirects."""
     url = settings["pypi_upstream_url"]
     if not url:
@@ -95,7 +96,7 @@ def upstream_problems(settings: dict) -> list[str]:
     return []
 
 
-def port_problems(settings: dict) -> list[str]:
+def port_problems(settings: dict[str, Any]) -> list[str]:
     # On the command line (-e) numbers are given as text.
     ports = {setting: int(settings[setting]) for setting in ("pypi_http_port", "pypi_https_port")}
     problems = [
@@ -108,7 +109,7 @@ def port_problems(settings: dict) -> list[str]:
     return problems
 
 
-def network_problems(settings: dict) -> list[str]:
+def network_problems(settings: dict[str, Any]) -> list[str]:
     return [
         f"{setting}: {problem}."
         for setting in ("pypi_allowed_networks", "pypi_health_networks", "pypi_trusted_proxies")
@@ -117,7 +118,7 @@ def network_problems(settings: dict) -> list[str]:
     ]
 
 
-def health_problems(settings: dict) -> list[str]:
+def health_problems(settings: dict[str, Any]) -> list[str]:
     """Return a problem if pypi_health_networks has no effect, because health is not restricted to networks."""
     networks = settings["pypi_health_networks"]
     why = "pypi_access is 'any'" if settings["pypi_access"] != "all" else "pypi_allowed_networks is empty"
@@ -129,7 +130,7 @@ def health_problems(settings: dict) -> list[str]:
     ]
 
 
-def access_problems(settings: dict) -> list[str]:
+def access_problems(settings: dict[str, Any]) -> list[str]:
     if settings["pypi_access"] == "all":
         return []
     problems = []
@@ -146,7 +147,7 @@ def access_problems(settings: dict) -> list[str]:
     return problems
 
 
-def path_problems(settings: dict) -> list[str]:
+def path_problems(settings: dict[str, Any]) -> list[str]:
     """Return problems of paths. Apache's configuration and unit files split them at spaces."""
     names = [name for name in settings if name.startswith("pypi_") and name.endswith("_dir")]
     on_server = sorted(set(names) - {"pypi_secrets_dir", "pypi_ca_dir"})
@@ -164,13 +165,13 @@ def path_problems(settings: dict) -> list[str]:
     ]
 
 
-def address_problems(settings: dict) -> list[str]:
+def address_problems(settings: dict[str, Any]) -> list[str]:
     """Return one line for each problem: the setting, what is wrong, the value received, and what is allowed.
 
     settings: all settings of the kit by name, of the types in meta/argument_specs.yml.
     """
-    checks = (name_problems, domain_problems, url_problems, upstream_problems, port_problems)
-    checks += (network_problems, health_problems, access_problems, path_problems)
+    checks = [name_problems, domain_problems, url_problems, upstream_problems, port_problems]
+    checks += [network_problems, health_problems, access_problems, path_problems]
     return [problem for check in checks for problem in check(settings)]
 
 
@@ -194,5 +195,5 @@ def network_warnings(connection: str, networks: list[str]) -> list[str]:
 
 
 class FilterModule:
-    def filters(self) -> dict:
+    def filters(self) -> dict[str, object]:
         return {"pypi_address_problems": address_problems, "pypi_network_warnings": network_warnings}

@@ -1,5 +1,7 @@
 """Checks of the files with certificate authorities for clients."""
 
+from typing import Any
+
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
@@ -34,7 +36,7 @@ def file_problem(path: str, text: str) -> str | None:
     return None
 
 
-def signature_problem(settings: dict, certificate_text: str, authority_text: str) -> str | None:
+def signature_problem(settings: dict[str, Any], certificate_text: str, authority_text: str) -> str | None:
     """Return a problem if the authority has issued none of the provided certificates, or None."""
     provided = certificates_in(certificate_text)
     authorities = certificates_in(authority_text)
@@ -47,7 +49,7 @@ def signature_problem(settings: dict, certificate_text: str, authority_text: str
     )
 
 
-def authority_problems(settings: dict, certificate_text: str, texts: dict[str, str]) -> list[str]:
+def authority_problems(settings: dict[str, Any], certificate_text: str, texts: dict[str, str]) -> list[str]:
     """Return one line for each problem: the setting, what is wrong, and what to do.
 
     settings: all settings of the kit by name; certificate_text: the content of pypi_tls_certificate; texts: the
@@ -61,5 +63,5 @@ def authority_problems(settings: dict, certificate_text: str, texts: dict[str, s
 
 
 class FilterModule:
-    def filters(self) -> dict:
+    def filters(self) -> dict[str, object]:
         return {"pypi_authority_problems": authority_problems}

@@ -3,9 +3,11 @@
 import ssl
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 ORDINALS = ("first", "second", "third", "fourth")
@@ -23,11 +25,11 @@ def covers(certificate: x509.Certificate, name: str) -> bool:
     return any(covered.lower() in (name.lower(), parent) for covered in names.get_values_for_type(x509.DNSName))
 
 
-def public_bytes(key) -> bytes:
+def public_bytes(key: PublicKeyTypes) -> bytes:
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-def missing_problems(settings: dict, texts: dict[str, str]) -> list[str]:
+def missing_problems(settings: dict[str, Any], texts: dict[str, str]) -> list[str]:
     problems = []
     for setting, text in texts.items():
         if not settings[setting]:
@@ -41,7 +43,7 @@ def missing_problems(settings: dict, texts: dict[str, str]) -> list[str]:
     return problems
 
 
-def certificate_problems(settings: dict, certificate_text: str, key_text: str) -> list[str]:
+def certificate_problems(settings: dict[str, Any], certificate_text: str, key_text: str) -> list[str]:
     """Return one line for each problem: the setting, what is wrong, and what to do. No line has any part of the key.
 
     certificate_text, key_text: the contents of the PEM files, empty if there is no such file.
@@ -153,7 +155,7 @@ def certificate_warnings(certificate_text: str) -> list[str]:
 
 
 class FilterModule:
-    def filters(self) -> dict:
+    def filters(self) -> dict[str, object]:
         return {
             "pypi_certificate_problems": certificate_problems,
             "pypi_certificate_warnings": certificate_warnings,

@@ -1,6 +1,7 @@
 """Checks of sizes and numbers in the settings."""
 
 import re
+from typing import Any
 
 SIZE = re.compile(r"[1-9][0-9]*[KMGT]?")
 
@@ -30,7 +31,7 @@ MAX_UPLOADS = 1000
 MAX_TLS_DAYS = 397
 
 
-def size_problems(settings: dict) -> list[str]:
+def size_problems(settings: dict[str, Any]) -> list[str]:
     return [
         f"{name}: {settings[name]!r} is not a valid size. Write a number and K, M, G or T, {example}. "
         f"Change it in {SETTINGS_FILE}."
@@ -39,7 +40,7 @@ def size_problems(settings: dict) -> list[str]:
     ]
 
 
-def count_problems(settings: dict) -> list[str]:
+def count_problems(settings: dict[str, Any]) -> list[str]:
     # On the command line (-e) numbers are given as text.
     return [
         f"{name} must be at least 1 {unit} (got {settings[name]}). Change it in {SETTINGS_FILE}."
@@ -48,7 +49,7 @@ def count_problems(settings: dict) -> list[str]:
     ]
 
 
-def range_problems(settings: dict) -> list[str]:
+def range_problems(settings: dict[str, Any]) -> list[str]:
     """Return one line for each number outside its range, which may depend on another setting."""
 
     def outside(name: str, low: int, high: int | None, why: str) -> list[str]:
@@ -70,7 +71,7 @@ def range_problems(settings: dict) -> list[str]:
     return problems
 
 
-def limit_problems(settings: dict) -> list[str]:
+def limit_problems(settings: dict[str, Any]) -> list[str]:
     """Return one line for each problem: the setting, what is wrong, the value received, and what is allowed.
 
     settings: all settings of the kit by name, of the types in meta/argument_specs.yml.
@@ -79,5 +80,5 @@ def limit_problems(settings: dict) -> list[str]:
 
 
 class FilterModule:
-    def filters(self) -> dict:
+    def filters(self) -> dict[str, object]:
         return {"pypi_limit_problems": limit_problems}

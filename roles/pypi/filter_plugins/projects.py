@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from typing import Any
 
 from packaging.utils import canonicalize_name, canonicalize_version
 from packaging.version import InvalidVersion, Version
@@ -23,7 +24,7 @@ def pattern_problem(pattern: str) -> str | None:
     return f"{pattern!r} is not a valid pattern. Use lowercase letters, digits, hyphens, and the wildcards * and ?"
 
 
-def right_problems(rights: list[dict]) -> list[str]:
+def right_problems(rights: list[dict[str, Any]]) -> list[str]:
     return [
         f"pypi_rights, entry {number}: {problem} ({USERS_FILE})."
         for number, right in enumerate(rights, start=1)
@@ -45,7 +46,7 @@ def is_version(text: str) -> bool:
     return True
 
 
-def yanked_problems(releases: list[dict]) -> list[str]:
+def yanked_problems(releases: list[dict[str, Any]]) -> list[str]:
     problems = []
     for number, release in enumerate(releases, start=1):
         project, version = release["project"], release["version"]
@@ -59,7 +60,7 @@ def yanked_problems(releases: list[dict]) -> list[str]:
     return [f"pypi_yanked, {problem}." for problem in problems]
 
 
-def project_problems(settings: dict) -> list[str]:
+def project_problems(settings: dict[str, Any]) -> list[str]:
     """Return one line for each problem: the setting, what is wrong, the value received, and what is allowed.
 
     settings: all settings of the kit by name, of the types in meta/argument_specs.yml.
@@ -72,5 +73,5 @@ def project_problems(settings: dict) -> list[str]:
 
 
 class FilterModule:
-    def filters(self) -> dict:
+    def filters(self) -> dict[str, object]:
         return {"pypi_project_problems": project_problems}

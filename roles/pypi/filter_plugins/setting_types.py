@@ -7,6 +7,7 @@ Therefore no entry point of the specification has the name of a task file.
 
 import re
 from difflib import get_close_matches
+from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
 
@@ -35,7 +36,7 @@ def is_bool(value: object) -> bool:
     return True
 
 
-def scalar_problems(where: str, value: object, spec: dict) -> list[str]:
+def scalar_problems(where: str, value: object, spec: dict[str, Any]) -> list[str]:
     """Return problems of a number, a boolean or a choice, with the value received."""
     kind, choices = spec.get("type", "str"), spec.get("choices", [])
     if (kind == "int" and not is_int(value)) or (kind == "bool" and not is_bool(value)):
@@ -45,7 +46,7 @@ def scalar_problems(where: str, value: object, spec: dict) -> list[str]:
     return []
 
 
-def key_problems(where: str, value: dict, options: dict) -> list[str]:
+def key_problems(where: str, value: dict[str, Any], options: dict[str, Any]) -> list[str]:
     """Return missing and unknown keys, without their values, which may be secret."""
     required = [name for name, spec in options.items() if spec.get("required") and name not in value]
     problems = [f"{where}: the key {name!r} is missing." for name in required]
@@ -57,7 +58,7 @@ def key_problems(where: str, value: dict, options: dict) -> list[str]:
     return problems
 
 
-def value_problems(where: str, value: object, spec: dict) -> list[str]:
+def value_problems(where: str, value: Any, spec: dict[str, Any]) -> list[str]:
     """Return one line for each invalid value: its place, and what is allowed."""
     if value is None:
         return [f"{where} has no value. Write one after the colon, or remove the key."]
@@ -78,11 +79,11 @@ def value_problems(where: str, value: object, spec: dict) -> list[str]:
     return scalar_problems(where, value, spec)
 
 
-def type_problems(settings: dict, specs: dict) -> list[str]:
+def type_problems(settings: dict[str, Any], specs: dict[str, Any]) -> list[str]:
     """Return all problems. settings: by name; specs: as in meta/argument_specs.yml."""
     return [line for name, spec in specs.items() for line in value_problems(name, settings[name], spec)]
 
 
 class FilterModule:
-    def filters(self) -> dict:
+    def filters(self) -> dict[str, object]:
         return {"pypi_type_problems": type_problems}

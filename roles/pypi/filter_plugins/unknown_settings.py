@@ -43,7 +43,7 @@ def unknown_setting_warnings(names: list[str], settings: list[str]) -> list[str]
 
 
 class FilterModule:
-    def filters(self) -> dict:
+    def filters(self) -> dict[str, object]:
         return {
             "pypi_unknown_setting_problems": unknown_setting_problems,
             "pypi_unknown_setting_warnings": unknown_setting_warnings,

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from datetime import date, datetime
+from typing import Any
 
 # Valid in htpasswd, in Apache's group files and as a file name.
 USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
@@ -16,12 +17,12 @@ NOT_ALLOWED = "which HTTP Basic authentication does not allow"
 USERS_FILE = "inventory/group_vars/pypi_servers/users.yml"
 
 
-def present_users(users: list[dict]) -> list[dict]:
+def present_users(users: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the users whose state is present."""
     return [user for user in users if user.get("state", "present") == "present"]
 
 
-def name_problems(users: list[dict]) -> list[str]:
+def name_problems(users: list[dict[str, Any]]) -> list[str]:
     problems = []
     for user in users:
         name = user["name"]
@@ -36,7 +37,7 @@ def name_problems(users: list[dict]) -> list[str]:
     return problems + [f"the user {name!r} is listed twice. Remove one of the entries" for name in twice]
 
 
-def password_problems(users: list[dict]) -> list[str]:
+def password_problems(users: list[dict[str, Any]]) -> list[str]:
     problems = []
     for user in users:
         who, password, given_hash = user["name"], user.get("password"), user.get("password_hash")
@@ -57,7 +58,7 @@ def password_problems(users: list[dict]) -> list[str]:
     return problems
 
 
-def group_problems(users: list[dict]) -> list[str]:
+def group_problems(users: list[dict[str, Any]]) -> list[str]:
     named = {group for user in users for group in user.get("groups") or []}
     return [
         f"the group name {group!r} is not valid. Use at most 64 characters: letters, digits and ._-, the first a "
@@ -77,7 +78,7 @@ def is_date(value: object) -> bool:
         return False
 
 
-def expiry_problems(users: list[dict]) -> list[str]:
+def expiry_problems(users: list[dict[str, Any]]) -> list[str]:
     return [
         f"expires of {user['name']!r} must be a date such as 2027-01-31 (got {str(user['expires'])!r})"
         for user in users
@@ -90,7 +91,7 @@ def unknown_users(names: list[str], known: set[str]) -> list[str]:
     return [f"the user {name!r} is not in pypi_users, which lists {listed}" for name in names if name not in known]
 
 
-def unknown_groups(names: list[str], users: list[dict]) -> list[str]:
+def unknown_groups(names: list[str], users: list[dict[str, Any]]) -> list[str]:
     known = {group for user in users for group in user.get("groups") or []}
     listed = ", ".join(sorted(known)) or "no groups"
     return [
@@ -100,7 +101,7 @@ def unknown_groups(names: list[str], users: list[dict]) -> list[str]:
     ]
 
 
-def right_problems(rights: list[dict], users: list[dict]) -> list[str]:
+def right_problems(rights: list[dict[str, Any]], users: list[dict[str, Any]]) -> list[str]:
     names = {user["name"] for user in users}
     problems = []
     for number, right in enumerate(rights, start=1):
@@ -114,7 +115,7 @@ def right_problems(rights: list[dict], users: list[dict]) -> list[str]:
     return problems
 
 
-def user_problems(settings: dict) -> list[str]:
+def user_problems(settings: dict[str, Any]) -> list[str]:
     """Return one line for each problem: the setting, what is wrong, the value received, and what is allowed.
 
     settings: all settings of the kit by name, of the types in meta/argument_specs.yml. No line has a password or hash.
@@ -141,5 +142,5 @@ def user_problems(settings: dict) -> list[str]:
 
 
 class FilterModule:
-    def filters(self) -> dict:
+    def filters(self) -> dict[str, object]:
         return {"pypi_user_problems": user_problems, "pypi_present_users": present_users}

@@ -52,7 +52,7 @@ def pins_for(requirements: str, python: str) -> list[Pin]:
 
 def releases_in(folder: Path) -> set[tuple[str, str]]:
     """Return the project and version of each wheel in a folder."""
-    found = set()
+    found: set[tuple[str, str]] = set()
     for path in folder.glob("*.whl"):
         try:
             name, version, _build, _tags = parse_wheel_filename(path.name)
@@ -87,5 +87,5 @@ def wheel_problems(folder: str, requirements: str, python: str) -> list[str]:
 
 
 class FilterModule:
-    def filters(self) -> dict:
+    def filters(self) -> dict[str, object]:
         return {"pypi_wheel_problems": wheel_problems}

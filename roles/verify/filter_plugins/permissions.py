@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
+from typing import Any
 
 # The reserved names of wheelhouse/distributions/reserved.py, and examples of names that the role uploads.
 RESERVED = "wheelhouse-verify-*"
@@ -9,7 +10,7 @@ EXAMPLE = "wheelhouse-verify-abcdefghij"
 OTHER_EXAMPLE = f"not-{EXAMPLE}"
 
 
-def is_permitted(settings: dict, user: dict, action: str, project: str) -> bool:
+def is_permitted(settings: dict[str, Any], user: dict[str, Any], action: str, project: str) -> bool:
     """Return whether pypi_rights allow a user an action ("upload" or "remove") on a project."""
     groups = set(user.get("groups") or [])
     return any(
@@ -20,7 +21,7 @@ def is_permitted(settings: dict, user: dict, action: str, project: str) -> bool:
     )
 
 
-def reading_problems(settings: dict, user: dict) -> list[str]:
+def reading_problems(settings: dict[str, Any], user: dict[str, Any]) -> list[str]:
     """Return a problem if the user cannot install the test project."""
     read = settings["pypi_read"]
     network_is_enough = settings["pypi_access"] == "any" and settings["pypi_allowed_networks"]
@@ -32,7 +33,7 @@ def reading_problems(settings: dict, user: dict) -> list[str]:
     ]
 
 
-def right_problems(settings: dict, user: dict) -> list[str]:
+def right_problems(settings: dict[str, Any], user: dict[str, Any]) -> list[str]:
     """Return missing and superfluous rights of the user."""
     name = user["name"]
     missing = [action for action in ("upload", "remove") if not is_permitted(settings, user, action, EXAMPLE)]
@@ -49,14 +50,14 @@ def right_problems(settings: dict, user: dict) -> list[str]:
     return []
 
 
-def expiry_problems(user: dict) -> list[str]:
+def expiry_problems(user: dict[str, Any]) -> list[str]:
     """Return a problem if the user has expired."""
     if "expires" not in user or date.fromisoformat(str(user["expires"])) > datetime.now(UTC).date():
         return []
     return [f"{user['name']} has expired ({user['expires']}). Change expires in pypi_users, or set another user"]
 
 
-def permission_problems(settings: dict) -> list[str]:
+def permission_problems(settings: dict[str, Any]) -> list[str]:
     """Return one line for each problem of the user pypi_verify_user, with what to change.
 
     settings: all settings of the kit by name, already checked by role pypi.
@@ -75,5 +76,5 @@ def permission_problems(settings: dict) -> list[str]:
 
 
 class FilterModule:
-    def filters(self) -> dict:
+    def filters(self) -> dict[str, object]:
         return {"verify_permission_problems": permission_problems}
