@@ -173,7 +173,7 @@ def test_check_mode_writes_nothing(server: Server) -> None:
 
 def test_check_mode_works_without_bcrypt(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a fresh host, an earlier task installs the package, but not in check mode."""
-    monkeypatch.setattr(module, "bcrypt", None)
+    monkeypatch.setattr(module, "HAS_BCRYPT", False)
     assert server.run(ALICE, _ansible_check_mode=True)["changed"] is True
     result = server.run(ALICE)
     assert result["failed"] is True

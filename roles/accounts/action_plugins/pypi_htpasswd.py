@@ -5,6 +5,7 @@ import string
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
@@ -31,7 +32,7 @@ def create(path: Path, text: str) -> None:
             path.hardlink_to(file.name)
 
 
-def present_names(users: list[dict]) -> set[str]:
+def present_names(users: list[dict[str, Any]]) -> set[str]:
     """Return the names of the users whose state is present."""
     return {user["name"] for user in users if user.get("state", "present") == "present"}
 
@@ -42,7 +43,7 @@ class ActionModule(ActionBase):
     Passwords are in <secrets_dir>/passwords/<name>.txt, those of removed users in passwords/.removed/.
     """
 
-    def run(self, tmp: str | None = None, task_vars: dict | None = None) -> dict:
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         arguments = dict(self._task.args)
         directory = Path(self._loader.path_dwim(arguments.pop("secrets_dir")))
@@ -52,8 +53,8 @@ class ActionModule(ActionBase):
         missing = [name for name, file in files.items() if not file.exists()]
         arguments["generated_passwords"] = {name: self._secret(file, PASSWORD_LENGTH) for name, file in files.items()}
         arguments["fingerprint_key"] = self._secret(directory / "fingerprint-key.txt", KEY_LENGTH)
-        result = self._execute_module("pypi_htpasswd", module_args=arguments, task_vars=task_vars)
-        retired = self._retire(passwords, result, task_vars)
+        result: dict[str, Any] = self._execute_module("pypi_htpasswd", module_args=arguments, task_vars=task_vars)
+        retired = self._retire(passwords, result, task_vars or {})
         changed = bool(result.get("changed") or missing or retired)
         return result | {"changed": changed, "generated": missing, "retired": retired}
 
@@ -68,7 +69,7 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(f"{path} is empty. Delete it; the next run generates another secret.")
         return secret
 
-    def _retire(self, directory: Path, result: dict, task_vars: dict) -> list[str]:
+    def _retire(self, directory: Path, result: dict[str, Any], task_vars: dict[str, Any]) -> list[str]:
         """Move the passwords of removed users to .removed/, so that they are not used again. Returns the names."""
         removed = [name for name in result.get("removed", []) if (directory / f"{name}.txt").exists()]
         if not removed:
@@ -86,7 +87,7 @@ class ActionModule(ActionBase):
                     (directory / f"{name}.txt").replace(directory / f".removed/{name}.txt")
         return retired
 
-    def _users_of_other_hosts(self, task_vars: dict) -> set[str]:
+    def _users_of_other_hosts(self, task_vars: dict[str, Any]) -> set[str]:
         """Return the names of the users of other hosts: all hosts of an inventory share the directory."""
         names = set()
         for host in set(task_vars["hostvars"]) - {task_vars["inventory_hostname"]}:

@@ -6,15 +6,19 @@ import hmac
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 try:
     import bcrypt
+
+    HAS_BCRYPT = True
 except ImportError:
-    bcrypt = None
+    HAS_BCRYPT = False
 
 DOCUMENTATION = r"""
 module: pypi_htpasswd
@@ -90,37 +94,36 @@ class Fingerprints:
     Each control node has a key. The file is JSON: {user: {key ID: HMAC-SHA-256 over user, hash and password}}.
     """
 
-    def __init__(self, path, key):
+    def __init__(self, path: str, key: str):
         self._path = path
         self._key = key.encode()
         self._key_id = hashlib.sha256(b"name of " + self._key).hexdigest()[:16]
         try:
-            self._before = json.loads(Path(path).read_text(encoding="utf-8"))
+            before = json.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            self._before = {}
-        if not isinstance(self._before, dict):
-            self._before = {}
-        self._after = {}
+            before = {}
+        self._before: dict[str, dict[str, str]] = before if isinstance(before, dict) else {}
+        self._after: dict[str, dict[str, str]] = {}
 
-    def _of(self, name, password_hash, password):
+    def _of(self, name: str, password_hash: str, password: str) -> str:
         text = "\0".join((name, password_hash, password)).encode()
         return hmac.new(self._key, text, hashlib.sha256).hexdigest()
 
-    def matches(self, name, password_hash, password):
+    def matches(self, name: str, password_hash: str, password: str) -> bool:
         known = self._before.get(name, {}).get(self._key_id, "")
         return hmac.compare_digest(known, self._of(name, password_hash, password))
 
-    def update(self, name, password_hash, password, same_hash):
+    def update(self, name: str, password_hash: str, password: str, same_hash: bool) -> None:
         """Add a fingerprint. Those of other control nodes are kept as long as the hash is the same."""
         self._after[name] = dict(self._before.get(name, {})) if same_hash else {}
         self._after[name][self._key_id] = self._of(name, password_hash, password)
 
-    def save(self):
+    def save(self) -> None:
         if self._after != self._before:
             replace(self._path, json.dumps(self._after, indent=1, sort_keys=True) + "\n")
 
 
-def replace(path, text, prepare=None):
+def replace(path: str, text: str, prepare: Callable[[str], object] | None = None) -> None:
     """Replace a file atomically. Only root can read it, unless prepare(temporary file) sets another mode."""
     descriptor, temporary = tempfile.mkstemp(prefix=".", dir=Path(path).parent)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -132,7 +135,7 @@ def replace(path, text, prepare=None):
     Path(temporary).replace(path)
 
 
-def read(path):
+def read(path: str) -> dict[str, str]:
     """Return the entries of an htpasswd file: {name: "hash" or "hash:date"}."""
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
@@ -141,29 +144,31 @@ def read(path):
     return dict(line.split(":", 1) for line in lines if ":" in line)
 
 
-def hash_of(entry):
+def hash_of(entry: str) -> str:
     return entry.partition(":")[0]
 
 
-def cost_of(password_hash):
+def cost_of(password_hash: str) -> int:
     """Return the work factor of a bcrypt hash; -1 if it is not a bcrypt hash."""
     parts = password_hash.split("$")
     return int(parts[2]) if len(parts) == 4 and parts[1] in ("2a", "2b", "2y") and parts[2].isdigit() else -1
 
 
-def matches(password, password_hash):
+def matches(password: str, password_hash: str) -> bool:
     try:
         return bcrypt.checkpw(password.encode(), password_hash.encode())
     except ValueError:
         return False
 
 
-def new_hash(password, cost):
+def new_hash(password: str, cost: int) -> str:
     # bcrypt 2b and 2y are the same; 2y is what htpasswd writes and Apache documents.
     return "$2y$" + bcrypt.hashpw(password.encode(), bcrypt.gensalt(cost)).decode()[4:]
 
 
-def choose_hash(user, before, fingerprints, cost):
+def choose_hash(
+    user: dict[str, Any], before: dict[str, str], fingerprints: Fingerprints, cost: int
+) -> tuple[str, str, str | None]:
     """Return the hash to write for a user: (name, hash, password or None). before: hashes by name."""
     name = user["name"]
     if user["password_hash"] is not None:
@@ -174,18 +179,18 @@ def choose_hash(user, before, fingerprints, cost):
     return name, new_hash(password, cost), password
 
 
-def diff_text(entries, before):
+def diff_text(entries: dict[str, str], before: dict[str, str]) -> str:
     """Return the text for a diff: names, changed passwords, and expiry dates, without secrets."""
     return "".join(f"{name}{remark(entries[name], before.get(name))}\n" for name in sorted(entries))
 
 
-def remark(entry, before):
+def remark(entry: str, before: str | None) -> str:
     new = [] if before is None or hash_of(before) == hash_of(entry) else ["new password"]
     expires = [f"expires {day}"] if (day := entry.partition(":")[2]) else []
     return f" ({', '.join(new + expires)})" if new or expires else ""
 
 
-def main():
+def main() -> None:
     user_spec = {
         "name": {"type": "str", "required": True},
         "password": {"type": "str", "no_log": True},
@@ -205,7 +210,7 @@ def main():
         add_file_common_args=True,
         supports_check_mode=True,
     )
-    if bcrypt is None:
+    if not HAS_BCRYPT:
         # In check mode on a fresh host, an earlier task has not installed the package.
         if module.check_mode:
             module.exit_json(changed=True, added=[], removed=[], changed_users=[])
@@ -236,10 +241,11 @@ def main():
     renewed = sorted(name for name in set(after) & set(before) if after[name] != before[name])
     changed = after != before or not Path(path).exists()
 
-    def attributes(file):
+    def attributes(file: str) -> bool:
         """Set owner, group and mode. Return whether they changed."""
         arguments = module.load_file_common_arguments(module.params, path=file)
-        return module.set_fs_attributes_if_different(arguments, changed=False)
+        differed: bool = module.set_fs_attributes_if_different(arguments, changed=False)
+        return differed
 
     if not module.check_mode:
         for name, password_hash, password in chosen:
