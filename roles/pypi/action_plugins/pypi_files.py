@@ -22,7 +22,8 @@ class ActionModule(ActionBase):
         if not isinstance(files, list) or not all(isinstance(file, dict) and "path" in file for file in files):
             raise AnsibleActionFail(f"pypi_files: files must be a list of dictionaries with a path (got {files!r})")
         arguments["files"] = [self._with_content(file, task_vars or {}) for file in files]
-        return self._execute_module("pypi_files", module_args=arguments, task_vars=task_vars)
+        result: dict[str, Any] = self._execute_module("pypi_files", module_args=arguments, task_vars=task_vars)
+        return result
 
     def _with_content(self, file: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Return the entry of a file together with its content."""
@@ -35,7 +36,8 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(f"pypi_files: {file['path']} has both src and template. Remove one of them")
         if "src" in file:
             # Decrypted, if it is encrypted with ansible-vault.
-            path = self._loader.get_real_file(self._find_needle("files", file["src"]))
+            found = self._loader.path_dwim_relative_stack(self._task.get_search_path(), "files", file["src"])
+            path = self._loader.get_real_file(found)
             return file | {"content": Path(path).read_text(encoding="utf-8")}
         if "template" not in file and not boolean(file.get("force", True)):
             return file

@@ -5,6 +5,7 @@ import shlex
 import subprocess
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
@@ -24,7 +25,7 @@ def tracked_files(directory: Path) -> list[str]:
     # A git hook that runs Ansible sets variables that name its own repository.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     inside = os.path.relpath(directory, existing)
-    command = ["git", "-C", existing, "ls-files", "-z", "--", inside]
+    command = ["git", "-C", str(existing), "ls-files", "-z", "--", inside]
     try:
         finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     except FileNotFoundError:
@@ -62,7 +63,7 @@ class ActionModule(ActionBase):
 
     _requires_connection = False
 
-    def run(self, tmp: str | None = None, task_vars: dict | None = None) -> dict:
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         directory = Path(self._loader.path_dwim(self._task.args["path"]))
         if problem := tracked_problem(directory):

@@ -201,12 +201,12 @@ class Difference:
         header = f"{self.path} ({source})" if source else self.path
         self.content = {"before_header": self.path, "after_header": header, "before": text, "after": after}
 
-    def set_created(self, entry: dict) -> None:
+    def set_created(self, entry: dict[str, Any]) -> None:
         """Show the owner, group and mode of a new path in the state after."""
         self.before = {"path": self.path, "state": self.before["state"]}
         self.after |= {name: entry[name] for name in ("owner", "group", "mode")}
 
-    def parts(self) -> list[dict]:
+    def parts(self) -> list[dict[str, Any]]:
         """Return the parts of the diff in the form that Ansible prints."""
         state = {"before": self.before, "after": self.after}
         return ([self.content] if self.content else []) + ([state] if self.before != self.after else [])
@@ -219,20 +219,21 @@ class Files:
         self.module = module
         self.check_mode: bool = module.check_mode
         self.changed_paths: list[str] = []
-        self.diff: list[dict] = []
+        self.diff: list[dict[str, Any]] = []
 
     def record(self, difference: Difference) -> None:
         """Record a path that changes."""
         self.changed_paths.append(difference.path)
         self.diff += difference.parts()
 
-    def set_attributes(self, entry: dict, difference: Difference) -> bool:
+    def set_attributes(self, entry: dict[str, Any], difference: Difference) -> bool:
         """Set owner, group and mode. Returns True if one of them differed."""
         arguments = self.module.load_file_common_arguments(entry, path=entry["path"])
         found = {"before": difference.before, "after": difference.after}
-        return self.module.set_fs_attributes_if_different(arguments, changed=False, diff=found)
+        differed: bool = self.module.set_fs_attributes_if_different(arguments, changed=False, diff=found)
+        return differed
 
-    def ensure_directory(self, entry: dict) -> None:
+    def ensure_directory(self, entry: dict[str, Any]) -> None:
         """Create a directory; set its owner, group and mode."""
         path = Path(entry["path"])
         exists = path.is_dir()
@@ -246,7 +247,7 @@ class Files:
         if changed or not exists:
             self.record(difference)
 
-    def stage(self, entry: dict) -> str:
+    def stage(self, entry: dict[str, Any]) -> str:
         """Write the new content to a temporary file and validate it. Returns its path, or fails the task."""
         descriptor, staged = tempfile.mkstemp(dir=self.module.tmpdir, prefix=f"{Path(entry['path']).name}-")
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -266,7 +267,7 @@ class Files:
                 )
         return staged
 
-    def ensure_files(self, entries: list[dict], absent: list[Path]) -> None:
+    def ensure_files(self, entries: list[dict[str, Any]], absent: list[Path]) -> None:
         """Validate all files that differ. Then remove paths, replace the files, and set owners, groups and modes."""
         before = {entry["path"]: read(Path(entry["path"])) for entry in entries}
         differing = [entry["path"] for entry in entries if differs(entry, before[entry["path"]])]
@@ -281,7 +282,7 @@ class Files:
         for entry in entries:
             self.finish_file(entry, before[entry["path"]], entry["path"] in differing)
 
-    def finish_file(self, entry: dict, before: bytes | None, replaced: bool) -> None:
+    def finish_file(self, entry: dict[str, Any], before: bytes | None, replaced: bool) -> None:
         """Set owner, group and mode of a file, and record what has changed."""
         difference = Difference(entry["path"], "absent" if before is None else "file", "file")
         if replaced:
@@ -341,7 +342,7 @@ def read(path: Path) -> bytes | None:
         return None
 
 
-def differs(entry: dict, before: bytes | None) -> bool:
+def differs(entry: dict[str, Any], before: bytes | None) -> bool:
     """Return True if the file must be written."""
     return before is None or (entry["force"] and before != entry["content"].encode())
 

@@ -70,7 +70,7 @@ def owners(directories: list[str]) -> dict[int, int]:
     return counts
 
 
-def owner(entry: os.DirEntry) -> int:
+def owner(entry: os.DirEntry[str]) -> int:
     """Return the uid of an entry of a directory."""
     return entry.stat(follow_symlinks=False).st_uid
 

@@ -6,6 +6,7 @@ import json
 import os
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -75,7 +76,7 @@ def in_use(directory: Path) -> str:
         return ""
 
 
-def find(directory: Path, name: str) -> dict:
+def find(directory: Path, name: str) -> dict[str, Any]:
     """Return the result of the module for a release: see RETURN."""
     current = in_use(directory)
     builds = [name, *sorted(path.name for path in directory.glob(f"{name}-*"))]

@@ -6,6 +6,7 @@ import http.client
 import secrets
 import ssl
 import time
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -52,24 +53,25 @@ class ServerConnection(http.client.HTTPSConnection):
     """A TLS connection to 127.0.0.1 with a server name (SNI), without verification of the certificate."""
 
     def __init__(self, host: str, port: int, timeout: float) -> None:
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        super().__init__("127.0.0.1", port, timeout=timeout, context=context)
+        self._tls = ssl.create_default_context()
+        self._tls.check_hostname = False
+        self._tls.verify_mode = ssl.CERT_NONE
         self._server_name = host
+        super().__init__("127.0.0.1", port, timeout=timeout, context=self._tls)
 
     def connect(self) -> None:
         """Connect and start TLS."""
         http.client.HTTPConnection.connect(self)
-        self.sock = self._context.wrap_socket(self.sock, server_hostname=self._server_name)
+        self.sock = self._tls.wrap_socket(self.sock, server_hostname=self._server_name)
 
 
-def respond(scheme: str, port: int, host: str, request: dict) -> tuple[int, str]:
+def respond(scheme: str, port: int, host: str, request: dict[str, Any]) -> tuple[int, str]:
     """Send a request. Return the status code and the body. Raises OSError or http.client.HTTPException."""
     headers = {"Host": host, "Connection": "close"}
     if request["wrong_password"]:
         login = f"{secrets.token_hex(8)}:{secrets.token_hex(8)}"
         headers["Authorization"] = "Basic " + base64.b64encode(login.encode()).decode()
+    connection: http.client.HTTPConnection
     if scheme == "https":
         connection = ServerConnection(host, port, timeout=30)
     else:
@@ -82,7 +84,7 @@ def respond(scheme: str, port: int, host: str, request: dict) -> tuple[int, str]
         connection.close()
 
 
-def problem(scheme: str, port: int, host: str, request: dict) -> str:
+def problem(scheme: str, port: int, host: str, request: dict[str, Any]) -> str:
     """Send a request. Return a sentence about an unexpected response; empty if it is as expected."""
     login = " with a wrong password" if request["wrong_password"] else ""
     asked = f"{request['method']} {request['path']}{login}: expected {' or '.join(map(str, request['status']))}"
@@ -105,11 +107,11 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    server = [module.params[name] for name in ("scheme", "port", "host")]
+    scheme, port, host = (module.params[name] for name in ("scheme", "port", "host"))
     left, problems = module.params["requests"], []
     end = time.monotonic() + module.params["timeout"]
     while left:
-        found = [(request, problem(*server, request)) for request in left]
+        found = [(request, problem(scheme, port, host, request)) for request in left]
         left = [request for request, reason in found if reason]
         problems = [reason for _, reason in found if reason]
         if not left or time.monotonic() >= end:
