@@ -24,7 +24,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import bcrypt
 
@@ -244,7 +244,7 @@ class Address:
 
     __slots__ = ("ends", "failures", "waiting")
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.ends = NEVER
         self.failures = 0
         self.waiting = 0
@@ -388,7 +388,7 @@ class Checker:
             with self._lock:
                 if right is False:
                     _put(self._wrong, pair, self._clock() + WRONG_CACHE_SECONDS)
-                if client is not None:
+                if network is not None and client is not None:
                     self._leave(network, client, failed=right is False)
                 del self._running[pair]
             done.set()
@@ -437,8 +437,11 @@ class Checker:
 
 KEY_NAME = "key"
 
+K = TypeVar("K")
+V = TypeVar("V")
 
-def _put(pairs: OrderedDict, key: object, value: object, most: int | None = None) -> None:
+
+def _put(pairs: OrderedDict[K, V], key: K, value: V, most: int | None = None) -> None:
     """Add to a cache, and evict the oldest entries above its limit."""
     pairs[key] = value
     pairs.move_to_end(key)
