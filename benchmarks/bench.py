@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import report
 from setups import ACCEPT, FULL, LOGIN, MEASURES, QUICK, SETUPS, Plan, Setup
@@ -86,8 +87,8 @@ class Bench:
         """Create a run without results."""
         self.plan = plan
         self.began = time.monotonic()
-        self.results = {"plan": asdict(plan), "loads": [], "failed": [], "kit": {}, "fills": [], "probes": []}
-        self.results |= {"installs": [], "clients": [], "uploads": [], "memory": {}}
+        self.results: dict[str, Any] = {"plan": asdict(plan), "loads": [], "failed": [], "kit": {}, "fills": []}
+        self.results |= {"probes": [], "installs": [], "clients": [], "uploads": [], "memory": {}}
 
     def say(self, text: str) -> None:
         """Print progress, with the seconds since the start."""
@@ -189,14 +190,16 @@ class Bench:
             "processor": model[0] if model else "",
         }
 
-    def data(self, *words: object, limit: float) -> object:
+    def data(self, *words: object, limit: float) -> Any:
         """Run data.py on the host."""
         return json.loads(on(HOST, "python3", "/opt/bench/host/data.py", *map(str, words), limit=limit))
 
-    def web(self, what: str, setup: Setup, limit: float, **more: object) -> dict:
+    def web(self, what: str, setup: Setup, limit: float, **more: object) -> dict[str, Any]:
         """Run web.py on the host, for a set-up."""
         given = json.dumps(asdict(setup) | {"accept": ACCEPT} | more).encode()
-        return json.loads(on(HOST, "python3", "/opt/bench/host/web.py", what, limit=limit, given=given))
+        output = on(HOST, "python3", "/opt/bench/host/web.py", what, limit=limit, given=given)
+        result: dict[str, Any] = json.loads(output)
+        return result
 
     def wait_idle(self) -> None:
         """Wait until the host is idle, so that earlier work does not affect the next measurement."""
@@ -239,7 +242,7 @@ class Bench:
                 names.remove(name)
         return names
 
-    def load(self, setup: Setup, measure: str, connections: int, seconds: int) -> dict:
+    def load(self, setup: Setup, measure: str, connections: int, seconds: int) -> dict[str, Any]:
         """Request the paths of a measure with wrk, over a number of connections, for a number of seconds."""
         headers = ["Accept: text/html" if measure == "page-html" else f"Accept: {ACCEPT}"]
         headers.append("Accept-Encoding: gzip, deflate")
@@ -251,7 +254,7 @@ class Bench:
         script = ("--timeout", "60s", "--script", "/opt/bench/host/load.lua", setup.url)
         paths = f"{PATHS}/{setup.name}/{measure}"
         output = on(HOST, *wrk, *script, "--", paths, *headers, limit=seconds + 90)
-        result = json.loads(output.strip().splitlines()[-1])
+        result: dict[str, Any] = json.loads(output.strip().splitlines()[-1])
         if result["errors"]:
             raise MeasurementError(f"{result['errors']} of {result['requests']} requests failed")
         return result
@@ -333,15 +336,8 @@ class Bench:
                     "--disable-pip-version-check",
                 )
                 pip = (python, "-m", "pip", *options, "--cert", "/etc/pypi/tls/ca.crt")
-                uv = (
-                    "env",
-                    "SSL_CERT_FILE=/etc/pypi/tls/ca.crt",
-                    "/opt/bench/devpi/bin/uv",
-                    "pip",
-                    "install",
-                    "--quiet",
-                )
-                uv += ("--no-cache", "--no-config", "--python", python)
+                program = ("env", "SSL_CERT_FILE=/etc/pypi/tls/ca.crt", "/opt/bench/devpi/bin/uv")
+                uv = (*program, "pip", "install", "--quiet", "--no-cache", "--no-config", "--python", python)
                 for client, words in (("pip", (*pip, "--index-url")), ("uv", (*uv, "--default-index"))):
                     with self.trying(f"cold install with {client}", setup=name, size=size):
                         on(HOST, "rm", "-rf", "/tmp/installed")  # noqa: S108
@@ -418,7 +414,7 @@ class Bench:
                 self.say(f"  memory of {name}: {idle / 1e6:.0f} MB idle, {loaded / 1e6:.0f} MB loaded")
         self.systemctl("start", *units, "pypi-pages.timer", "pypi-pages.path")
 
-    def run(self) -> dict:
+    def run(self) -> dict[str, Any]:
         """Run all measurements. Return the results."""
         self.results["date"] = datetime.datetime.now(tz=datetime.UTC).strftime("%Y-%m-%d")
         self.deploys()

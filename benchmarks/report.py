@@ -3,6 +3,7 @@
 import math
 import statistics
 from collections.abc import Callable
+from typing import Any
 
 from setups import MEASURES, SETUPS
 
@@ -34,13 +35,13 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 class Results:
     """The results of a run, with look-ups."""
 
-    def __init__(self, data: dict):
+    def __init__(self, data: dict[str, Any]):
         """Wrap results. data: as bench.py saves it."""
         self.data = data
         self.sizes = data["plan"]["sizes"]
         self.main = data["plan"]["main"]
 
-    def loads(self, setup: str, measure: str, size: int, connections: int = 8) -> list[dict]:
+    def loads(self, setup: str, measure: str, size: int, connections: int = 8) -> list[dict[str, Any]]:
         """Return all rounds of one load."""
         wanted = (setup, measure, size, connections)
         return [
@@ -164,7 +165,7 @@ def target_rows(results: Results) -> list[tuple[str, float | None, str, Callable
     ]
 
 
-def targets(data: dict) -> str:
+def targets(data: dict[str, Any]) -> str:
     """Return the table of targets."""
     rows = []
     for title, value, unit, reaches, bound in target_rows(Results(data)):
@@ -316,7 +317,7 @@ def plot(results: Results) -> str:
     middle = left + (width - left - right) / 2
     parts.append(f'<text x="{middle:.1f}" y="{height - 8}" text-anchor="middle">files in the index</text>')
     parts.append(f'<text x="{left}" y="16">project pages per second, 8 connections</text>')
-    ends = []
+    ends: list[tuple[float, float, str]] = []
     for name, points in lines.items():
         if not points:
             continue
@@ -327,7 +328,7 @@ def plot(results: Results) -> str:
             span = f"M{x(size):.1f} {y(lowest):.1f}V{y(highest):.1f}"
             parts.append(f'<path d="{span}" stroke="{colour}" stroke-width="1"/>')
             parts.append(f'<circle cx="{x(size):.1f}" cy="{y(rate):.1f}" r="4" fill="{colour}"/>')
-        ends.append([y(points[-1][1]), x(points[-1][0]), name])
+        ends.append((y(points[-1][1]), x(points[-1][0]), name))
     # Labels are at the ends of their lines, without overlap.
     below = -math.inf
     for end, along, name in sorted(ends):
@@ -342,7 +343,7 @@ def plot(results: Results) -> str:
 
 def failures(results: Results) -> str:
     """Return the list of failures without duplicates."""
-    lines = {}
+    lines: dict[str, None] = {}
     for failed in results.data["failed"]:
         where = SETUPS[failed["setup"]].label + ": " if "setup" in failed else ""
         size = f", {failed['size']:,} files" if "size" in failed else ""
@@ -350,7 +351,7 @@ def failures(results: Results) -> str:
     return "".join(lines) or "No failures.\n"
 
 
-def render(data: dict) -> tuple[str, str]:
+def render(data: dict[str, Any]) -> tuple[str, str]:
     """Return the report and its plot."""
     results = Results(data)
     plan, machine = data["plan"], data["machine"]

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 BENCH = Path("/srv/bench")
@@ -137,7 +138,8 @@ def devpi(files: int, limit: float) -> dict[str, float | str]:
     shutil.rmtree(root, ignore_errors=True)
     export, server = root / "export", root / "current"
     export.mkdir(parents=True)
-    projects, described = {}, []
+    projects: dict[str, dict[str, dict[str, str]]] = {}
+    described = []
     for name in wanted(files):
         module, version = name.split("-")[:2]
         project = module.replace("_", "-")
@@ -177,5 +179,5 @@ def devpi(files: int, limit: float) -> dict[str, float | str]:
 
 if __name__ == "__main__":
     command, *numbers = sys.argv[1:]
-    commands = {"make": make, "fill": fill, "devpi": devpi}
+    commands: dict[str, Callable[..., object]] = {"make": make, "fill": fill, "devpi": devpi}
     print(json.dumps(commands[command](*(int(number) for number in numbers))))

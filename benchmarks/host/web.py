@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from data import make_wheel, project_name
@@ -30,7 +31,7 @@ CA = "/etc/pypi/tls/ca.crt"
 PATHS = Path("/srv/bench/paths")
 
 
-def headers_of(setup: dict) -> dict[str, str]:
+def headers_of(setup: dict[str, Any]) -> dict[str, str]:
     """Return the headers of an installer."""
     headers = {"Accept": setup["accept"], "Accept-Encoding": "identity"}
     if setup["login"]:
@@ -38,7 +39,7 @@ def headers_of(setup: dict) -> dict[str, str]:
     return headers
 
 
-def connect(setup: dict, timeout: float) -> http.client.HTTPConnection:
+def connect(setup: dict[str, Any], timeout: float) -> http.client.HTTPConnection:
     """Open a connection; timeout in seconds."""
     parts = urlsplit(setup["url"])
     if parts.scheme == "https":
@@ -56,7 +57,7 @@ def links(page: str, content: bytes) -> list[str]:
     return [urlsplit(urljoin(page, link)).path for link in found]
 
 
-def wait_for(setup: dict, seconds: float = 60) -> None:
+def wait_for(setup: dict[str, Any], seconds: float = 60) -> None:
     """Wait until the server listens."""
     parts = urlsplit(setup["url"])
     end = time.monotonic() + seconds
@@ -70,7 +71,7 @@ def wait_for(setup: dict, seconds: float = 60) -> None:
             time.sleep(0.2)
 
 
-def prepare(setup: dict) -> dict:
+def prepare(setup: dict[str, Any]) -> dict[str, Any]:
     """Write the lists of paths for wrk. Fail if a response is not as expected.
 
     setup["files"] is the size of the index, setup["sample"] the number of projects whose pages are read to find files.
@@ -112,60 +113,59 @@ def prepare(setup: dict) -> dict:
     return {"same": same, "page_bytes": len(content), "files": len(files), "type": response.headers["Content-Type"]}
 
 
+async def chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """Read the chunks of a response (RFC 9112, section 7.1)."""
+    while size := int((await reader.readline()).split(b";")[0], 16):
+        yield await reader.readexactly(size)
+        await reader.readline()
+    await reader.readline()
+
+
 class Client:
     """A persistent connection, as of pip and uv.
 
     It is reopened if the server has closed it between two requests, as busy servers do (RFC 9112, section 9.3.1).
     """
 
-    def __init__(self, setup: dict, context: ssl.SSLContext | None):
+    def __init__(self, setup: dict[str, Any], context: ssl.SSLContext | None):
         self._setup, self._context = setup, context
         self._parts = urlsplit(setup["url"])
-        self._reader = self._writer = None
-
-    async def _connect(self) -> None:
-        port = self._parts.port or 443
-        self._reader, self._writer = await asyncio.open_connection(self._parts.hostname, port, ssl=self._context)
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     def close(self) -> None:
         """Close the connection."""
-        if self._writer:
-            self._writer.close()
+        if self._streams:
+            self._streams[1].close()
 
     async def get(self, path: str) -> bytes:
         """Return one response. Raises OSError unless it is 200."""
-        if self._writer:
+        if self._streams:
             try:
-                return await self._exchange(path)
+                return await self._exchange(path, *self._streams)
             except (asyncio.IncompleteReadError, ConnectionError) as error:
                 if getattr(error, "partial", b""):
                     raise
                 self.close()
-        await self._connect()
-        return await self._exchange(path)
+        port = self._parts.port or 443
+        self._streams = await asyncio.open_connection(self._parts.hostname, port, ssl=self._context)
+        return await self._exchange(path, *self._streams)
 
-    async def _exchange(self, path: str) -> bytes:
+    async def _exchange(self, path: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
         lines = [f"GET {path} HTTP/1.1", f"Host: {self._parts.netloc}"]
         lines += [f"{name}: {value}" for name, value in headers_of(self._setup).items()]
-        self._writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
-        head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         if " 200 " not in head.splitlines()[0]:
             raise OSError(head.splitlines()[0])
         if re.search(r"(?im)^transfer-encoding: *chunked", head):
-            return b"".join([chunk async for chunk in self._chunks()])
+            return b"".join([chunk async for chunk in chunks(reader)])
         length = re.search(r"(?im)^content-length: *(\d+)", head)
         if not length:
             raise OSError("an answer without a length")
-        return await self._reader.readexactly(int(length[1]))
-
-    async def _chunks(self) -> AsyncIterator[bytes]:
-        while size := int((await self._reader.readline()).split(b";")[0], 16):
-            yield await self._reader.readexactly(size)
-            await self._reader.readline()
-        await self._reader.readline()
+        return await reader.readexactly(int(length[1]))
 
 
-async def install(setup: dict, number: int, context: ssl.SSLContext | None) -> float:
+async def install(setup: dict[str, Any], number: int, context: ssl.SSLContext | None) -> float:
     """Run one client: get a project page, the metadata of its newest file and that file, and verify its SHA-256.
 
     Metadata only if the set-up has metadata files. Return the seconds.
@@ -186,7 +186,7 @@ async def install(setup: dict, number: int, context: ssl.SSLContext | None) -> f
     return time.monotonic() - began
 
 
-async def all_clients(setup: dict) -> dict:
+async def all_clients(setup: dict[str, Any]) -> dict[str, Any]:
     """Run setup["clients"] concurrent clients, each with a timeout of setup["timeout"] seconds."""
     context = ssl.create_default_context(cafile=CA) if setup["url"].startswith("https") else None
     began = time.monotonic()
@@ -203,12 +203,12 @@ async def all_clients(setup: dict) -> dict:
     }
 
 
-def clients(setup: dict) -> dict:
+def clients(setup: dict[str, Any]) -> dict[str, Any]:
     """Run many concurrent clients."""
     return asyncio.run(all_clients(setup))
 
 
-def post(setup: dict, wheel: Path, project: str, version: str) -> float:
+def post(setup: dict[str, Any], wheel: Path, project: str, version: str) -> float:
     """Upload a wheel as twine does, over a new connection. Return the seconds from connecting to the response."""
     boundary = "bench-" + os.urandom(12).hex()
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
@@ -256,12 +256,12 @@ def post(setup: dict, wheel: Path, project: str, version: str) -> float:
     return seconds
 
 
-def upload(setup: dict) -> dict:
+def upload(setup: dict[str, Any]) -> dict[str, Any]:
     """Upload setup["count"] small wheels of new versions, as many of new projects, and setup["large"] of 100 MB.
 
     For each large one the same bytes are also written with dd and fsync, and summed with sha256sum. Seconds each.
     """
-    result = {"version": [], "project": [], "large": [], "disk": []}
+    result: dict[str, list[float]] = {"version": [], "project": [], "large": [], "disk": []}
     with tempfile.TemporaryDirectory(dir="/srv/bench") as folder:
         work, mark = Path(folder), f"{int(time.time()):d}"
         # Warm up: not all processes have cached the password or loaded the application.
