@@ -4,6 +4,7 @@ import os
 import signal
 from pathlib import Path
 
+from ansible.executor.task_result import CallbackTaskResult
 from ansible.plugins.callback import CallbackBase
 
 DOCUMENTATION = r"""
@@ -34,7 +35,7 @@ class CallbackModule(CallbackBase):
         self._every = int(os.environ["INTERRUPT_EVERY"])
         self._changing = ""
 
-    def v2_runner_on_ok(self, result) -> None:
+    def v2_runner_on_ok(self, result: CallbackTaskResult) -> None:
         """Note that the task has changed something."""
         if result.is_changed():
             self._changing = result.task_name
