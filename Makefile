@@ -35,9 +35,10 @@ test: .venv/made ## Run all checks and tests: lint, unit, molecule
 	@$(MAKE) --no-print-directory molecule
 	@tools/release end-tests
 
-lint: .venv/made ## Static checks: ruff, yamllint, ansible-lint, shellcheck; a minute
+lint: .venv/made ## Static checks: ruff, mypy, yamllint, ansible-lint, shellcheck; a minute
 	ruff check .
 	ruff format --check .
+	mypy
 	yamllint --strict .
 	ansible-lint -q
 	@tools/shellcheck

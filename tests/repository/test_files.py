@@ -3,6 +3,7 @@
 import re
 import stat
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,17 @@ def test_scripts_have_valid_syntax(path: Path) -> None:
 def test_scripts_are_executable(path: Path) -> None:
     """Scripts have the executable bit."""
     assert path.stat().st_mode & stat.S_IXUSR
+
+
+def test_programs_without_suffix_are_checked() -> None:
+    """Ruff and mypy find Python files by their suffix; programs without one are listed in pyproject.toml."""
+    programs = {
+        named(path) for path in FILES if not path.suffix and path.read_bytes().startswith(b"#!/usr/bin/env python3")
+    }
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    assert programs
+    assert set(tools["ruff"]["extend-include"]) == programs
+    assert set(tools["mypy"]["files"]) >= programs
 
 
 @pytest.mark.parametrize("path", [file for file in FILES if file.suffix == ".sh"], ids=named)
