@@ -23,7 +23,7 @@ help: ## List the commands
 	@sed -n 's/^\([a-z%-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
 
 demo: .venv/made ## Deploy an index to a container, upload and install a package (PORT=8443)
-	@tools/engine
+	@tools/ensure-docker
 	@tools/images/build
 	@tools/demo
 
@@ -49,23 +49,23 @@ unit: .venv/made ## Unit tests of modules, templates and settings; 2 minutes
 molecule: $(SCENARIOS:%=molecule-%) ## Tests on real Debian 12 and 13 hosts, all scenarios; 70 minutes
 
 $(SCENARIOS:%=molecule-%): molecule-%: .venv/made
-	@tools/engine
+	@tools/ensure-docker
 	@tools/images/build clients
 	molecule test --scenario-name $*
 
 attack: .venv/made ## Attacks by role, with a table of results; 25 minutes
-	@tools/engine
+	@tools/ensure-docker
 	@tools/images/build clients
 	@tools/attack
 
 faults: .venv/made ## Interrupted runs, fault injection under load, with a table of results; 40 minutes (SEED=1)
-	@tools/engine
+	@tools/ensure-docker
 	@tools/images/build clients
 	@INTERRUPT_EVERY=1 molecule test --scenario-name runs
 	@tools/faults
 
 bench: .venv/made ## Measure the kit and other set-ups (QUICK=1: 3 minutes instead of 20)
-	@tools/engine
+	@tools/ensure-docker
 	@tools/images/build
 	@QUICK='$(QUICK)' RENDER='$(RENDER)' benchmarks/run
 

@@ -42,7 +42,7 @@ def test_files_are_found() -> None:
         "tools/images/clients.txt",
         "roles/pypiserver/files/requirements.txt",
     }
-    assert {named(path) for path in SCRIPTS} >= {"tools/engine", "roles/apache/files/pypi-try-site"}
+    assert {named(path) for path in SCRIPTS} >= {"tools/ensure-docker", "roles/apache/files/pypi-try-site"}
 
 
 @pytest.mark.parametrize("path", REQUIREMENTS, ids=named)
