@@ -108,7 +108,7 @@ class Bench:
     def create(self, host: str) -> None:
         """Create a fresh host, after removing an existing one."""
         self.destroy(host)
-        play("practice/create.yml", host)
+        play("containers/create.yml", host)
 
     def destroy(self, host: str) -> None:
         """Remove a host, if there is one."""
@@ -364,7 +364,7 @@ class Bench:
 
     def pss(self, seconds: float) -> tuple[float, float]:
         """Return the median and the maximum memory of all servers over a number of seconds, in bytes."""
-        beside = ("--pid", f"container:{HOST}", "--cap-add", "SYS_PTRACE", "--label", "wheelhouse=practice")
+        beside = ("--pid", f"container:{HOST}", "--cap-add", "SYS_PTRACE", "--label", "wheelhouse=test-host")
         words = (DOCKER, "run", "--rm", "--interactive", "--network", "none", *beside, IMAGE, "python3", "-")
         program = (HERE / "host" / "memory.py").read_bytes()
         median, most = command(*words, str(seconds), limit=seconds + 60, given=program).split()
