@@ -38,7 +38,7 @@ TOO_SLOW = (
 
 
 class Unread(io.RawIOBase):
-    """A body of which no byte may be read: that would send the client a 100 Continue."""
+    """A body that must not be read: reading it would send the client a 100 Continue."""
 
     def read(self, _size: int = -1) -> bytes:
         """Fail."""
@@ -48,7 +48,7 @@ class Unread(io.RawIOBase):
 
 
 class Paused(io.BytesIO):
-    """A body that does not arrive before it is released. started: set when the application begins to read it."""
+    """A body that arrives only after its release. started: set when the application begins to read it."""
 
     def __init__(self, body: bytes):
         super().__init__(body)
@@ -110,7 +110,7 @@ def upload(index: Index, filename: str, user: str = "alice", address: str = ADDR
 
 
 def assert_rejected(index: Index, answer: Answer, code: int, reason: str, event: str, user: str) -> None:
-    """Check the whole response, and that the last line of the audit log is about it."""
+    """Check the whole response, and that the last line of the audit log has the rejection."""
     assert answer.status == f"{code} {reason}"
     assert answer.body == f"{reason}\n"
     assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
@@ -126,7 +126,7 @@ def assert_rejected(index: Index, answer: Answer, code: int, reason: str, event:
         ("carol", {}, 403, NO_RIGHT, "denied"),
         ("alice", {"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""}, 411, CHUNKED, "refused"),
         ("alice", {"CONTENT_LENGTH": "5000"}, 413, TOO_LARGE, "refused"),
-        # Which rejection comes first: a user without any right learns nothing about limits.
+        # Which rejection comes first: a user without any right is told nothing about limits.
         ("carol", {"HTTP_TRANSFER_ENCODING": "chunked"}, 403, NO_RIGHT, "denied"),
         ("carol", {"CONTENT_LENGTH": "5000"}, 403, NO_RIGHT, "denied"),
     ],
@@ -135,7 +135,7 @@ def assert_rejected(index: Index, answer: Answer, code: int, reason: str, event:
 def test_rejects_before_the_body_is_read(
     index: Index, path: str, user: str, environ: dict, code: int, reason: str, event: str
 ) -> None:
-    """The response and the audit log have the reason, and the client is not asked for its body."""
+    """The response and the audit log contain the reason, and the client is not asked for its body."""
     index.start(max_upload_size=4096)
     answer = send(index, user, PATH_INFO=path, **environ)
     assert_rejected(index, answer, code, reason, event, user)
@@ -145,7 +145,7 @@ def test_rejects_before_the_body_is_read(
 
 
 def test_rejects_requests_without_a_user_before_the_body_is_read(index: Index) -> None:
-    """Nobody learns anything about rights and limits without a login."""
+    """Clients without a login learn nothing about rights and limits."""
     index.start(max_upload_size=4096)
     for environ in ({}, {"HTTP_TRANSFER_ENCODING": "chunked"}, {"CONTENT_LENGTH": "5000"}):
         answer = send(index, None, **environ)
@@ -155,7 +155,7 @@ def test_rejects_requests_without_a_user_before_the_body_is_read(index: Index) -
 
 @pytest.mark.parametrize(("length", "code"), [(-1, 413), (0, 200), (1, 200)])
 def test_accepts_bodies_up_to_the_limit(index: Index, length: int, code: int) -> None:
-    """The limit is for the whole body; a body of just this size is accepted. length: the limit less the body's."""
+    """The limit applies to the whole body; a body of this size is accepted. length: the limit less the body's."""
     body = multipart(upload_form(FILES[0], fitting(FILES[0])))
     index.start(max_upload_size=len(body) + length)
     assert index.upload(FILES[0]).code == code
@@ -163,13 +163,13 @@ def test_accepts_bodies_up_to_the_limit(index: Index, length: int, code: int) ->
 
 @pytest.mark.parametrize("right", ["upload", "remove"])
 def test_any_right_admits(index: Index, right: str) -> None:
-    """Which project a request is about is only known from its body."""
+    """The project of a request is only known from its body, so any right is sufficient here."""
     index.allow({"users": ["carol"], "may": [right], "projects": ["something-else"]})
     assert index.upload(FILES[0], user="carol").status == "403 carol is not allowed to upload foo"
 
 
 def test_membership_of_a_group_admits(index: Index) -> None:
-    """User bob has his rights as a publisher."""
+    """User bob has his rights as a member of the group publishers."""
     assert index.upload("foo-1.0.tar.gz", user="bob").code == 200
 
 
@@ -185,7 +185,7 @@ def test_membership_of_a_group_admits(index: Index) -> None:
 def test_rejects_more_uploads_than_allowed(
     index: Index, uploads: Uploads, limits: dict, user: str, address: str, reason: str
 ) -> None:
-    """The client gets Retry-After; uploads in progress continue, and their end admits others."""
+    """The client gets Retry-After; uploads in progress continue, and each one that ends admits another."""
     index.allow({"users": ["alice", "bob", "carol"], "may": ["upload"], "projects": ["*"]})
     index.start(**limits)
     running = [uploads.begin(FILES[0], "alice", ADDRESS)]
@@ -201,7 +201,7 @@ def test_rejects_more_uploads_than_allowed(
 
 
 def test_the_limit_per_user_covers_all_addresses(index: Index, uploads: Uploads) -> None:
-    """One password in many places is one client."""
+    """One login in several places counts as one client."""
     index.start(max_uploads_per_client=2)
     uploads.begin(FILES[0], "alice", "192.0.2.1")
     uploads.begin(FILES[1], "alice", "192.0.2.2")
@@ -210,7 +210,7 @@ def test_the_limit_per_user_covers_all_addresses(index: Index, uploads: Uploads)
 
 
 def test_the_limit_per_address_covers_all_users(index: Index, uploads: Uploads) -> None:
-    """Many accounts in one place are one client."""
+    """Several users at one address count as one client."""
     index.start(max_uploads_per_client=2)
     uploads.begin(FILES[0], "alice")
     uploads.begin(FILES[1], "bob")
@@ -219,19 +219,19 @@ def test_the_limit_per_address_covers_all_users(index: Index, uploads: Uploads) 
 
 
 def test_a_user_at_the_limit_does_not_keep_others_out(index: Index, uploads: Uploads) -> None:
-    """User bob uploads from his address while alice has used all of hers."""
+    """User bob uploads from his address while alice has reached her limit."""
     index.start(max_uploads=4, max_uploads_per_client=2)
     for filename in FILES[:2]:
         uploads.begin(filename, "alice")
     for _ in range(3):
         assert send(index, "alice").code == 503
         assert send(index, "alice", REMOTE_ADDR=OTHER_ADDRESS).code == 503
-    # Rejected requests hold no places, neither alice's nor those of the address that she also tried.
+    # Rejected requests occupy no slots, neither alice's nor those of the other address that she used.
     assert upload(index, FILES[2], "bob", OTHER_ADDRESS).code == 200
 
 
 def test_users_and_addresses_are_counted_apart(index: Index, uploads: Uploads) -> None:
-    """A user named like an address, or like the total, does not use another's places."""
+    """A user named like an address, or like the total, has a separate count."""
     users = [ADDRESS, "", "all", "user"]
     index.allow({"users": users, "may": ["upload"], "projects": ["*"]})
     index.start(max_uploads_per_client=1)
@@ -241,12 +241,12 @@ def test_users_and_addresses_are_counted_apart(index: Index, uploads: Uploads) -
 
 
 def raise_error(*_arguments: object, **_named: object) -> None:
-    """Fail in a way that nothing expects."""
+    """Raise an unexpected error."""
     raise RuntimeError("a defect")
 
 
 def disk_is_full(*_arguments: object) -> None:
-    """Reject as if there was no free space."""
+    """Reject as if there were no free space."""
     raise InsufficientStorageError("The disk is full")
 
 
@@ -281,7 +281,7 @@ def test_finished_requests_do_not_count(
     function: str | None,
     failure: Callable | None,
 ) -> None:
-    """However requests end, the next one of the same user from the same address is admitted."""
+    """After a request ends, however it ends, the next one of the same user and address is admitted."""
     index.start(max_uploads=1, max_uploads_per_client=1)
     with monkeypatch.context() as patch:
         if function:
@@ -294,7 +294,7 @@ def test_finished_requests_do_not_count(
 
 
 def test_health_is_not_limited(index: Index, uploads: Uploads) -> None:
-    """Monitoring does not report an index that is merely busy; its requests take no places, either."""
+    """A busy index is healthy, and health checks occupy no slots."""
     index.start(max_uploads=1, max_uploads_per_client=1)
     running = uploads.begin(FILES[0])
     for _ in range(3):
@@ -305,13 +305,13 @@ def test_health_is_not_limited(index: Index, uploads: Uploads) -> None:
 
 
 def test_health_does_not_read_a_body(index: Index) -> None:
-    """It is for everybody, so it waits for nobody."""
+    """Health checks need no login, so they must not wait for a body."""
     answer = index.request("GET", "/-/health", CONTENT_LENGTH="1000", **{"wsgi.input": Unread()})
     assert answer.code == 200
 
 
 def test_many_uploads_at_once(index: Index, uploads: Uploads) -> None:
-    """Just as many as allowed are admitted, each place once, and all of them are published."""
+    """Exactly the allowed number is admitted, each slot is used once, and all admitted uploads are published."""
     index.start(max_uploads=24, max_uploads_per_client=8)
     allowed = [("alice", "192.0.2.1"), ("bob", "192.0.2.2"), ("carol", "192.0.2.3")]
     index.allow({"users": ["alice", "bob", "carol", "dave"], "may": ["upload"], "projects": ["*"]})
@@ -329,7 +329,7 @@ def test_many_uploads_at_once(index: Index, uploads: Uploads) -> None:
 
 
 class Everybody:
-    """A policy by which every user has some right."""
+    """A policy that gives every user some right."""
 
     def has_any_right(self, _user: str) -> bool:
         """Return True."""
@@ -337,12 +337,12 @@ class Everybody:
 
 
 def test_limit_is_atomic() -> None:
-    """Of two threads that ask for the last place at the same moment, one gets it."""
+    """Of two threads that request the last slot concurrently, one gets it (race)."""
     both = threading.Barrier(2)
     overlaps: list[int] = []
 
     class Limits:
-        """Limits that two threads read at the same moment, if nothing keeps them from it."""
+        """Limits that two threads read concurrently unless a lock prevents it."""
 
         max_upload_size, max_uploads_per_client = 10, 10
 
@@ -371,13 +371,13 @@ def test_limit_is_atomic() -> None:
 
 
 class TimedOut(io.BytesIO):
-    """A body of which only the beginning arrives in time. Apache's mod_reqtimeout ends it, and mod_wsgi raises."""
+    """A body that is incomplete when Apache's mod_reqtimeout ends it; mod_wsgi then raises."""
 
     def __init__(self, body: bytes, arrived: int):
         super().__init__(body[:arrived])
 
     def read(self, size: int | None = -1) -> bytes:
-        """Raise at the end of what has arrived."""
+        """Raise at the end of the received part."""
         if chunk := super().read(size):
             return chunk
         raise OSError(TIMED_OUT)
@@ -385,7 +385,7 @@ class TimedOut(io.BytesIO):
 
 @pytest.mark.parametrize("part", [0, 0.5, 1], ids=["at once", "in the middle", "before the last byte"])
 def test_slow_bodies_are_408(index: Index, part: float) -> None:
-    """The client gets 408 and the settings' names; the audit log has it, and nothing of the file is kept."""
+    """The client gets 408 and the names of the settings; the audit log has the rejection; no file is left."""
     body = multipart(upload_form(FILES[0], fitting(FILES[0])))
     stream = TimedOut(body, int(part * (len(body) - 1)))
     index.start(max_uploads=1, max_uploads_per_client=1)
@@ -398,7 +398,7 @@ def test_slow_bodies_are_408(index: Index, part: float) -> None:
 
 
 def test_slow_files_are_408(index: Index) -> None:
-    """The beginning of a large file has been written by then, and is removed; the audit log has its name."""
+    """The temporary file of a partly received upload is deleted; the audit log has its name."""
     content = bytes(3 << 20)
     body = multipart(upload_form(FILES[0], content))
     stream = TimedOut(body, len(body) - (1 << 20))
@@ -410,7 +410,7 @@ def test_slow_files_are_408(index: Index) -> None:
 
 @pytest.mark.parametrize("user", ["alice", "carol"])
 def test_unavailable_data_is_reported_first(index: Index, user: str) -> None:
-    """Without the data directory there is no audit log to write to, and no body is read either."""
+    """Without the data directory there is no audit log to write to, and no body is read."""
     (index.data / ".wheelhouse").unlink()
     answer = send(index, user)
     assert answer.status == "503 The data directory is not that of an index: its marker, .wheelhouse, cannot be read."

@@ -45,12 +45,12 @@ SAID = METADATA.format(name="foo", version="1.0")
 
 
 def look(filename: str, content: bytes, limits: Limits = LIMITS) -> bytes:
-    """Look inside a file of these bytes. Returns its metadata, byte for byte."""
+    """Check a file with this content. Returns its metadata, byte for byte."""
     return check_archive(filename, io.BytesIO(content), limits).raw
 
 
 def both(members: dict) -> list[tuple[str, bytes]]:
-    """Return a wheel, and an sdist of each kind, with these members besides those that they must have."""
+    """Return a wheel, and an sdist of each kind, with these members in addition to the required ones."""
     plain = sdist_members()
     return [
         (WHEEL, zipped(recorded(wheel_members() | members))),
@@ -72,7 +72,7 @@ def both(members: dict) -> list[tuple[str, bytes]]:
     ],
 )
 def test_accepts_valid_archives(filename: str) -> None:
-    """Of each kind: its metadata as it stands there, and the file is as it was."""
+    """The metadata of each kind is returned unchanged, and the file is not modified."""
     file = io.BytesIO(fitting(filename))
     found = check_archive(filename, file, LIMITS)
     assert found.raw.startswith(b"Metadata-Version: 2.1\nName: ")
@@ -82,7 +82,7 @@ def test_accepts_valid_archives(filename: str) -> None:
 
 @pytest.mark.parametrize("name", ["foo/__init__.py", "foo-1.0/foo.py", "föö/x", "a/b/..c/d..", "foo-1.0/a:b"])
 def test_accepts_safe_member_names(name: str) -> None:
-    """Dots and letters of any alphabet are part of ordinary names."""
+    """Dots and non-ASCII letters are allowed in names."""
     assert look(WHEEL, zipped(recorded(wheel_members() | {name: ""}))) == SAID.encode()
 
 
@@ -91,7 +91,7 @@ ODD_MEMBERS = ["../x", "foo-1.0/../../x", "/etc/x", "..", "foo-1.0\\..\\x", "C:x
 
 @pytest.mark.parametrize("name", ODD_MEMBERS)
 def test_rejects_path_traversal(name: str) -> None:
-    """Not everything that unpacks archives is careful (PEP 706)."""
+    """Some programs unpack archives without checks of their own (PEP 706)."""
     for filename, content in both({name: "x"}):
         with pytest.raises(RequestError, match="is not inside it"):
             look(filename, content)
@@ -103,7 +103,7 @@ def with_nul(content: bytes) -> bytes:
 
 
 def test_rejects_nul_in_names() -> None:
-    """C's strings end there, and Python's do not."""
+    """C strings end at a NUL, and Python strings do not."""
     with pytest.raises(RequestError, match="no name that a file could have"):
         look(WHEEL, with_nul(zipped(recorded(wheel_members() | {"foo-1.0/a.py": ""}))))
     header = tarfile.TarInfo()
@@ -116,7 +116,7 @@ def test_rejects_nul_in_names() -> None:
     "names", [("foo-1.0/a", "foo-1.0/a"), ("foo-1.0/a", "foo-1.0/./a"), ("foo-1.0/a", "foo-1.0//a")]
 )
 def test_rejects_duplicate_names(names: tuple[str, str]) -> None:
-    """Which of the two people get depends on what they unpack it with."""
+    """Which of the two members is installed depends on the program that unpacks the archive."""
     one, two = (name.replace("/a", "/a1") if at == 0 else name.replace("a", "a2") for at, name in enumerate(names))
     for filename, content in both({one: "x", two: "y"}):
         assert look(filename, content)
@@ -135,7 +135,7 @@ def test_rejects_duplicate_names(names: tuple[str, str]) -> None:
 
 
 def test_accepts_duplicate_directories() -> None:
-    """Directories are listed as often as a tool likes: nothing depends on it."""
+    """Duplicate directories are harmless: the result is the same in any order."""
     buffer = io.BytesIO(gzip.decompress(sdist()))
     with tarfile.open(fileobj=buffer, mode="a") as archive:
         for name in ("foo-1.0", "foo-1.0/", "./foo-1.0"):
@@ -160,7 +160,7 @@ def zipped_link(name: str, target: str) -> bytes:
 
 @pytest.mark.parametrize("target", ["b", "../b", "../c/b", "./b", "c/../b"[2:], "..", "c//d"])
 def test_accepts_links_inside(target: str) -> None:
-    """Some sdists have them."""
+    """Some sdists contain links to their own files."""
     assert look(SDIST, tarred(sdist_members() | {"foo-1.0/a/link": link(target)}))
     assert look(WHEEL, zipped_link("foo-1.0/a/link", target))
     assert look(SDIST, tarred(sdist_members() | {"foo-1.0/link": link("foo-1.0/PKG-INFO", tarfile.LNKTYPE)}))
@@ -171,7 +171,7 @@ def test_accepts_links_inside(target: str) -> None:
     ["../../..", "../../../x", "/etc/passwd", "", "c/../../../../x", "b/../c", "C:\\x", "..\\..\\..\\x", "c:x"],
 )
 def test_rejects_links_outside(target: str) -> None:
-    """What is written beneath such a link lands wherever it leads to."""
+    """A file written below such a link would be outside the directory (path traversal)."""
     with pytest.raises(RequestError, match="leads outside it"):
         look(SDIST, tarred(sdist_members() | {"foo-1.0/a/link": link(target)}))
     with pytest.raises(RequestError, match="leads outside it"):
@@ -180,14 +180,14 @@ def test_rejects_links_outside(target: str) -> None:
 
 @pytest.mark.parametrize("target", ["../x", "/etc/passwd", "foo-1.0/../../x", ""])
 def test_rejects_hard_links_outside(target: str) -> None:
-    """They count from the archive's root."""
+    """The targets of hard links are relative to the archive's root."""
     with pytest.raises(RequestError, match="leads outside it"):
         look(SDIST, tarred(sdist_members() | {"foo-1.0/link": link(target, tarfile.LNKTYPE)}))
 
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_rejects_members_beneath_a_link(order: int) -> None:
-    """Link upon link, each of which stays inside, leads outside in the end."""
+    """Several links, each of which stays inside, can lead outside in combination."""
     more = [("foo-1.0/a", link("b/c")), ("foo-1.0/a/x", b"x")][::order]
     with pytest.raises(RequestError, match=r"beneath 'foo-1\.0/a', which is a link"):
         look(SDIST, tarred(sdist_members() | dict(more)))
@@ -195,7 +195,7 @@ def test_rejects_members_beneath_a_link(order: int) -> None:
 
 @pytest.mark.parametrize("kind", [tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE, tarfile.GNUTYPE_SPARSE, b"z"])
 def test_rejects_devices(kind: bytes) -> None:
-    """A distribution has files, directories and links."""
+    """A distribution contains only files, directories and links."""
     header = tarfile.TarInfo()
     header.type = kind
     content = tarred(sdist_members() | {"foo-1.0/a": header})
@@ -204,7 +204,7 @@ def test_rejects_devices(kind: bytes) -> None:
 
 
 def test_rejects_devices_in_a_zip() -> None:
-    """The same there."""
+    """Devices in zip archives are rejected as well."""
     content = with_entry(wheel(), "foo.py", 38, struct.pack("<L", stat.S_IFCHR << 16))
     with pytest.raises(RequestError, match="not a file, directory or link"):
         look(WHEEL, content)
@@ -212,20 +212,20 @@ def test_rejects_devices_in_a_zip() -> None:
 
 @pytest.mark.parametrize("flag", [0x1, 0x41, 0x2000])
 def test_rejects_encryption(flag: int) -> None:
-    """Nobody could install it."""
+    """Installers cannot decrypt members."""
     content = with_entry(wheel(), "foo.py", 8, struct.pack("<H", flag))
     with pytest.raises(RequestError, match="encrypted"):
         look(WHEEL, content)
 
 
 def test_rejects_unsupported_compression() -> None:
-    """Nor that."""
+    """Installers cannot read this compression."""
     with pytest.raises(RequestError, match="compressed in a way"):
         look(WHEEL, with_entry(wheel(), "foo.py", 10, struct.pack("<H", 99)))
 
 
 def without(*names: str, **more: str) -> bytes:
-    """Make a wheel that lacks some members. more: to put into its .dist-info."""
+    """Make a wheel without some members. more: members to add to its .dist-info."""
     members = {name: content for name, content in wheel_members().items() if name.rpartition("/")[2] not in names}
     members |= {f"{INFO}/{name}": content for name, content in more.items()}
     return zipped(members if "RECORD" in names else recorded(members))
@@ -273,7 +273,7 @@ LAYOUTS = {
 
 @pytest.mark.parametrize(("filename", "content", "said"), LAYOUTS.values(), ids=LAYOUTS.keys())
 def test_rejects_a_wrong_layout(filename: str, content: bytes, said: str) -> None:
-    """Installers look for these, in these places (PEP 427, PEP 625)."""
+    """Installers look for these members in these places (PEP 427, PEP 625)."""
     with pytest.raises(RequestError) as raised:
         look(filename, content)
     assert said in str(raised.value)
@@ -281,7 +281,7 @@ def test_rejects_a_wrong_layout(filename: str, content: bytes, said: str) -> Non
 
 
 def damaged_deflated(filename: str) -> bytes:
-    """Return a zip archive with one bit of its module's compressed data that is another."""
+    """Return a zip archive with one wrong bit in the compressed data of its module."""
     source = "".join(f"x{number} = {number * number}\n" for number in range(500))
     members = recorded({"foo.py": source} | wheel_members(files={"foo.py": source}))
     if filename == ZIP:
@@ -291,7 +291,7 @@ def damaged_deflated(filename: str) -> bytes:
     return bytes(content)
 
 
-TORN = {
+CORRUPT = {
     "empty wheel": (WHEEL, b""),
     "text as wheel": (WHEEL, b"a page of text"),
     "sdist as wheel": (WHEEL, sdist()),
@@ -319,15 +319,15 @@ TORN = {
 }
 
 
-@pytest.mark.parametrize(("filename", "content"), TORN.values(), ids=TORN.keys())
+@pytest.mark.parametrize(("filename", "content"), CORRUPT.values(), ids=CORRUPT.keys())
 def test_rejects_corrupt_archives(filename: str, content: bytes) -> None:
-    """A truncated wheel, or another file with its name, is rejected while the uploader can still correct it."""
+    """Truncated or wrong content is rejected while the uploader can still correct it."""
     with pytest.raises(RequestError, match=f"Invalid or corrupt archive: {filename}: "):
         look(filename, content)
 
 
 def test_rejects_trailing_members() -> None:
-    """What Python takes for the end of a tar, others step over, and unpack what comes then."""
+    """Some readers skip what Python takes for the end of a tar, and unpack the members after it."""
     plain = gzip.decompress(sdist())
     end = plain.index(b"\0" * 1024)
     end += -end % 512
@@ -346,7 +346,7 @@ def test_rejects_two_gzip_members() -> None:
             look(SDIST, content)
 
 
-# Each is made small, and stands for one of gigabytes.
+# Each is small here, and represents one of gigabytes.
 def many_members() -> tuple[str, bytes]:
     return SDIST, tarred(sdist_members() | {f"foo-1.0/{number}": "" for number in range(100)})
 
@@ -386,7 +386,7 @@ BOMBS: dict[str, tuple[Callable[[], tuple[str, bytes]], dict[str, int], str]] = 
 def test_rejects_decompression_bombs(
     make: Callable[[], tuple[str, bytes]], changed: dict[str, int], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is small on its way in must not fill the disks of those who install it, or this server's time."""
+    """A small upload must not fill the disks of clients, or occupy this server for long (decompression bomb)."""
     monkeypatch.setattr(limits, "RATIO_EXEMPT_SIZE", MANY)
     filename, content = make()
     with pytest.raises(RequestError, match=said):
@@ -395,14 +395,14 @@ def test_rejects_decompression_bombs(
 
 
 def test_ratio_does_not_limit_small_archives() -> None:
-    """Up to 64 MiB unpacked, no ratio makes a bomb: tables of numbers are mostly zeros."""
+    """The ratio is not checked up to 64 MiB unpacked: tables of numbers are mostly zeros."""
     assert limits.RATIO_EXEMPT_SIZE == 64 << 20
     content = tarred(sdist_members() | {"foo-1.0/zeros": bytes(MANY)})
     assert look(SDIST, content, replace(LIMITS, max_unpacked_ratio=2))
 
 
 def overlapping() -> bytes:
-    """Return a wheel with a thousand names for the same bytes."""
+    """Return a wheel with a thousand names for the same data."""
     content, count = wheel(files={"foo.py": "x" * 100_000}), 1000
     directory, end = content[: content.rindex(b"PK\x05\x06")], bytearray(content[content.rindex(b"PK\x05\x06") :])
     start = content.index(b"PK\x01\x02")
@@ -414,20 +414,20 @@ def overlapping() -> bytes:
 
 
 def test_rejects_overlapping_members() -> None:
-    """A zip whose directory names the same bytes again and again unpacks to more than it is."""
+    """A zip whose directory lists the same data many times unpacks to more than it contains (decompression bomb)."""
     with pytest.raises(RequestError, match="times its size"):
         look(WHEEL, overlapping(), replace(LIMITS, max_members=10_000))
 
 
 def pax(name: bytes, value: bytes) -> bytes:
-    """Return a pax header's one record."""
+    """Return one record of a pax header."""
     size = len(name) + len(value) + 3
     size += len(str(size + len(str(size))))
     return str(size).encode() + b" " + name + b"=" + value + b"\n"
 
 
 def raw_tar(*members: tuple[bytes, bytes, int | None]) -> bytes:
-    """Make a gzipped tar of members as they are: kind, content, and the size that the header says, or None."""
+    """Make a gzipped tar of raw members: kind, content, and the size in the header, or None."""
     whole = b""
     for number, (kind, content, size) in enumerate(members):
         header = tarfile.TarInfo(f"foo-1.0/{number}")
@@ -463,7 +463,7 @@ GREEDY = {
 
 @pytest.mark.parametrize("content", GREEDY.values(), ids=GREEDY.keys())
 def test_rejects_large_headers(content: bytes) -> None:
-    """The module tarfile keeps in memory what comes before a member's content, as much of it as the archive says."""
+    """The module tarfile keeps extension headers in memory, at the size that the archive declares."""
     began = time.process_time()
     tracemalloc.start()
     try:
@@ -472,13 +472,13 @@ def test_rejects_large_headers(content: bytes) -> None:
         _now, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert "PKG-INFO" not in str(raised.value)  # which all of them lack
+    assert "PKG-INFO" not in str(raised.value)  # not the error of the missing PKG-INFO
     assert peak < 24 << 20
     assert time.process_time() - began < 5
 
 
 def test_rejects_a_large_directory() -> None:
-    """The module zipfile keeps a whole directory in memory, and makes an object of each entry."""
+    """The module zipfile keeps the whole directory in memory, with an object for each entry."""
     entry = struct.pack("<4s4B4HL2L5H2L", b"PK\x01\x02", 20, 0, 20, 0, 0, 0, 0, 33, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0) + b"x"
     count = 300_000
     end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, len(entry) * count, 0, 0)
@@ -493,7 +493,7 @@ def test_rejects_a_large_directory() -> None:
 
 
 def test_rejects_a_directory_larger_than_memory(tmp_path: Path) -> None:
-    """A sparse file stands for it."""
+    """A sparse file represents the large one."""
     path, size = tmp_path / "zip", 1 << 31
     end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, size, 0, 0)
     with path.open("wb+") as file:
@@ -507,7 +507,7 @@ def test_rejects_a_directory_larger_than_memory(tmp_path: Path) -> None:
 
 
 def memory_of(members: int) -> int:
-    """Return the most memory that an sdist of so many members takes, in bytes."""
+    """Return the maximum memory that checking an sdist with so many members uses, in bytes."""
     content = tarred(sdist_members() | {f"foo-1.0/{number:05d}": "" for number in range(members)})
     tracemalloc.start()
     try:
@@ -518,7 +518,7 @@ def memory_of(members: int) -> int:
 
 
 def test_memory_is_bounded_for_many_members() -> None:
-    """A project of many files is fine, and of each no more than its name is kept."""
+    """An sdist with many files is accepted, and only their names are kept in memory."""
     assert memory_of(2500) - memory_of(500) < 2000 * 250
 
 
@@ -540,7 +540,7 @@ METADATA_REFUSED = [
 @pytest.mark.parametrize(("text", "said"), METADATA_REFUSED, ids=short)
 @pytest.mark.parametrize("filename", [WHEEL, SDIST])
 def test_rejects_metadata_of_another_release(filename: str, text: str, said: str) -> None:
-    """Installers take the file name's word, or the metadata's; they must not find two different ones."""
+    """Some installers use the filename and others the metadata, so both must agree."""
     with pytest.raises(RequestError) as raised:
         consistency.check_metadata(filename, parse(text.encode("latin-1")))
     assert said in str(raised.value)
@@ -548,7 +548,7 @@ def test_rejects_metadata_of_another_release(filename: str, text: str, said: str
 
 @pytest.mark.parametrize("text", ["Name: FOO\nVersion: 1.0", "Name: foo\nVersion: 1", "name:  foo \nversion: v1.0.0 "])
 def test_accepts_other_spellings_in_metadata(text: str) -> None:
-    """Names and versions are compared as the standards compare them (PEP 503, PEP 440)."""
+    """Names and versions are compared in normalized form (PEP 503, PEP 440)."""
     consistency.check_metadata(WHEEL, parse(text.encode()))
 
 
@@ -568,7 +568,7 @@ FORMS = [
 
 @pytest.mark.parametrize(("form", "said"), FORMS, ids=short)
 def test_rejects_forms_that_differ_from_the_file(form: dict[str, str], said: str | None) -> None:
-    """What is sent along says the same as the file, or the client has mixed them up."""
+    """The form and the file must agree; otherwise the client has mixed up two uploads."""
     found = parse(f"{SAID}Requires-Python: >=3.8, <4\n".encode())
     if said is None:
         consistency.check_form(WHEEL, form, found)
@@ -581,7 +581,7 @@ def test_rejects_forms_that_differ_from_the_file(form: dict[str, str], said: str
 @pytest.mark.parametrize("filename", [WHEEL, SDIST, ZIP])
 @given(st.data())
 def test_any_corruption_is_detected_or_harmless(filename: str, data: st.DataObject) -> None:
-    """Any bytes give metadata, or an error message."""
+    """Any bytes result in metadata or in an error message."""
     whole = fitting(filename)
     if filename == SDIST and data.draw(st.booleans()):
         plain = bytearray(gzip.decompress(whole)[:2048])
@@ -604,7 +604,7 @@ MEMBER_NAMES = st.text(st.sampled_from("ab./\\:-\0é"), min_size=1, max_size=9)
 
 
 def test_rejects_a_member_without_a_name() -> None:
-    """Python's zipfile has failed on one."""
+    """Python's zipfile has failed on such a member."""
     with pytest.raises(RequestError, match="no name that a file could have"):
         look(WHEEL, zipped(recorded(wheel_members() | {"\0": ""})))
 
@@ -614,7 +614,7 @@ def test_rejects_a_member_without_a_name() -> None:
 @example({"foo-1.0.dist-info/METADATA/x": b""})
 @example({"./foo-1.0.dist-info/METADATA": b""})
 def test_any_member_names(members: dict[str, bytes]) -> None:
-    """What is taken can be unpacked by a careful tool, and stays where it is unpacked."""
+    """Accepted members stay in the directory in which a careful tool unpacks them."""
     content = zipped(recorded(wheel_members() | members))
     try:
         look(WHEEL, content)
@@ -628,7 +628,7 @@ def test_any_member_names(members: dict[str, bytes]) -> None:
 
 
 def test_disk_errors_are_not_corruption() -> None:
-    """A disk that fails says nothing of the file."""
+    """An error of the disk says nothing about the file."""
 
     class Failing(io.BytesIO):
         def read(self, _size: int = -1) -> bytes:

@@ -1,4 +1,4 @@
-"""Audit log entries of requests: who, from where, what, and the outcome."""
+"""Audit log entries of requests: user, address, action and outcome."""
 
 import os
 from pathlib import Path
@@ -24,20 +24,20 @@ ABOUT = {
 
 
 def logged(index: Index) -> list[dict]:
-    """Return what the lines say, without time and chain, once the log is found to be whole."""
+    """Verify the log, and return its entries without times and hashes."""
     assert main(["--settings", str(index.settings), "audit", "verify"]) == 0
     return [{name: line[name] for name in line if name not in ("number", "time", "previous")} for line in index.audit()]
 
 
 def test_logs_uploads(index: Index) -> None:
-    """Everything that is known of a file."""
+    """The entry has all known details of the file."""
     index.upload(SDIST)
     index.upload(SDIST)
     assert logged(index) == [ABOUT | {"event": "upload"}, ABOUT | {"event": "same"}]
 
 
 def test_logs_removals(index: Index) -> None:
-    """A line for each file of the release, and for its tombstone."""
+    """The log has an entry for each file of the release."""
     index.upload(SDIST)
     index.upload("foo-1.0-py3-none-any.whl")
     index.remove("Foo", "1.0.0")
@@ -49,7 +49,7 @@ def test_logs_removals(index: Index) -> None:
 
 
 def test_logs_new_owners(index: Index) -> None:
-    """Whose a project is, from its first upload on."""
+    """The first upload of a project also logs its owner."""
     index.start(new_projects="first_uploader")
     index.upload(SDIST)
     assert logged(index) == [ABOUT | {"event": "claimed"}, ABOUT | {"event": "upload"}]
@@ -80,7 +80,7 @@ def test_logs_new_owners(index: Index) -> None:
     ids=short,
 )
 def test_logs_rejections(index: Index, form: list[Part], user: str | None, expected: dict) -> None:
-    """A line with the reason, which is the one that the sender gets, and with what was known by then."""
+    """The entry has the reason that the client gets, and the details that were known by then."""
     answer = index.post(form, user)
     (line,) = logged(index)
     assert line.items() >= expected.items()
@@ -90,7 +90,7 @@ def test_logs_rejections(index: Index, form: list[Part], user: str | None, expec
 
 
 def test_logs_conflicts(index: Index) -> None:
-    """A name that is taken, and one that was."""
+    """Conflicts with an existing file and with a tombstone are logged."""
     index.upload(SDIST)
     index.upload(SDIST, sdist(more="Summary: x\n"))
     index.remove("foo", "1.0")
@@ -101,14 +101,14 @@ def test_logs_conflicts(index: Index) -> None:
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "GET"])
 def test_logs_every_rejection(index: Index, method: str) -> None:
-    """Every rejection is logged, also those by pypiserver."""
+    """Rejections by pypiserver are logged as well."""
     answer = index.request(method, "/nowhere/at/all", "alice")
     assert answer.code in (404, 405)
     assert index.events() == ["refused"]
 
 
 def test_does_not_log_health_checks(index: Index) -> None:
-    """Whoever watches the server does not fill the log."""
+    """Monitors must not fill the log."""
     index.request("GET", "/-/health")
     (index.data / ".wheelhouse").unlink()
     assert index.request("GET", "/-/health").code == 503
@@ -119,7 +119,7 @@ def test_does_not_log_health_checks(index: Index) -> None:
 def test_rejects_even_if_the_log_cannot_be_written(
     index: Index, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    """It stays a refusal, with its reason, and the error log has it."""
+    """The response is the same, and the error log has the entry."""
 
     def fail(*_arguments: object, **_more: object) -> None:
         raise OSError(28, "No space left on device")
@@ -130,7 +130,7 @@ def test_rejects_even_if_the_log_cannot_be_written(
 
 
 def test_writes_the_entry_before_the_action(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody sees a file, or its absence, that the log does not have yet; and no answer comes before its line."""
+    """The log is written ahead: before a file appears or disappears, and before the response."""
     seen = []
     link, unlink = os.link, Path.unlink
     monkeypatch.setattr(os, "link", lambda *names: (seen.append(index.events()), link(*names)))
@@ -149,6 +149,6 @@ def test_writes_the_entry_before_the_action(index: Index, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("user", ["bob\r\nx", 'b"ob', "b\xf6b", "x" * 5000], ids=short)
 def test_unusual_user_names(index: Index, user: str) -> None:
-    """A user's name is a part of a line, and never a line."""
+    """User names are escaped and cannot add lines to the log."""
     assert index.upload(SDIST, user=user).code == 403
     assert len(logged(index)) == 1

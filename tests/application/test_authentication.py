@@ -39,13 +39,13 @@ def test_rejects_requests_without_a_user(index: Index, path: str, variables: dic
 
 
 def test_unauthenticated_bodies_are_not_read(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever is not signed in does not get the parser to work."""
+    """Bodies of unauthenticated requests are not parsed."""
     monkeypatch.setattr("wheelhouse.web.upload.read_form", None)
     assert index.post(FORM, None).code == 401
 
 
 def test_health_needs_no_user(index: Index) -> None:
-    """It is for whoever watches the server."""
+    """Monitors check health without a login."""
     assert index.request("GET", "/-/health").code == 200
     assert index.request("POST", "/-/health").code == 405
 
@@ -61,7 +61,7 @@ def test_health_needs_no_user(index: Index) -> None:
     ids=short,
 )
 def test_takes_the_user_from_the_front(index: Index, variables: dict[str, str]) -> None:
-    """X-Forwarded-User is enough, and nothing else replaces it."""
+    """X-Forwarded-User is sufficient, and no other header replaces it."""
     form = upload_form("bar-1.0.tar.gz", sdist("bar"))
     assert index.post(form, "alice", **variables).code == 200
     assert [line["user"] for line in index.audit()] == ["alice"]

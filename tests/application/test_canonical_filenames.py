@@ -23,7 +23,7 @@ from wheelhouse.errors import RequestError
     ],
 )
 def test_equal_for_all_spellings(filename: str, canonical: str) -> None:
-    """Project, version and tags as the standards normalise them; build tag and kind of file as they are."""
+    """Project, version and tags are normalized; build tag and file type stay as they are."""
     assert canonical_filename(filename) == canonical
 
 
@@ -36,14 +36,14 @@ def test_equal_for_all_spellings(filename: str, canonical: str) -> None:
         "../foo-1.0.tar.gz",
         "foo-1.0-py3-none-any.whl\n",
         "foo-1.0-py3-none-any.WHL",
-        # These become a k and a one where they are made small or taken for a number.
+        # Non-ASCII letters and digits that become k or 1 when converted to lower case or to a number.
         "foo-1.0-py3-none-\N{KELVIN SIGN}.whl",
         "foo-1.0-\N{ARABIC-INDIC DIGIT ONE}-py3-none-any.whl",
     ],
     ids=ascii,
 )
 def test_rejects_invalid_filenames(filename: str) -> None:
-    """What no upload can be called has no spelling either, and so never that of a file that is there."""
+    """An invalid filename has no canonical filename that could equal that of an existing file."""
     with pytest.raises(RequestError):
         canonical_filename(filename)
 
@@ -65,7 +65,7 @@ sdists = st.builds(
 
 @given(wheels | sdists, wheels | sdists)
 def test_equal_for_equal_releases(one: str, other: str) -> None:
-    """It is a file name itself, of the same release, and its own one spelling; other releases have another."""
+    """The canonical filename is a valid filename of the same release and its own canonical form."""
     try:
         canonical = canonical_filename(one)
         release = parse_filename(one)

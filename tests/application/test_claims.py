@@ -10,12 +10,12 @@ from wheelhouse.access.claims import Claims
 
 @pytest.fixture
 def claims(tmp_path: Path) -> Claims:
-    """Claims of nobody."""
+    """Return an empty table of owners."""
     return Claims(tmp_path / "claims.json", tmp_path / "lock")
 
 
 def test_first_claim_wins(claims: Claims) -> None:
-    """And keeps it: asking again, by whomever, changes neither owner nor day."""
+    """A second claim by any user changes neither owner nor date."""
     assert claims.owner_of("foo") is None
     assert claims.claim("foo", "alice") is True
     before = claims.all()
@@ -28,7 +28,7 @@ def test_first_claim_wins(claims: Claims) -> None:
 
 @pytest.mark.parametrize("spelling", ["Acme_Core", "acme.core", "ACME-core", "acme-_.core"])
 def test_spellings(claims: Claims, spelling: str) -> None:
-    """A project is one project in each of its spellings (PEP 503)."""
+    """All spellings of a name are one project (PEP 503)."""
     assert claims.claim("acme-core", "alice")
     assert not claims.claim(spelling, "bob")
     assert claims.owner_of(spelling) == "alice"
@@ -38,7 +38,7 @@ def test_spellings(claims: Claims, spelling: str) -> None:
 
 
 def test_other_projects_are_not_changed(claims: Claims) -> None:
-    """Names that begin alike are other projects."""
+    """Projects with a common prefix are different projects."""
     claims.claim("foo", "alice")
     assert claims.claim("foo-bar", "bob")
     assert claims.claim("fo", "bob")
@@ -51,7 +51,7 @@ def test_other_projects_are_not_changed(claims: Claims) -> None:
 
 
 def test_set_owner(claims: Claims) -> None:
-    """People leave, and their projects go to somebody, or to whoever comes next."""
+    """An administrator can replace or delete the owner."""
     assert claims.set_owner("foo", "alice") is None
     assert claims.set_owner("foo", "bob") == "alice"
     assert claims.owner_of("foo") == "bob"
@@ -62,7 +62,7 @@ def test_set_owner(claims: Claims) -> None:
 
 
 def test_all_returns_a_copy(claims: Claims) -> None:
-    """Whoever asks for all of them cannot change one by mistake."""
+    """Changes of the returned copy do not change the table."""
     claims.claim("foo", "alice")
     claims.all()["foo"]["user"] = "bob"
     claims.all().clear()
@@ -70,7 +70,7 @@ def test_all_returns_a_copy(claims: Claims) -> None:
 
 
 def test_one_of_many_concurrent_claims_wins(claims: Claims, tmp_path: Path) -> None:
-    """Two who publish a new name at the same moment, in two processes, do not both own it."""
+    """Two processes that publish a new name concurrently do not both own it (race)."""
     rounds, processes = 15, 4
     start, won = forked.Barrier(processes), tmp_path / "won"
     won.mkdir()

@@ -1,4 +1,4 @@
-"""Core metadata: parsed once, in time and memory that its size bounds."""
+"""Core metadata: parsed once, with time and memory bounded by its size."""
 
 import tracemalloc
 from email.parser import BytesHeaderParser
@@ -22,7 +22,7 @@ NAME = b"Metadata-Version: 2.1\nName: foo\nVersion: 1.0\n"
 
 
 def test_fields() -> None:
-    """Whatever the case of a field's name, and whatever blanks are around its value."""
+    """Field names are case-insensitive, and blanks around values are removed."""
     found = parse(
         b"metadata-version: 2.2 \nNAME:foo\nVersion: 1.0\nRequires-Python:  >=3.8,\n   <4\n"
         b"Dynamic: License\nDynamic: Requires-Dist\n\nName: bar\n"
@@ -36,7 +36,7 @@ def test_fields() -> None:
 
 
 def filled(line: bytes, size: int = MAX_METADATA_SIZE) -> bytes:
-    """Return metadata of that size, of the same line again and again."""
+    """Return metadata of that size, which repeats one line."""
     return (NAME + line * (size // len(line) + 1))[:size]
 
 
@@ -65,7 +65,7 @@ COSTLY = {
 
 @pytest.mark.parametrize("raw", COSTLY.values(), ids=COSTLY.keys())
 def test_work_is_bounded(raw: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever 1 MiB of metadata is made of, the parser gets few lines, once, and takes little memory."""
+    """For any metadata of 1 MiB, the parser gets few lines, runs once, and uses little memory."""
     parsed = []
     parsebytes = BytesHeaderParser.parsebytes
 
@@ -90,7 +90,7 @@ def test_work_is_bounded(raw: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_limits() -> None:
-    """To the byte and to the line, with what is allowed in the message."""
+    """The limits are exact to the byte and to the line, and the message contains them."""
     assert parse(NAME + b"\n" + b"x" * (MAX_METADATA_SIZE - len(NAME) - 1)).names == ("foo",)
     with pytest.raises(InvalidMetadataError, match=f"has {MAX_METADATA_SIZE + 1} bytes; at most {MAX_METADATA_SIZE}"):
         parse(NAME + b"\n" + b"x" * (MAX_METADATA_SIZE - len(NAME)))
@@ -106,14 +106,14 @@ PIECES = [b"a: b", b" c", b"\n", b"\r\n", b"\r", b"x", b":", b"From y", b"\t", b
 
 @given(st.lists(st.sampled_from(PIECES), max_size=12))
 def test_the_section_is_what_the_parser_reads(pieces: list[bytes]) -> None:
-    """Without the description, the parser finds the same fields."""
+    """The parser finds the same fields without the description."""
     raw = b"".join(pieces)
     assert BytesHeaderParser().parsebytes(header_section(raw)).items() == BytesHeaderParser().parsebytes(raw).items()
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes(raw: bytes) -> None:
-    """Whatever it says: an object whose texts can be written on a page."""
+    """Any bytes result in an object whose texts can be written on a page."""
     found = parse(b"Requires-Python: " + raw)
     assert isinstance(found, CoreMetadata)
     assert (found.requires_python or "").encode() is not None
@@ -121,7 +121,7 @@ def test_any_bytes(raw: bytes) -> None:
 
 @pytest.mark.parametrize("filename", ["foo-1.0-py3-none-any.whl", "foo-1.0.tar.gz", "foo-1.0.zip"])
 def test_parsed_once(index: Index, monkeypatch: pytest.MonkeyPatch, filename: str) -> None:
-    """Of an upload, all that ask for a field share one object."""
+    """All checks of an upload share one parsed object."""
     parsed = []
     parsebytes = BytesHeaderParser.parsebytes
 
@@ -145,7 +145,7 @@ UPLOADS = {
 
 @pytest.mark.parametrize(("value", "said"), UPLOADS.values(), ids=UPLOADS.keys())
 def test_requires_python_of_an_upload(index: Index, value: str, said: str) -> None:
-    """Its author still watches, and can correct it."""
+    """An invalid value is rejected while the uploader can correct it."""
     for filename in ("foo-1.0-py3-none-any.whl", "foo-1.0.tar.gz"):
         answer = index.upload(filename, fitting(filename, f"Requires-Python: {value}\n"))
         assert answer.code == 400
@@ -155,7 +155,7 @@ def test_requires_python_of_an_upload(index: Index, value: str, said: str) -> No
 
 @pytest.mark.parametrize("field", ["name", "version"])
 def test_long_names_and_versions(index: Index, field: str) -> None:
-    """A version of thousands of digits is one that Python does not read; that is the sender's mistake."""
+    """Python does not parse numbers of thousands of digits: such a version is an error of the client."""
     text = METADATA.format(**{"name": "foo", "version": "1.0"} | {field: "1" * 10_000})
     answer = index.upload("foo-1.0.tar.gz", tarred({"foo-1.0/PKG-INFO": text}))
     assert answer.code == 400

@@ -1,4 +1,4 @@
-"""Whether work on the data stays in one place, whatever is mounted there meanwhile.
+"""Work on the data continues in the directory that was opened, even if another one is mounted at its path.
 
 No file system is mounted here: directories are exchanged by renaming them, which looks the same to who uses their path.
 """
@@ -17,7 +17,7 @@ from wheelhouse.config import Settings
 from wheelhouse.storage.data_directory import DataDirectory, DataDirectoryError
 
 WHEEL = "foo-1.0-py3-none-any.whl"
-# What is in the data directory of an index that has nothing.
+# The content of the data directory of an empty index.
 SKELETON = {"packages", "state", ".wheelhouse"}
 
 
@@ -34,24 +34,24 @@ def directory(settings: Settings) -> DataDirectory:
 
 
 def elsewhere(data: Path) -> Path:
-    """Where the data is while something else is in its place."""
+    """Return the path of the data while another directory is at its place."""
     return data.with_name("elsewhere")
 
 
 def unmount(data: Path) -> None:
-    """Have an empty directory in the place of the data."""
+    """Replace the data by an empty directory."""
     data.rename(elsewhere(data))
     data.mkdir()
 
 
 def mount_again(data: Path) -> None:
-    """Have the data where it was, in the place of an empty directory."""
+    """Move the data back to its place, instead of the empty directory."""
     data.rmdir()
     elsewhere(data).rename(data)
 
 
 def exchange(data: Path) -> None:
-    """Have another index's data in its place."""
+    """Replace the data by that of another index."""
     unmount(data)
     for directory in ("packages", "state"):
         (data / directory).mkdir()
@@ -64,16 +64,16 @@ def open_files() -> list[str]:
     for descriptor in Path("/proc/self/fd").iterdir():
         try:
             found.append(str(descriptor.readlink()))
-        except FileNotFoundError:  # the one that this looks with
+        except FileNotFoundError:  # the descriptor of this listing itself
             continue
     return found
 
 
-# The way to it.
+# The opened directory.
 
 
 def test_paths_lead_to_the_data_while_opened(directory: DataDirectory, settings: Settings) -> None:
-    """While somebody works, the settings' paths lead to the data."""
+    """While the directory is in use, the settings' paths refer to the opened data."""
     with directory.opened() as found:
         (found.packages / "new").write_text("content")
         assert found.mark.read_text() == "mark\n"
@@ -82,7 +82,7 @@ def test_paths_lead_to_the_data_while_opened(directory: DataDirectory, settings:
 
 
 def test_closed_while_unused(directory: DataDirectory, settings: Settings) -> None:
-    """While nobody does, they lead nowhere, and nothing keeps the file system from being unmounted."""
+    """While it is not in use, its paths are invalid, and the file system can be unmounted."""
     assert not directory.settings.packages.exists()
     with directory.opened():
         assert str(settings.data) in open_files()
@@ -102,7 +102,7 @@ def test_closed_after_an_exception(directory: DataDirectory, settings: Settings)
 
 
 def test_closed_after_the_last_user(directory: DataDirectory, settings: Settings) -> None:
-    """It stays open until the last user has finished."""
+    """The directory stays open until the last user has finished."""
     with directory.opened() as found:
         with directory.opened():
             assert open_files().count(str(settings.data)) == 1
@@ -111,7 +111,7 @@ def test_closed_after_the_last_user(directory: DataDirectory, settings: Settings
 
 
 def test_leaks_no_descriptors(directory: DataDirectory, settings: Settings) -> None:
-    """Neither by work, nor by what keeps it from beginning."""
+    """Neither successful nor failed attempts leak descriptors."""
     before = len(open_files())
     for _ in range(20):
         with directory.opened():
@@ -123,7 +123,7 @@ def test_leaks_no_descriptors(directory: DataDirectory, settings: Settings) -> N
     assert len(open_files()) == before
 
 
-# What is not the data.
+# Directories that are not the data.
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_rejects_other_directories(
 
 
 def test_rejects_a_directory_that_is_not_mounted(settings: Settings) -> None:
-    """Where the data has a file system of its own, the directory beneath it must not fill up in its stead."""
+    """If the data has a file system of its own, nothing is written below the mount point."""
     with (
         pytest.raises(DataDirectoryError, match="is not mounted"),
         DataDirectory(replace(settings, data_is_mount=True)).opened(),
@@ -155,7 +155,7 @@ def test_rejects_a_directory_that_is_not_mounted(settings: Settings) -> None:
 
 
 def test_accepts_a_mount_point(settings: Settings) -> None:
-    """A mounted file system passes that check, and only then is its mark looked for."""
+    """A mounted file system passes this check; after it, the marker is read."""
     with (
         pytest.raises(DataDirectoryError, match="mark"),
         DataDirectory(replace(settings, data_is_mount=True, data=Path("/"))).opened(),
@@ -163,14 +163,14 @@ def test_accepts_a_mount_point(settings: Settings) -> None:
         pytest.fail("it has begun")
 
 
-# What changes meanwhile.
+# Changes while the directory is in use.
 
 
 @pytest.mark.parametrize("change", [unmount, exchange])
 def test_continues_in_the_opened_directory(
     directory: DataDirectory, settings: Settings, change: Callable[[Path], None]
 ) -> None:
-    """All of it is in one place, and nobody else begins anything until it is done."""
+    """Running work ends in the directory in which it began, and other requests fail until then."""
     with directory.opened() as found:
         (found.packages / "before").touch()
         change(settings.data)
@@ -183,7 +183,7 @@ def test_continues_in_the_opened_directory(
 
 
 def test_opens_the_current_directory(directory: DataDirectory, settings: Settings) -> None:
-    """What is in the place of the data that was there counts from the next work on, without a start."""
+    """The next work uses the directory that is then at the path, without a restart."""
     with directory.opened():
         pass
     exchange(settings.data)
@@ -215,37 +215,37 @@ def test_many_threads(directory: DataDirectory, settings: Settings) -> None:
     assert worked
 
 
-# The whole index.
+# The whole application.
 
 
 class Interrupted(io.BytesIO):
-    """A body in the middle of which something happens to the server."""
+    """A body during which the data directory is replaced."""
 
-    def __init__(self, body: bytes, happens: Callable[[], None]):
+    def __init__(self, body: bytes, change_data: Callable[[], None]):
         super().__init__(body)
-        self._half, self._happens = len(body) // 2, happens
+        self._half, self._change_data = len(body) // 2, change_data
 
     def read(self, size: int | None = -1) -> bytes:
-        """Read no more than one half at once."""
-        if self.tell() >= self._half and self._happens:
-            # As somebody else, who may talk to the index, too.
+        """Read at most half of the body at once."""
+        if self.tell() >= self._half and self._change_data:
+            # In a thread of its own, like another client's request.
             with ThreadPoolExecutor(1) as other:
-                other.submit(self._happens).result()
-            self._happens = None
+                other.submit(self._change_data).result()
+            self._change_data = None
         return super().read(min(self._half if size is None or size < 0 else size, self._half))
 
 
-def upload_while(index: Index, happens: Callable[[], None]) -> Answer:
-    """Upload a wheel, in the middle of which something happens."""
+def upload_while(index: Index, change_data: Callable[[], None]) -> Answer:
+    """Upload a wheel, and call a function in the middle of it."""
     body = multipart(upload_form(WHEEL, fitting(WHEEL)))
     kind = f"multipart/form-data; boundary={BOUNDARY}"
-    stream = {"wsgi.input": Interrupted(body, happens), "CONTENT_LENGTH": str(len(body))}
+    stream = {"wsgi.input": Interrupted(body, change_data), "CONTENT_LENGTH": str(len(body))}
     return index.request("POST", "/", "alice", CONTENT_TYPE=kind, **stream)
 
 
 @pytest.mark.parametrize("change", [unmount, exchange])
 def test_upload_continues_in_the_opened_directory(index: Index, change: Callable[[Path], None]) -> None:
-    """It ends where it began, file, name, claim and log; nothing is where the data was."""
+    """File, used name, owner and audit log are in the opened directory; nothing is written to the new one."""
     index.start(new_projects="first_uploader")
     assert upload_while(index, lambda: change(index.data)).code == 200
     there = elsewhere(index.data)
@@ -259,20 +259,20 @@ def test_rejects_other_requests_after_a_replacement(index: Index) -> None:
     """They get 503 until the data directory is available again."""
     answers = []
 
-    def happens() -> None:
+    def change_data() -> None:
         unmount(index.data)
         answers.extend([index.upload("bar-1.0.tar.gz"), index.request("GET", "/-/health")])
         mount_again(index.data)
         answers.append(index.upload("bar-1.0.tar.gz"))
 
-    assert upload_while(index, happens).code == 200
+    assert upload_while(index, change_data).code == 200
     assert [answer.code for answer in answers] == [503, 503, 200]
     assert answers[0].headers["Retry-After"] == "30"
     assert index.stored().keys() == {WHEEL, "bar-1.0.tar.gz"}
 
 
 def test_application_starts_without_data(index: Index) -> None:
-    """It is no error: the index says 503, and works when the data is there."""
+    """The application starts, responds with 503, and works when the data is available."""
     unmount(index.data)
     index.start()
     assert index.upload().code == 503

@@ -14,12 +14,12 @@ HEADERS = [("Content-Type", "text/plain; charset=utf-8"), ("Retry-After", "5")]
 
 @pytest.fixture
 def answers(tmp_path: Path) -> EarlyAnswers:
-    """Answers in a directory of their own."""
+    """Return an empty directory of early responses."""
     return EarlyAnswers(tmp_path)
 
 
 def test_writes_the_format_of_mod_asis(answers: EarlyAnswers, tmp_path: Path) -> None:
-    """Status and headers, an empty line, the body; for Apache's group to read, and for nobody else."""
+    """Status and headers, an empty line, the body; only Apache's group can read it."""
     answers.write("Zx-9_@a", "403 bob is not allowed to upload foo", HEADERS, b"bob may not\n")
     (path,) = tmp_path.iterdir()
     assert path.name == "Zx-9_@a.asis"
@@ -32,13 +32,13 @@ def test_writes_the_format_of_mod_asis(answers: EarlyAnswers, tmp_path: Path) ->
 
 @pytest.mark.parametrize("request_id", ["", "../x", "a/b", "a.b", "x" * 65, "a\nb", "%2e"])
 def test_ignores_invalid_request_ids(answers: EarlyAnswers, tmp_path: Path, request_id: str) -> None:
-    """The ID becomes a file name: nothing but mod_unique_id's alphabet does."""
+    """The ID becomes a file name, so only the alphabet of mod_unique_id is accepted."""
     answers.write(request_id, "403 no", HEADERS, b"no\n")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_removes_old_answers(answers: EarlyAnswers, tmp_path: Path) -> None:
-    """Answers that were not needed do not pile up."""
+    """Old responses are deleted."""
     answers.write("old", "403 no", HEADERS, b"no\n")
     os.utime(tmp_path / "old.asis", (1, 1))
     answers.write("new", "403 no", HEADERS, b"no\n")
@@ -46,7 +46,7 @@ def test_removes_old_answers(answers: EarlyAnswers, tmp_path: Path) -> None:
 
 
 def test_number_of_answers_is_bounded(answers: EarlyAnswers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A flood of rejected uploads does not fill the memory that the directory lies in."""
+    """Many rejected uploads do not fill the memory of the directory."""
     monkeypatch.setattr(early_answers, "MAX_FILES", 3)
     for number in range(10):
         answers.write(str(number), "403 no", HEADERS, b"no\n")
@@ -62,18 +62,18 @@ def rejected_early(index: Index, **environ: str) -> list[str]:
 
 
 def test_application_writes_an_answer_for_a_body_read_in_part(index: Index) -> None:
-    """The front would drop the answer itself."""
+    """The front would lose the application's own response."""
     assert rejected_early(index, HTTP_X_REQUEST_ID="abc") == ["abc.asis"]
     assert "bob is not allowed to upload other" in (index.home / "answers/abc.asis").read_text()
 
 
 def test_no_answer_is_written_without_a_request_id(index: Index) -> None:
-    """Without the front there is nobody to read it."""
+    """Without a request ID, the front cannot find a response."""
     assert rejected_early(index) == []
 
 
 def test_no_answer_is_written_for_a_whole_body(index: Index) -> None:
-    """What was read to its end is answered directly, rejected or not."""
+    """If the whole body was read, the response is sent directly."""
     content = fitting("other-1.0.tar.gz")
     body = multipart(upload_form("other-1.0.tar.gz", content))
     kind = {"CONTENT_TYPE": f"multipart/form-data; boundary={BOUNDARY}", "HTTP_X_REQUEST_ID": "abc"}
@@ -82,7 +82,7 @@ def test_no_answer_is_written_for_a_whole_body(index: Index) -> None:
 
 
 def test_missing_directory_does_not_change_the_answer(index: Index) -> None:
-    """The client then learns that something went wrong, if not what."""
+    """The client then gets an error without the reason."""
     (index.home / "answers").rmdir()
     body = multipart(upload_form("other-1.0.tar.gz", bytes(1 << 20)))
     kind = {"CONTENT_TYPE": f"multipart/form-data; boundary={BOUNDARY}", "HTTP_X_REQUEST_ID": "abc"}

@@ -26,7 +26,7 @@ KELVIN = "\N{KELVIN SIGN}"
     ],
 )
 def test_accepts_valid_names(filename: str, project: str) -> None:
-    """What build tools make, and made before the names were agreed upon, can be published."""
+    """Names that current and former build tools create are accepted."""
     assert parse_project(filename) == project
 
 
@@ -48,13 +48,13 @@ def test_accepts_valid_names(filename: str, project: str) -> None:
         "foo-1.0-py3-none.whl",
         "foo--1.0-py3-none-any.whl",
         "foo-1.0-x-py3-none-any.whl",
-        # What pypiserver would take, and a browser or web server might run.
+        # Files that pypiserver accepts, and that a browser or web server might execute.
         "foo-1.0-py3.9-x.html",
         "foo-1.0-py3.9-x.php",
         "foo-1.0.win32-py3.1.cgi",
         ".htaccess-py3.1-x",
         "foo-1.0.tar.gz.html",
-        # Ways out of the directory, or into another line or request.
+        # Path traversal, and characters that end a line or a request.
         "../foo-1.0.tar.gz",
         "a/foo-1.0.tar.gz",
         "a\\foo-1.0.tar.gz",
@@ -67,7 +67,7 @@ def test_accepts_valid_names(filename: str, project: str) -> None:
         "<b>foo-1.0.tar.gz",
         "foo?x-1.0.tar.gz",
         "foo#x-1.0.tar.gz",
-        # Letters that look like others, and become them in small.
+        # Non-ASCII letters, some of which become ASCII letters in lower case.
         f"{KELVIN}oo-1.0.tar.gz",
         f"{KELVIN}oo-1.0-py3-none-any.whl",
         "föö-1.0.tar.gz",
@@ -84,7 +84,7 @@ def test_accepts_valid_names(filename: str, project: str) -> None:
     ids=short,
 )
 def test_rejects_invalid_names(filename: str) -> None:
-    """A name is a file on disk, a part of a URL and a link on a page, and none of these may surprise."""
+    """A name is a file on disk, a part of a URL and a link on a page, and must be safe in all of them."""
     with pytest.raises(RequestError):
         parse_project(filename)
 
@@ -108,7 +108,7 @@ def test_any_name(filename: str) -> None:
 
 @given(st.from_regex(r"[A-Za-z0-9._!+-]{1,6}-1\.0(-py3-none-any\.whl|\.tar\.gz|\.zip)", fullmatch=True))
 def test_any_project_is_a_project(filename: str) -> None:
-    """A project with an invalid name cannot be installed, and a dot file is on no page."""
+    """A project with an invalid name cannot be installed, and dot files are not listed."""
     try:
         project = parse_project(filename)
     except RequestError:

@@ -21,7 +21,7 @@ ACTION = Part(":action", b"file_upload")
 
 
 class Received:
-    """Takes a form's file, and remembers what came before it."""
+    """Receives the file of a form, and stores the fields before it."""
 
     def __init__(self):
         self.filename: str | None = None
@@ -33,30 +33,30 @@ class Received:
         return self
 
     def write(self, chunk: bytes) -> None:
-        """Take the next bytes."""
+        """Receive the next chunk."""
         self.content += chunk
 
 
 def body_of(content: bytes, length: object = None) -> RequestBody:
-    """Return a body of these bytes, which is said to be as long as that."""
+    """Return a body with this content and Content-Length."""
     return RequestBody(
         {"CONTENT_LENGTH": str(len(content)) if length is None else length, "wsgi.input": io.BytesIO(content)}
     )
 
 
 def read(content: bytes, content_type: str = MULTIPART) -> tuple[Form, Received]:
-    """Read a form. Returns it, and where its file went."""
+    """Read a form. Returns it and its file."""
     received = Received()
     return read_form(content_type, body_of(content), received), received
 
 
 def upload(*parts: Part, content: bytes = b"bytes") -> bytes:
-    """Return an upload's form with some more parts before its file."""
+    """Return the form of an upload with additional parts before its file."""
     return multipart([ACTION, *parts, Part("content", content, "foo-1.0.tar.gz")])
 
 
 def test_reads_an_upload() -> None:
-    """Fields that are looked at, and the file, of which nothing stays in memory."""
+    """Known fields are returned, and the file is not kept in memory."""
     form, received = read(upload(Part("name", "föö".encode()), Part("classifiers", b"x"), Part("classifiers", b"y")))
     assert form.fields == {":action": "file_upload", "name": "föö"}
     assert form.file == FormFile("foo-1.0.tar.gz", received)
@@ -65,7 +65,7 @@ def test_reads_an_upload() -> None:
 
 
 def test_accepts_the_longest_fields() -> None:
-    """A description of all that metadata may have, with other line ends, beside the fields of a large project."""
+    """A description of the maximum size, with other line ends, and the fields of a large project are accepted."""
     description = b"x\r\n" * (MAX_METADATA_SIZE // 2)
     fields = [Part("description", description), *[Part("requires_dist", b"y" * 200)] * 4000]
     assert len(description) > MAX_METADATA_SIZE
@@ -75,7 +75,7 @@ def test_accepts_the_longest_fields() -> None:
 
 
 def test_accepts_fields_after_the_file() -> None:
-    """Clients put the file last, and none has to."""
+    """Clients usually send the file last, but any order is valid."""
     content = [Part("content", b"bytes", "foo-1.0.tar.gz"), ACTION]
     form, received = read(multipart(content))
     assert form.fields == {":action": "file_upload"}
@@ -87,7 +87,7 @@ def test_accepts_fields_after_the_file() -> None:
 )
 @pytest.mark.parametrize("end", [b"", b"\r\n", b"\r\nepilogue\r\n"], ids=short)
 def test_any_size(size: int, end: bytes) -> None:
-    """Wherever the form's end falls among the pieces that it is read in, and whatever follows it (RFC 2046)."""
+    """The boundary may be split between chunks, and an epilogue may follow it (RFC 2046)."""
     content = (b"0123456789abcde\r" * (size // 16 + 1))[:size]
     for shift in (0, *range(1, 90, 7)):
         whole = upload(Part("name", b"x" * shift), content=content).removesuffix(b"\r\n") + end
@@ -99,7 +99,7 @@ def test_any_size(size: int, end: bytes) -> None:
 @example(f"\r\n--{BOUNDARY}-".encode(), 1, 0)
 @example(f"\r\n--{BOUNDARY[:-1]}".encode() * 9, 16, 3)
 def test_any_content(content: bytes, chunk: int, shift: int) -> None:
-    """What arrives is what was sent, in whatever pieces, even if it looks like a boundary in part."""
+    """Content is received unchanged for any chunk size, even if it resembles a boundary."""
     if f"\r\n--{BOUNDARY}\r\n".encode() in content or f"\r\n--{BOUNDARY}--".encode() in content:
         return
     with pytest.MonkeyPatch.context() as patch:
@@ -107,14 +107,14 @@ def test_any_content(content: bytes, chunk: int, shift: int) -> None:
         try:
             _form, received = read(upload(Part("name", b"x" * shift), content=content))
         except RequestError as reason:
-            # RFC 2046 has no such content: the client has to choose another boundary.
+            # RFC 2046 excludes such content: the client must choose another boundary.
             assert f"\r\n--{BOUNDARY}".encode() in content, reason
         else:
             assert received.content == content
 
 
 def test_accepts_short_reads() -> None:
-    """A server may hand out less than what was asked for."""
+    """A server may return fewer bytes than requested."""
 
     class Dripping(io.BytesIO):
         def read(self, size: int = -1) -> bytes:
@@ -187,7 +187,7 @@ def test_rejects_invalid_forms(content: bytes, said: str) -> None:
 
 @pytest.mark.parametrize("name", ["gpg_signature", "attestations"])
 def test_nothing_sent_along(name: str) -> None:
-    """Some clients send fields that they have nothing for."""
+    """Some clients send empty fields."""
     assert read(parts_of(Part(name, b"")))[0].fields == {":action": "file_upload"}
 
 
@@ -203,13 +203,13 @@ def test_nothing_sent_along(name: str) -> None:
     ],
 )
 def test_rejects_other_bodies(content_type: str) -> None:
-    """Other bodies are no forms."""
+    """Bodies of other types are rejected."""
     with pytest.raises(RequestError):
         read(parts_of(FILE), content_type)
 
 
 def test_reads_urlencoded_forms() -> None:
-    """A removal has no file, so curl sends a plain form. Values may be in any alphabet."""
+    """A removal has no file, so curl sends an urlencoded form. Values may contain any characters."""
     form, _ = read(b":action=remove_pkg&name=f%C3%B6%C3%B6&version=&x=y&x=z", URLENCODED)
     assert form.fields == {":action": "remove_pkg", "name": "föö", "version": ""}
     assert form.file is None
@@ -229,20 +229,20 @@ def test_reads_urlencoded_forms() -> None:
     ids=short,
 )
 def test_rejects_invalid_urlencoded_forms(content: bytes, said: str) -> None:
-    """The same rules hold for it."""
+    """Urlencoded forms have the same rules."""
     with pytest.raises(RequestError, match=said):
         read(content, URLENCODED)
 
 
 @pytest.mark.parametrize("length", ["", "x", "-1", "1e3", "²", "12 "])
 def test_ignores_invalid_lengths(length: str) -> None:
-    """A length that is none is that of an empty body."""
+    """An invalid Content-Length counts as 0."""
     with pytest.raises(RequestError, match="Upload incomplete"):
         read_form(MULTIPART, body_of(parts_of(FILE), length), Received())
 
 
 def test_reads_no_more_than_the_length() -> None:
-    """After Content-Length bytes, the next request begins."""
+    """The next request begins after Content-Length bytes."""
     whole = upload()
     read_form(MULTIPART, body_of(whole + b"GET / HTTP/1.1", str(len(whole))), Received())
     with pytest.raises(RequestError, match="Upload incomplete"):
@@ -250,7 +250,7 @@ def test_reads_no_more_than_the_length() -> None:
 
 
 def test_stops_reading_at_a_rejection() -> None:
-    """The rest of a rejected body would hold a thread for nothing."""
+    """Reading the rest of a rejected body would occupy a thread."""
     whole = upload(content=b"x" * (3 * READ_SIZE))
     stream = io.BytesIO(whole + b"next")
     body = RequestBody({"CONTENT_LENGTH": str(len(whole)), "wsgi.input": stream})
@@ -278,7 +278,7 @@ TIMED_OUT = "Apache/mod_wsgi request data read error: The timeout specified has 
     ids=short,
 )
 def test_distinguishes_timeouts_from_broken_connections(error: OSError, status: int, said: str) -> None:
-    """mod_wsgi raises OSError for both; 408 tells the client that it was too slow."""
+    """mod_wsgi raises OSError for both; 408 means that the client was too slow."""
 
     class Broken(io.BytesIO):
         def read(self, _size: int = -1) -> bytes:
@@ -300,7 +300,7 @@ def test_recognises_chunked_bodies(header: str, chunked: bool) -> None:
 
 
 class Endless(io.RawIOBase):
-    """A large form, made while it is read."""
+    """A large form that is generated while it is read."""
 
     def __init__(self, start: bytes, size: int, end: bytes):
         self._left = [iter([start]), self._zeros(size), iter([end])]

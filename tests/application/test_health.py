@@ -6,13 +6,13 @@ import pytest
 from support.web import Index
 
 
-def unmark(index: Index) -> None:
-    """Take the mark away, as where a file system is not mounted."""
+def remove_data_mark(index: Index) -> None:
+    """Remove the marker, as if the file system were not mounted."""
     (index.data / ".wheelhouse").unlink()
 
 
-def lose(directory: str) -> Callable[[Index], None]:
-    """Return what takes a directory away."""
+def remove_directory(directory: str) -> Callable[[Index], None]:
+    """Return a function that removes a directory."""
     return lambda index: (index.data / directory).rmdir()
 
 
@@ -22,7 +22,7 @@ def lose_marker(index: Index) -> None:
 
 
 def block(directory: str) -> Callable[[Index], None]:
-    """Return what puts a file in a directory's place."""
+    """Return a function that replaces a directory by a file."""
 
     def put(index: Index) -> None:
         (index.data / directory).rmdir()
@@ -32,7 +32,7 @@ def block(directory: str) -> Callable[[Index], None]:
 
 
 def test_healthy(index: Index) -> None:
-    """In good health it says so, and leaves nothing behind in looking."""
+    """A healthy index gets 200, and the check leaves no files."""
     answer = index.request("GET", "/-/health")
     assert answer.code == 200
     assert answer.body == "Ok"
@@ -42,15 +42,15 @@ def test_healthy(index: Index) -> None:
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
-        (unmark, "its marker, .wheelhouse, cannot be read"),
-        (lose("packages"), "cannot be written"),
+        (remove_data_mark, "its marker, .wheelhouse, cannot be read"),
+        (remove_directory("packages"), "cannot be written"),
         (block("packages"), "cannot be written"),
         (lose_marker, "The pages are not complete, so Apache serves none. Run: wheelhouse rebuild"),
     ],
     ids=["no mark", "no packages", "packages a file", "pages not complete"],
 )
 def test_reports_what_is_wrong(index: Index, harm: Callable[[Index], None], said: str) -> None:
-    """Monitoring gets the reason before the next upload fails."""
+    """The response contains the reason, before the next upload fails."""
     harm(index)
     answer = index.request("GET", "/-/health")
     assert answer.code == 503
@@ -61,7 +61,7 @@ def test_reports_what_is_wrong(index: Index, harm: Callable[[Index], None], said
 
 
 def test_reports_a_full_disk(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that takes no byte more is not in good health, though all directories are there."""
+    """A disk without free space is not healthy, even if all directories exist."""
 
     def full(**_arguments: object) -> None:
         raise OSError(28, "No space left on device")

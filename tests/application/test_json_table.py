@@ -17,34 +17,34 @@ KINDS = [Claims, Tombstones]
 
 
 class Bench:
-    """A register of one kind, seen by people: what is in it, and how something gets in."""
+    """A table of one kind, with methods that add and delete an entry."""
 
     def __init__(self, kind: type, directory: Path):
         self.kind = kind
-        self.path = directory / "state" / "register.json"
+        self.path = directory / "state" / "table.json"
         self.lock = directory / "lock"
         self.path.parent.mkdir()
-        self.register = kind(self.path, self.lock)
+        self.table = kind(self.path, self.lock)
 
     def put(self, name: str) -> None:
-        """Enter a project, or a file of it."""
+        """Add a project, or a file of it."""
         if self.kind is Claims:
-            assert self.register.claim(name, "alice")
+            assert self.table.claim(name, "alice")
         else:
-            self.register.add(f"{name}-1.0.tar.gz", SHA256, "alice")
+            self.table.add(f"{name}-1.0.tar.gz", SHA256, "alice")
 
     def take(self, name: str) -> None:
-        """Take that out again."""
+        """Delete it."""
         if self.kind is Claims:
-            self.register.set_owner(name, None)
+            self.table.set_owner(name, None)
         else:
-            self.register.delete(f"{name}-1.0.tar.gz")
+            self.table.delete(f"{name}-1.0.tar.gz")
 
     def has(self, name: str) -> bool:
-        """Whether it is in there."""
+        """Return whether the table has it."""
         if self.kind is Claims:
-            return self.register.owner_of(name) is not None
-        return self.register.get(f"{name}-1.0.tar.gz") is not None
+            return self.table.owner_of(name) is not None
+        return self.table.get(f"{name}-1.0.tar.gz") is not None
 
 
 @pytest.fixture(params=KINDS)
@@ -54,36 +54,36 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
 
 
 def test_missing_file_is_empty(bench: Bench) -> None:
-    """A new index starts without the file, and asking makes none."""
+    """A new index starts without the file, and reading does not create it."""
     assert not bench.has("foo")
-    assert not bench.register.all()
+    assert not bench.table.all()
     assert not bench.path.exists()
 
 
 def test_is_durable(bench: Bench, quick_disk: list[str]) -> None:
-    """It is on the disk when the call returns, name and all, and there for the next process."""
+    """The entry and the file name are durable when the call returns, and the next process reads them."""
     bench.put("foo")
     assert quick_disk == ["fsync", "fsync"]
     assert bench.path.stat().st_mode & 0o777 == 0o640
-    bench.register = bench.kind(bench.path, bench.lock)
+    bench.table = bench.kind(bench.path, bench.lock)
     assert bench.has("foo")
     assert not bench.has("bar")
-    assert [path.name for path in bench.path.parent.iterdir()] == ["register.json"]
+    assert [path.name for path in bench.path.parent.iterdir()] == ["table.json"]
 
 
 def test_sees_changes_of_other_processes(bench: Bench) -> None:
-    """Uploads are taken by several processes, and an admin's command is one more."""
+    """Several processes accept uploads, and the command line is another one."""
     other = bench.kind(bench.path, bench.lock)
     bench.put("foo")
-    bench.register, one = other, bench.register
+    bench.table, one = other, bench.table
     assert bench.has("foo")
     bench.take("foo")
-    bench.register = one
+    bench.table = one
     assert not bench.has("foo")
 
 
 def test_caches_an_unchanged_file(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every upload asks, and there may be thousands of entries."""
+    """Every upload reads the table, which may have thousands of entries."""
     bench.put("foo")
     assert bench.has("foo")
     monkeypatch.setattr(Path, "read_text", None)
@@ -92,7 +92,7 @@ def test_caches_an_unchanged_file(bench: Bench, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("harm", [harm for harm in HARM if harm.__name__ != "remove"])
 def test_unreadable_file_is_an_error(bench: Bench, harm: Callable) -> None:
-    """Taken for empty, it would give everybody's projects and names away; so whoever asks gets an error."""
+    """An unreadable table is not treated as empty: that would release all projects and names."""
     bench.put("foo")
     assert bench.has("foo")
     good = bench.path.read_text()
@@ -103,7 +103,7 @@ def test_unreadable_file_is_an_error(bench: Bench, harm: Callable) -> None:
         with pytest.raises((OSError, ValueError)):
             bench.put("bar")
         with pytest.raises((OSError, ValueError)):
-            bench.register.all()
+            bench.table.all()
     if bench.path.is_dir():
         bench.path.rmdir()
     bench.path.write_text(good)
@@ -127,7 +127,7 @@ DAMAGED = {
 
 @pytest.mark.parametrize("text", DAMAGED.values(), ids=DAMAGED.keys())
 def test_corrupt_file_is_an_error(bench: Bench, text: str) -> None:
-    """What says something else than it should is no register with fewer entries."""
+    """A table with invalid content is an error, not a table with fewer entries."""
     replace(bench.path, text)
     with pytest.raises(ValueError, match=r"."):
         bench.has("foo")
@@ -138,7 +138,7 @@ def test_corrupt_file_is_an_error(bench: Bench, text: str) -> None:
 
 @pytest.mark.parametrize("call", ["replace", "fsync"])
 def test_failed_write_changes_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
-    """It raises; what was there before is whole, and nothing lies about."""
+    """It raises, keeps the previous content, and leaves no temporary file."""
     bench.put("foo")
     before = bench.path.read_text()
 
@@ -150,13 +150,13 @@ def test_failed_write_changes_nothing(bench: Bench, monkeypatch: pytest.MonkeyPa
         with pytest.raises(OSError, match="No space"):
             bench.put("bar")
     assert bench.path.read_text() == before
-    assert [path.name for path in bench.path.parent.iterdir()] == ["register.json"]
+    assert [path.name for path in bench.path.parent.iterdir()] == ["table.json"]
     bench.put("bar")
     assert bench.has("bar")
 
 
 def test_transaction_rereads_the_file(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """File systems tell times in steps, so a change may go unseen for a moment: who writes looks again, locked."""
+    """File times have a limited resolution, so a cached copy may be stale: writers re-read under the lock (race)."""
     bench.put("foo")
     with monkeypatch.context() as patch:
         patch.setattr(ReloadingFile, "current", lambda _watched: {})
@@ -166,7 +166,7 @@ def test_transaction_rereads_the_file(bench: Bench, monkeypatch: pytest.MonkeyPa
 
 
 def test_concurrent_writers(bench: Bench) -> None:
-    """Of what several processes enter at the same time, nothing is lost."""
+    """Concurrent changes by several processes are all kept."""
 
     def write(number: int) -> None:
         for count in range(20):
@@ -178,5 +178,5 @@ def test_concurrent_writers(bench: Bench) -> None:
     for process in processes:
         process.join(60)
         assert process.exitcode == 0
-    assert len(bench.register.all()) == 80
+    assert len(bench.table.all()) == 80
     assert all(bench.has(f"project-{number}-{count}") for number in range(4) for count in range(20))

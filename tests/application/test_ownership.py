@@ -17,7 +17,7 @@ from wheelhouse.storage import ownership
 
 SDIST = "foo-1.0.tar.gz"
 FILE = Path("/srv/pypi/packages/foo-1.0.tar.gz")
-# Numbers that nobody has: user and group pypi, Apache's group, the user who owned the data before, another group.
+# Unused IDs: user and group pypi, Apache's group, the former owner of the data, another group.
 PYPI, WEB, FORMER, STRANGE = 64_001, 64_002, 64_003, 64_004
 WHO = Identity(PYPI, PYPI, WEB, STRANGE)
 
@@ -38,14 +38,14 @@ def found(settings: Path) -> Callable[[], list[str]]:
     return lambda: ownership.examine(Settings.load(settings)).lines
 
 
-def be(monkeypatch: pytest.MonkeyPatch, **changed: int) -> None:
-    """Have other numbers for those who own and read files. changed: of an Identity."""
+def change_identity(monkeypatch: pytest.MonkeyPatch, **changed: int) -> None:
+    """Replace the IDs of user pypi and of Apache's group. changed: fields of Identity."""
     identity = permissions.identity()._replace(**changed)
     monkeypatch.setattr(permissions, "identity", lambda: identity)
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, name: str, **changed: int) -> None:
-    """Have a file belong to somebody else."""
+    """Change the owner, group or mode of a file as it is reported."""
     status_of = permissions.status_of
 
     def status(path: Path) -> Status:
@@ -55,7 +55,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, name: str, **changed: int) -> None:
 
 
 def test_reports_nothing(found: Callable, settings: Path, capsys: pytest.CaptureFixture) -> None:
-    """Nothing to say."""
+    """A correct site has no findings."""
     assert found() == []
     assert run(settings, "check") == 0
     assert capsys.readouterr() == ("", "")
@@ -64,8 +64,8 @@ def test_reports_nothing(found: Callable, settings: Path, capsys: pytest.Capture
 def test_another_user_owns_everything(
     site: Site, found: Callable, settings: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    """As where user pypi got another number, and the data kept the former one: one command for each directory."""
-    be(monkeypatch, user=PYPI)
+    """After user pypi got another uid, one command for each directory is printed."""
+    change_identity(monkeypatch, user=PYPI)
     lines = found()
     pages = [site.paths.pages / name for name in ("projects", "root", "metadata", "records", "locks")]
     directories = [site.paths.packages, site.home / "data/state", site.paths.pages, *pages, site.home / "log/audit"]
@@ -83,7 +83,7 @@ def test_another_user_owns_everything(
 def test_directories_were_given_back(
     site: Site, found: Callable, settings: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    """As after a run of site.yml, which sets the owners of directories: the files in them are found."""
+    """After a run of site.yml has corrected the directories, wrong owners of files in them are reported."""
     status_of = permissions.status_of
 
     def status(path: Path) -> Status:
@@ -100,8 +100,8 @@ def test_directories_were_given_back(
 
 
 def test_group_of_directories(site: Site, found: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files get the group of their directory: Apache could not read those to come."""
-    be(monkeypatch, web=WEB)
+    """New files get the group of their directory: Apache could not read them."""
+    change_identity(monkeypatch, web=WEB)
     served = [site.paths.packages, site.paths.pages]
     served += [site.paths.pages / name for name in ("projects", "root", "metadata")]
     assert [line.partition(":")[0] for line in found()] == [str(directory) for directory in served]
@@ -121,7 +121,7 @@ def test_group_of_directories(site: Site, found: Callable, monkeypatch: pytest.M
     ],
 )
 def test_mode_of_a_directory(site: Site, found: Callable, name: str, mode: int, least: str, fix: str) -> None:
-    """Without the set-group-ID bit new files belong to another group, and without the others nobody gets there."""
+    """Without the set-group-ID bit, new files get another group; without the others, directories are inaccessible."""
     path = site.home / name
     path.chmod(mode)
     (line,) = found()
@@ -131,7 +131,7 @@ def test_mode_of_a_directory(site: Site, found: Callable, name: str, mode: int, 
 
 
 def test_more_than_needed(site: Site, found: Callable) -> None:
-    """What is open for others, too, is somebody's decision."""
+    """Additional permissions are allowed: an administrator may have set them."""
     site.paths.packages.chmod(0o2775)
     (site.home / "data/state").chmod(0o777)
     (site.paths.packages / SDIST).chmod(0o666)
@@ -139,7 +139,7 @@ def test_more_than_needed(site: Site, found: Callable) -> None:
 
 
 def test_a_missing_directory(site: Site, found: Callable) -> None:
-    """A run of site.yml makes it."""
+    """A run of site.yml creates it."""
     for path in (site.paths.pages / "locks").iterdir():
         path.unlink()
     (site.paths.pages / "locks").rmdir()
@@ -160,15 +160,15 @@ CHOWN, CHMOD = f"chown -h {PYPI}:{WEB} {FILE}", f"chmod 640 {FILE}"
         (Status(0, WEB, 0o644), None),
         (Status(0, 0, 0o600), f"{CHOWN} && {CHMOD}"),
         (Status(0, WEB, 0o640), CHOWN),
-        # Apache may not read it.
+        # Not readable by Apache.
         (Status(PYPI, PYPI, 0o640), CHOWN),
         (Status(PYPI, WEB, 0o600), CHMOD),
         (Status(PYPI, WEB, 0o604), CHMOD),
         (Status(PYPI, PYPI, 0o600), f"{CHOWN} && {CHMOD}"),
-        # We may not.
+        # Not readable by user pypi.
         (Status(PYPI, WEB, 0o040), CHMOD),
         (Status(PYPI, WEB, 0o000), CHMOD),
-        # Another user could change it.
+        # Writable by another user.
         (Status(FORMER, WEB, 0o640), CHOWN),
         (Status(FORMER, WEB, 0o644), CHOWN),
         (Status(FORMER, STRANGE, 0o600), f"{CHOWN} && {CHMOD}"),
@@ -176,7 +176,7 @@ CHOWN, CHMOD = f"chown -h {PYPI}:{WEB} {FILE}", f"chmod 640 {FILE}"
     ids=short,
 )
 def test_served_files(status: Status, fix: str | None) -> None:
-    """The index and Apache must be able to read them, with a safe owner; the command changes no more than needed."""
+    """The index and Apache must be able to read them, with a safe owner; the command changes only what is needed."""
     assert fix_for_served_file(FILE, status, WHO) == fix
 
 
@@ -191,12 +191,12 @@ def test_served_files(status: Status, fix: str | None) -> None:
     ids=short,
 )
 def test_own_files(status: Status, fix: str | None) -> None:
-    """What is added to and replaced must be the index's own."""
+    """The index must own the files that it replaces or appends to."""
     assert fix_for_own_file(FILE, status, WHO) == fix
 
 
 def test_a_file(site: Site, found: Callable, settings: Path, capsys: pytest.CaptureFixture) -> None:
-    """It is named once, with its owner and mode, and the command, by the path that people know."""
+    """Each file is reported once, with its owner, mode, configured path, and the command."""
     path = site.paths.packages / SDIST
     path.chmod(0o600)
     (line,) = found()
@@ -207,7 +207,7 @@ def test_a_file(site: Site, found: Callable, settings: Path, capsys: pytest.Capt
 
 
 def test_many_files(site: Site, found: Callable) -> None:
-    """One command for all of a directory, and not ten thousand lines."""
+    """One command for the whole directory is printed, not ten thousand lines."""
     for number in range(20):
         site.put(f"foo-1.{number}.tar.gz", sdist()).chmod(0o600)
     (line,) = found()
@@ -218,14 +218,14 @@ def test_many_files(site: Site, found: Callable) -> None:
 
 
 def test_files_that_are_being_written(site: Site, found: Callable) -> None:
-    """An upload in progress is nobody's fault."""
+    """Temporary files of uploads in progress are not reported."""
     (site.paths.packages / ".upload-x").touch(0o600)
     assert found() == []
 
 
 @pytest.mark.parametrize("name", ["claims.json", "names.txt"])
 def test_state(site: Site, found: Callable, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """A list that we cannot add to stops uploads."""
+    """A table that is not writable would reject uploads."""
     path = site.home / "data/state" / name
     path.touch()
     pretend(monkeypatch, name, user=FORMER)
@@ -238,8 +238,8 @@ def test_state(site: Site, found: Callable, monkeypatch: pytest.MonkeyPatch, nam
 def test_what_cannot_be_compared(
     settings: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    """Where not even names can be read, that is said, with what cures it, and without a traceback."""
-    be(monkeypatch, user=PYPI)
+    """If a directory cannot be listed, that is reported with the command, and without a traceback."""
+    change_identity(monkeypatch, user=PYPI)
     scandir = os.scandir
 
     def refuse(path: object = ".") -> object:
@@ -258,7 +258,7 @@ def test_what_cannot_be_compared(
 def test_other_commands_lead_to_check(
     site: Site, settings: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    """The pages job, too, says in the journal where to look."""
+    """The pages job refers to `wheelhouse check` in the journal."""
 
     def refuse(_path: object) -> None:
         raise PermissionError(13, "Permission denied", str(site.paths.packages))
@@ -269,7 +269,7 @@ def test_other_commands_lead_to_check(
 
 
 def test_unreadable(tmp_path: Path) -> None:
-    """The command for a file that may not be read depends on it: its owner, its mode, or the way to it."""
+    """The command for an unreadable file depends on the cause: owner, mode, or a parent directory."""
     path = tmp_path / "x"
     path.touch()
     for mode, fix in ((0o000, f"chmod 640 {path}"), (0o640, f"namei -l {path}")):

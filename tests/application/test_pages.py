@@ -21,17 +21,17 @@ WHEEL = "foo-1.0-py3-none-any.whl"
 
 
 def listed(index: Index) -> list[str]:
-    """Return the root list."""
+    """Return the projects of the root page."""
     return [project["name"] for project in json.loads((index.pages / "root/index.json").read_text())["projects"]]
 
 
 def folder(index: Index) -> Reconciler:
-    """Return what keeps the index's pages in step."""
+    """Return the reconciler of the index's pages."""
     return reconciler_of(Settings.load(index.settings))
 
 
 def test_upload_writes_the_page(index: Index) -> None:
-    """Whoever has read 200 may install."""
+    """After a 200 response, the file can be installed."""
     for filename in (WHEEL, "foo-1.0.tar.gz", "Other.Name-2.0.tar.gz"):
         assert index.upload(filename).code == 200
         project = "foo" if filename.startswith("foo") else "other-name"
@@ -41,7 +41,7 @@ def test_upload_writes_the_page(index: Index) -> None:
 
 
 def test_the_page_comes_before_the_answer(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not soon after it: the next line of the client's script installs."""
+    """The page is complete before the response: the next line of a client's script may install the file."""
     pages = []
     refresh = writer.PageWriter.refresh
 
@@ -56,7 +56,7 @@ def test_the_page_comes_before_the_answer(index: Index, monkeypatch: pytest.Monk
 
 
 def test_removal_writes_the_page(index: Index) -> None:
-    """A release that is removed is on no page any more, in whichever spelling it was named."""
+    """A removed release is on no page, in any spelling of its name."""
     for filename in (WHEEL, "foo-1.0.tar.gz", "foo-1.1.tar.gz"):
         index.upload(filename)
     assert index.remove("FOO", "1.0.0").code == 200
@@ -80,17 +80,17 @@ def test_rejects_corrupt_files(index: Index, content: bytes) -> None:
 
 
 def break_pages(index: Index) -> None:
-    """Take the directory of the pages away."""
+    """Move the directory of the pages away."""
     (index.pages / "projects").rename(index.pages / "away")
 
 
-def mend_pages(index: Index) -> None:
-    """Put it back."""
+def restore_pages(index: Index) -> None:
+    """Move it back."""
     (index.pages / "away").rename(index.pages / "projects")
 
 
 def test_pages_cannot_be_written(index: Index, capsys: pytest.CaptureFixture) -> None:
-    """The client gets a message and may retry; the journal has the reason. Nothing is published partially."""
+    """The client gets a message and can retry; the journal has the reason. Nothing is published partially."""
     index.upload("foo-0.9.tar.gz")
     break_pages(index)
     answer = index.upload(WHEEL)
@@ -101,7 +101,7 @@ def test_pages_cannot_be_written(index: Index, capsys: pytest.CaptureFixture) ->
     assert str(index.home) not in answer.status + answer.body
     assert "No such file or directory" in capsys.readouterr().err
     assert index.events() == ["upload", "upload", "undone"]
-    mend_pages(index)
+    restore_pages(index)
     assert folder(index).sync_changed() == []
     assert index.page("foo").keys() == {"foo-0.9.tar.gz"} == index.stored().keys()
     assert index.upload(WHEEL).code == 200
@@ -109,7 +109,7 @@ def test_pages_cannot_be_written(index: Index, capsys: pytest.CaptureFixture) ->
 
 
 def test_pages_cannot_be_written_at_a_removal(index: Index) -> None:
-    """The same where it is a file that goes."""
+    """A removal has the same behaviour."""
     index.upload(WHEEL)
     index.upload("foo-0.9.tar.gz")
     break_pages(index)
@@ -117,14 +117,14 @@ def test_pages_cannot_be_written_at_a_removal(index: Index) -> None:
     assert answer.code == 503
     assert f"{WHEEL} was not removed, or is still on its page" in answer.status
     assert "Retry-After" in answer.headers
-    mend_pages(index)
+    restore_pages(index)
     folder(index).sync_changed()
     assert index.page("foo").keys() == {"foo-0.9.tar.gz"}
 
 
 @pytest.mark.parametrize("text", ["{", "[]"], ids=short)
 def test_yanks_that_cannot_be_read(index: Index, text: str) -> None:
-    """A page without them would offer what is yanked, so there is none until somebody has mended them."""
+    """A page without the yanks would offer yanked files, so the page is not written until the file is repaired."""
     (index.home / "yanked.json").write_text(text)
     answer = index.upload(WHEEL)
     assert answer.code == 503
@@ -136,7 +136,7 @@ def test_yanks_that_cannot_be_read(index: Index, text: str) -> None:
 
 
 def test_a_crash_between_store_and_pages(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file exists without a 200 response; the next rebuild lists it. The client may retry."""
+    """The file exists without a 200 response; the next rebuild lists it, and the client can retry."""
 
     def crash(*_arguments: object, **_more: object) -> None:
         os._exit(CRASHED)
@@ -156,7 +156,7 @@ def test_a_crash_between_store_and_pages(index: Index, monkeypatch: pytest.Monke
 
 
 def test_data_that_is_not_mounted(index: Index) -> None:
-    """An upload into the empty directory beneath the mount would be lost from sight once it is mounted again."""
+    """An upload into the directory below the mount point would be hidden by the next mount."""
     (index.data / ".wheelhouse").unlink()
     for answer in (index.upload(WHEEL), index.remove("foo", "1.0")):
         assert answer.code == 503
@@ -181,7 +181,7 @@ ORDINARY = [
 
 
 def test_what_pypiserver_would_list(index: Index) -> None:
-    """Apache's pages and pypiserver's own say the same of one folder: projects, files, hashes."""
+    """Apache's pages and pypiserver's own list the same projects, files and hashes."""
     for filename in ORDINARY[:6]:
         assert index.upload(filename).code == 200
     for filename in ORDINARY[6:]:
@@ -198,6 +198,6 @@ def test_what_pypiserver_would_list(index: Index) -> None:
 
 
 def test_no_refresh_without_a_right(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever may not publish must not have the server do anything, either."""
+    """An upload without a right causes no work on the pages."""
     monkeypatch.setattr(writer.PageWriter, "refresh", None)
     assert index.upload("bar-1.0.tar.gz", user="bob").code == 403

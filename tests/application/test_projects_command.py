@@ -18,7 +18,7 @@ RIGHTS = {
 
 
 class Desk:
-    """A server, and an admin at its command line."""
+    """An index, and an administrator at its command line."""
 
     def __init__(self, site: Site, capsys: pytest.CaptureFixture):
         self.settings_file = write_settings(site.home, site.home / "data", site.paths.pages)
@@ -29,7 +29,7 @@ class Desk:
         self._capsys = capsys
 
     def run(self, *words: str) -> tuple[int, str]:
-        """Run the program. Returns its exit status, and what it has said."""
+        """Run the program. Returns its exit status and its output."""
         status = program.main(["--settings", str(self.settings_file), *words])
         return status, self._capsys.readouterr().out
 
@@ -47,13 +47,13 @@ class Desk:
 
 @pytest.fixture
 def desk(site: Site, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    """Return an index without owners and tombstones; dora is its admin."""
+    """Return an index without owners and tombstones; dora is its administrator."""
     monkeypatch.setenv("WHEELHOUSE_USER", "dora")
     return Desk(site, capsys)
 
 
 def test_lists_owners(desk: Desk) -> None:
-    """All of them, with owner and day, in the order of their names."""
+    """All projects are listed by name, with owner and date."""
     assert desk.run("claims") == (0, "No project has an owner.\n")
     desk.claims.claim("acme-two", "bob")
     desk.claims.claim("acme-one", "alice")
@@ -68,7 +68,7 @@ def test_lists_owners(desk: Desk) -> None:
 
 
 def test_claim_sets_the_owner(desk: Desk) -> None:
-    """People leave, and somebody else takes over, in whichever spelling; the log says by whose hand."""
+    """An administrator transfers a project, in any spelling of its name; the log has the administrator."""
     assert desk.run("claim", "Acme_Core", "alice") == (0, "")
     assert desk.run("claim", "acme.core", "bob") == (0, "")
     assert {project: claim["user"] for project, claim in desk.claims.all().items()} == {"acme-core": "bob"}
@@ -79,7 +79,7 @@ def test_claim_sets_the_owner(desk: Desk) -> None:
 
 
 def test_claim_is_idempotent(desk: Desk) -> None:
-    """What is so already stays as it is, with the day on which it began, and is no news."""
+    """An unchanged owner keeps the original date and adds no audit log entry."""
     desk.run("claim", "acme-core", "alice")
     before = desk.claims.all(), desk.audit()
     assert desk.run("claim", "acme-core", "alice") == (0, "acme-core already belongs to alice.\n")
@@ -88,7 +88,7 @@ def test_claim_is_idempotent(desk: Desk) -> None:
 
 @pytest.mark.parametrize(("project", "user"), [("acme-core", "alcie"), ("acme-core", "all"), ("other", "alice")])
 def test_claim_rejects_users_without_the_right(desk: Desk, project: str, user: str) -> None:
-    """A slip of the pen would lock everybody out of the project."""
+    """A misspelled user would block all uploads to the project."""
     desk.claims.claim(project, "bob")
     status, said = desk.run("claim", project, user)
     assert status == 1
@@ -100,14 +100,14 @@ def test_claim_rejects_users_without_the_right(desk: Desk, project: str, user: s
 
 @pytest.mark.parametrize("words", [["claim", "../x", "alice"], ["unclaim", "acme-*"], ["removed", "_"], ["claim", "x"]])
 def test_rejects_invalid_project_names(desk: Desk, words: list[str]) -> None:
-    """What can be no project's name is a wrong call."""
+    """An invalid project name is a usage error."""
     with pytest.raises(SystemExit) as stopped:
         desk.run(*words)
     assert stopped.value.code == 2
 
 
 def test_unclaim_removes_the_owner(desk: Desk) -> None:
-    """Then the rights alone decide, as if it had been there before all owners."""
+    """Access then depends on the rights only, as for a project without an owner."""
     desk.claims.claim("acme-core", "alice")
     assert desk.run("unclaim", "Acme.Core") == (0, "")
     assert desk.claims.owner_of("acme-core") is None
@@ -117,7 +117,7 @@ def test_unclaim_removes_the_owner(desk: Desk) -> None:
 
 
 def test_lists_removed_files(desk: Desk) -> None:
-    """Which names are taken by what is no longer there: all, or a project's."""
+    """Tombstones are listed for all projects or for one."""
     assert desk.run("removed") == (0, "No file was removed.\n")
     desk.tombstones.add("Acme.Core-1.0.tar.gz", SHA256, "alice")
     desk.tombstones.add("acme_core_more-1.0-py3-none-any.whl", SHA256, "bob")
@@ -132,7 +132,7 @@ def test_lists_removed_files(desk: Desk) -> None:
 
 
 def test_release_name_allows_reuse(desk: Desk) -> None:
-    """The one name is free again, in all its spellings, and the log says which and by whose hand."""
+    """The name can be used again, in all its spellings; the log has the name and the administrator."""
     desk.tombstones.add("Acme.Core-1.0.tar.gz", SHA256, "alice")
     desk.tombstones.add("acme-core-2.0.tar.gz", SHA256, "alice")
     assert desk.run("release-name", "acme-core-1.0.0.tar.gz") == (0, "")
@@ -146,7 +146,7 @@ def test_release_name_allows_reuse(desk: Desk) -> None:
 
 @pytest.mark.parametrize("filename", ["acme-core", "../acme-core-1.0.tar.gz", "acme-core-*.tar.gz", ""])
 def test_release_name_rejects_invalid_names(desk: Desk, filename: str) -> None:
-    """Nothing is freed by a pattern, or by half a name."""
+    """Patterns and partial names are rejected."""
     desk.tombstones.add("acme-core-1.0.tar.gz", SHA256, "alice")
     status, said = desk.run("release-name", filename)
     assert status == 1
@@ -159,7 +159,7 @@ CHANGES = [["claim", "acme-core", "bob"], ["unclaim", "acme-core"], ["release-na
 
 @pytest.mark.parametrize("words", CHANGES, ids=lambda words: words[0])
 def test_nothing_is_done_without_an_audit_entry(desk: Desk, words: list[str]) -> None:
-    """What cannot be written into the audit log does not happen."""
+    """A change that cannot be logged is not made (write-ahead)."""
     desk.claims.claim("acme-core", "alice")
     desk.tombstones.add("acme-core-1.0.tar.gz", SHA256, "alice")
     desk.settings.audit.parent.rmdir()
@@ -170,7 +170,7 @@ def test_nothing_is_done_without_an_audit_entry(desk: Desk, words: list[str]) ->
 
 @pytest.mark.parametrize("words", CHANGES, ids=lambda words: words[0])
 def test_failures_are_audited(desk: Desk, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The log does not tell of a change that did not come about."""
+    """A change that fails after it was logged gets an `undone` entry."""
     desk.claims.claim("acme-core", "alice")
     desk.tombstones.add("acme-core-1.0.tar.gz", SHA256, "alice")
 
@@ -186,7 +186,7 @@ def test_failures_are_audited(desk: Desk, words: list[str], monkeypatch: pytest.
 
 @pytest.mark.parametrize("words", [["claims"], ["removed"], *CHANGES], ids=lambda words: words[0])
 def test_reports_corrupt_tables(desk: Desk, words: list[str]) -> None:
-    """A register that cannot be read is not overwritten, nor listed as an empty one."""
+    """A corrupt table is neither overwritten nor listed as empty."""
     files: list[Path] = [desk.settings.claims, desk.settings.tombstones]
     for path in files:
         path.write_text("{")

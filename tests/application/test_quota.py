@@ -16,13 +16,13 @@ Usage = namedtuple("Usage", "total used free")
 
 
 def free(monkeypatch: pytest.MonkeyPatch, *amounts: int) -> None:
-    """Have the disk say that so many bytes are free, one amount each time that it is asked."""
+    """Replace the free space of the disk: one value for each query."""
     left = list(amounts)
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: Usage(0, 0, left.pop(0) if len(left) > 1 else left[0]))
 
 
 def test_rejects_before_receiving(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The database, the log and the pages need some room as well. The sender learns it at once."""
+    """Tables, log and pages need free space as well. The client gets the response before the body is read."""
     index.start(min_free_space=1000)
     form = upload_form(SDIST, fitting(SDIST))
     free(monkeypatch, 1000 + SIZE - 1)
@@ -40,7 +40,7 @@ def test_rejects_before_receiving(index: Index, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_rejects_while_receiving(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There was room when the upload began, and there is none before it has come to its end."""
+    """Free space that is used up during an upload rejects the upload."""
     index.start(min_free_space=1000)
     content = wheel(files={"foo.py": "#" * (1 << 20)})
     free(monkeypatch, 1 << 30, 1 << 30, 1 << 30, 999)
@@ -51,7 +51,7 @@ def test_rejects_while_receiving(index: Index, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 @pytest.mark.parametrize("method", ["write", "sync"])
 def test_full_disk_is_507(index: Index, monkeypatch: pytest.MonkeyPatch, number: int, method: str) -> None:
-    """Whatever was free a moment ago, it is the disk that decides, and at the latest when it is to be kept for good."""
+    """Whatever the checks found, a full disk rejects the upload, at the latest when the file is synced."""
 
     def full(*_arguments: object) -> None:
         raise OSError(number, "no room")
@@ -66,7 +66,7 @@ def test_full_disk_is_507(index: Index, monkeypatch: pytest.MonkeyPatch, number:
 
 
 def test_total_size_is_exact(index: Index) -> None:
-    """The quota is exact to the byte; a removal frees its size."""
+    """The quota is exact to the byte; a removal releases the size of its file."""
     others = "bar-1.0.tar.gz"
     size = len(fitting(others))
     index.start(max_total_size=SIZE + size - 1)
@@ -78,7 +78,7 @@ def test_total_size_is_exact(index: Index) -> None:
     assert index.page("bar") is None
     index.start(max_total_size=SIZE + size)
     assert index.upload(others).code == 200
-    assert index.upload(SDIST).code == 200  # the same again needs no room
+    assert index.upload(SDIST).code == 200  # identical content needs no space
     index.start(max_total_size=SIZE)
     assert index.upload("foo-1.1.tar.gz").code == 507
     assert index.remove("foo", "1.0").code == 200
@@ -87,7 +87,7 @@ def test_total_size_is_exact(index: Index) -> None:
 
 
 def test_metadata_counts_towards_the_total(index: Index) -> None:
-    """What is served beside a wheel takes quota, too: to the byte."""
+    """The metadata that is served beside a wheel counts towards the quota, to the byte."""
     names = [f"foo-1.{number}-py3-none-any.whl" for number in (0, 1)]
     description = "\n" + "x" * 5000
     wheels = {name: fitting(name, description) for name in names}
@@ -107,7 +107,7 @@ def test_metadata_counts_towards_the_total(index: Index) -> None:
 
 @pytest.mark.parametrize("left", [999, 1000 + 44])
 def test_checks_the_disk_of_the_pages(index: Index, monkeypatch: pytest.MonkeyPatch, left: int) -> None:
-    """Where the pages are on another file system, it needs room for them, and for the metadata."""
+    """If the pages are on another file system, that one needs free space for pages and metadata."""
     index.start(min_free_space=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, left if path.name == "metadata" else 1 << 30))
     answer = index.upload("foo-1.0-py3-none-any.whl")
@@ -119,7 +119,7 @@ def test_checks_the_disk_of_the_pages(index: Index, monkeypatch: pytest.MonkeyPa
 
 
 def test_rejects_announced_sizes(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What cannot fit by its length alone is not received."""
+    """An upload whose Content-Length exceeds the quota is not received."""
     index.start(max_total_size=SIZE)
     monkeypatch.setattr(quota, "FORM_OVERHEAD", 10)
     monkeypatch.setattr(TemporaryUpload, "write", None)
@@ -127,14 +127,14 @@ def test_rejects_announced_sizes(index: Index, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_temporary_files_do_not_count(index: Index) -> None:
-    """They may belong to uploads that are rejected later."""
+    """Their uploads may be rejected later."""
     (index.packages / ".upload-x").write_bytes(bytes(SIZE))
     index.start(max_total_size=SIZE)
     assert index.upload(SDIST).code == 200
 
 
 def test_measures_nothing_without_a_limit(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What an upload costs does not depend on how many files there are."""
+    """Without a quota, the cost of an upload does not depend on the number of files."""
 
     def look(*_arguments: object) -> None:
         raise AssertionError

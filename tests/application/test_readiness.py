@@ -17,12 +17,12 @@ SDIST = "foo-1.0.tar.gz"
 
 
 def ready(index: Index) -> Answer:
-    """Ask whether uploads are accepted."""
+    """Run the readiness check."""
     return index.request("GET", READY)
 
 
-def unmark(index: Index) -> None:
-    """Remove the mark, as where a file system is not mounted."""
+def remove_data_mark(index: Index) -> None:
+    """Remove the marker, as if the file system were not mounted."""
     (index.data / ".wheelhouse").unlink()
 
 
@@ -32,7 +32,7 @@ def lose_data(index: Index) -> None:
 
 
 def block(path: Callable[[Index], Path]) -> Callable[[Index], None]:
-    """Return what puts a directory in the place of a file, or a file in the place of a directory."""
+    """Return a function that replaces a file by a directory, or a directory by a file."""
 
     def put(index: Index) -> None:
         place = path(index)
@@ -47,18 +47,18 @@ def block(path: Callable[[Index], Path]) -> Callable[[Index], None]:
 
 
 def lower(**limits: object) -> Callable[[Index], None]:
-    """Return what changes limits."""
+    """Return a function that changes limits."""
     return lambda index: index.start(**limits)
 
 
 def damage(index: Index) -> None:
-    """Overwrite the list of removed files."""
+    """Overwrite the table of tombstones."""
     (index.data / "state/tombstones.json").write_text("[]")
 
 
-# What is wrong, and the part that is named.
+# A fault, and the part that the response names.
 HARM: dict[str, tuple[Callable[[Index], None], str]] = {
-    "no mark": (unmark, "data directory: it is missing, or not mounted"),
+    "no mark": (remove_data_mark, "data directory: it is missing, or not mounted"),
     "no data directory": (lose_data, "data directory: it is missing, or not mounted"),
     "not mounted": (lower(data_is_mount=True), "data directory: it is missing, or not mounted"),
     "no packages": (block(lambda index: index.packages), "data directory: it cannot be written"),
@@ -72,7 +72,7 @@ HARM: dict[str, tuple[Callable[[Index], None], str]] = {
 
 
 def test_ready(index: Index) -> None:
-    """One word, for anybody, and nothing is left behind in looking."""
+    """The response is one word for any client, and the check leaves no files."""
     answer = ready(index)
     assert (answer.code, answer.body) == (200, "ready\n")
     assert answer.headers["Content-Type"].startswith("text/plain")
@@ -83,7 +83,7 @@ def test_ready(index: Index) -> None:
 
 @pytest.mark.parametrize(("harm", "said"), HARM.values(), ids=HARM.keys())
 def test_says_which_part_is_not_ready(index: Index, harm: Callable[[Index], None], said: str) -> None:
-    """The part is named, and nothing else: no path, no amount, no error of the system."""
+    """The response names the part only: no path, size or system error."""
     harm(index)
     answer = ready(index)
     assert answer.code == 503
@@ -93,7 +93,7 @@ def test_says_which_part_is_not_ready(index: Index, harm: Callable[[Index], None
 
 @pytest.mark.parametrize("name", ["free space", "total size"])
 def test_uploads_are_rejected_then(index: Index, name: str) -> None:
-    """The same index rejects every upload with 507 and is healthy otherwise: its pages can be read."""
+    """The same index rejects every upload with 507, but is healthy and serves its pages."""
     HARM[name][0](index)
     assert index.upload(SDIST).code == 507
     assert ready(index).code == 503
@@ -101,7 +101,7 @@ def test_uploads_are_rejected_then(index: Index, name: str) -> None:
 
 
 def test_claims_count_where_they_are_used(index: Index) -> None:
-    """A damaged list of owners stops uploads under first_uploader alone."""
+    """A damaged table of owners rejects uploads only with first_uploader."""
     (index.data / "state/claims.json").write_text("[]")
     assert ready(index).code == 200
     index.start(new_projects="first_uploader")
@@ -110,7 +110,7 @@ def test_claims_count_where_they_are_used(index: Index) -> None:
 
 
 def test_not_ready_without_space_for_a_small_file(index: Index) -> None:
-    """Less than what a small file needs is as good as nothing."""
+    """Free space for less than a small file is not ready."""
     index.start(max_total_size=quota.SMALL_FILE)
     assert ready(index).code == 200
     index.start(max_total_size=quota.SMALL_FILE - 1)
@@ -118,7 +118,7 @@ def test_not_ready_without_space_for_a_small_file(index: Index) -> None:
 
 
 def test_ready_again(index: Index) -> None:
-    """What was cured is ready, without a restart; a new total counts from the next upload on."""
+    """A repaired part is ready without a restart; a changed quota applies to the next upload."""
     size = len(fitting(SDIST))
     index.start(max_total_size=quota.SMALL_FILE + size - 1)
     assert ready(index).code == 200
@@ -130,7 +130,7 @@ def test_ready_again(index: Index) -> None:
 
 
 def test_measures_rarely(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However often anybody asks, all files are measured once in a while, and by an upload at the latest."""
+    """Many checks measure all files at most once in an interval; an upload measures as well."""
     index.start(max_total_size=1 << 30)
     measured: list[Path] = []
     size_of_files = quota.size_of_files
@@ -145,7 +145,7 @@ def test_measures_rarely(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_takes_no_upload_lock(index: Index) -> None:
-    """Uploads hold locks for as long as they take."""
+    """Uploads hold locks for their whole duration."""
     index.start(max_total_size=1 << 30)
     answers: list[int] = []
     with exclusive_lock(index.pages / "locks/total"), exclusive_lock(index.data / "state/audit-head.lock"):
@@ -156,7 +156,7 @@ def test_takes_no_upload_lock(index: Index) -> None:
 
 
 def test_one_thread_measures_at_a_time(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who asks meanwhile gets the total that was measured before."""
+    """Concurrent checks use the previous result."""
     index.start(max_total_size=1 << 30)
     assert ready(index).code == 200
     clock = [quota.time.monotonic() + quota.MEASUREMENT_MAX_AGE + 1]
@@ -179,7 +179,7 @@ def test_one_thread_measures_at_a_time(index: Index, monkeypatch: pytest.MonkeyP
 
 
 def test_concurrent_first_checks(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They wait for one measurement, and do not repeat it."""
+    """Concurrent first checks wait for one measurement."""
     index.start(max_total_size=1 << 30)
     measured: list[Path] = []
     size_of_files = quota.size_of_files
@@ -199,7 +199,7 @@ def test_concurrent_first_checks(index: Index, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_logs_changes_once(index: Index, capsys: pytest.CaptureFixture) -> None:
-    """Those who run the index see why, when it begins and when it ends, however often monitors ask."""
+    """The journal has the reason when a fault begins, and when it ends, however often monitors check."""
     rights = index.rights.read_text()
     index.rights.unlink()
     for _ in range(3):
@@ -216,5 +216,5 @@ def test_logs_changes_once(index: Index, capsys: pytest.CaptureFixture) -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 def test_rejects_other_methods(index: Index, method: str) -> None:
-    """It is asked, and nothing is sent to it."""
+    """Only GET and HEAD are allowed."""
     assert index.request(method, READY, "alice").code == 405

@@ -20,7 +20,7 @@ def full(index: Index) -> Index:
     [("my-proj", "1.0"), ("My_Proj", "1.0"), ("MY.proj", "1.0.0"), ("my--proj", "v1"), ("my_proj", "1")],
 )
 def test_removes_a_release(full: Index, name: str, version: str) -> None:
-    """In every spelling that means it, exactly the one release goes, wheel and sdist."""
+    """All spellings of a release remove its wheel and its sdist, and no other file."""
     assert full.remove(name, version).code == 200
     assert full.stored().keys() == OTHERS
 
@@ -48,7 +48,7 @@ def test_removes_a_release(full: Index, name: str, version: str) -> None:
     ],
 )
 def test_rejects_missing_releases(full: Index, name: str, version: str, code: int) -> None:
-    """What does not name a release removes nothing, and says so."""
+    """A removal that matches no release is rejected and removes nothing."""
     answer = full.remove(name, version)
     assert answer.code == code, answer
     assert "nothing was removed" in answer.reason.lower()
@@ -71,7 +71,7 @@ def test_rejects_users_without_the_right(full: Index, user: str | None, status: 
 
 
 def test_accepts_urlencoded_forms(full: Index) -> None:
-    """Removing takes no file, so curl sends a plain form."""
+    """A removal has no file, so curl sends an urlencoded form."""
     kind = "application/x-www-form-urlencoded"
     body = b":action=remove_pkg&name=my.proj&version=1.0"
     assert full.request("POST", "/", "alice", body, CONTENT_TYPE=kind).code == 200
@@ -79,14 +79,14 @@ def test_accepts_urlencoded_forms(full: Index) -> None:
 
 
 def test_removed_file_can_be_restored(full: Index) -> None:
-    """What was removed by mistake can be put back."""
+    """Files that were removed by mistake can be uploaded again."""
     full.remove("my-proj", "1.0")
     assert full.upload("my-proj-1.0.tar.gz").code == 200
 
 
 @pytest.mark.parametrize("missing", ["name", "version"])
 def test_field_is_missing(full: Index, missing: str) -> None:
-    """Half a release's name removes nothing."""
+    """A form without the name or the version removes nothing."""
     fields = {":action": "remove_pkg", "name": "my-proj", "version": "1.0"}
     form = [Part(name, value.encode()) for name, value in fields.items() if name != missing]
     assert full.post(form).code == 400
@@ -94,7 +94,7 @@ def test_field_is_missing(full: Index, missing: str) -> None:
 
 
 def test_another_projects_file(index: Index) -> None:
-    """Who may remove foo must not be able to remove what belongs to foo-3d."""
+    """The right to remove from foo does not include foo-3d."""
     index.upload("foo-3d-1.0.tar.gz")
     index.rights.write_text(
         '{"groups": {}, "rights": [{"users": ["bob"], "groups": [], "may": ["remove"], "projects": ["foo"]}]}'

@@ -40,7 +40,7 @@ PATTERNS = ["*", "acme-*", "acme", "foo", "f?o", "*-core", ""]
     ],
 )
 def test_allows(user: str, action: str, project: str, permitted: bool) -> None:
-    """The rights of the settings hold for the users, actions and projects that they name, and for no others."""
+    """Rights apply to exactly the users, actions and projects that they name."""
     assert Rights.parse(json.dumps(RIGHTS)).allows(user, action, project) is permitted
 
 
@@ -50,8 +50,8 @@ def test_denies_by_default() -> None:
     assert not Rights.parse('{"groups": {}, "rights": []}').allows("alice", "upload", "foo")
 
 
-# A company in which projects are their first uploader's. Everybody may publish acme-*; what has a name in an entry of
-# its own, erin (and who is in the group core) may look after, too.
+# A company with pypi_new_projects: first_uploader. Everybody may publish acme-*; erin and the group core may also
+# maintain projects that an entry names without a wildcard.
 OWNED = {
     "groups": {"all": ["alice", "bob", "carol", "erin"], "core": ["carol"]},
     "rights": [
@@ -65,29 +65,29 @@ OWNED = {
 @pytest.mark.parametrize(
     ("user", "action", "project", "owner", "permitted"),
     [
-        # Nobody's yet, or older than all owners: the rights alone decide.
+        # Without an owner: access depends on the rights only.
         ("bob", "upload", "acme-core", None, True),
         ("bob", "remove", "acme-core", None, True),
         ("dave", "upload", "acme-core", None, False),
-        # The owner's own, as long as a right says so.
+        # The owner, if a right allows it.
         ("alice", "upload", "acme-core", "alice", True),
         ("alice", "remove", "acme-core", "alice", True),
         ("alice", "upload", "foo", "alice", False),
         ("dave", "upload", "acme-core", "dave", False),
         ("frank", "remove", "acme-core", "frank", True),
-        # Somebody else's: a pattern is not enough, however close it comes.
+        # Another user's project: a matching pattern is not sufficient.
         ("bob", "upload", "acme-core", "alice", False),
         ("bob", "remove", "acme-core", "alice", False),
         ("frank", "upload", "acme-core", "alice", False),
         ("dave", "upload", "acme-core", "alice", False),
-        # Its full name is, for what that entry says and for nothing else.
+        # The full name is sufficient, for the actions of that entry only.
         ("erin", "upload", "acme-core", "alice", True),
         ("erin", "remove", "acme-core", "alice", False),
         ("carol", "upload", "acme-core", "alice", True),
         ("erin", "upload", "acme-base", "alice", False),
         ("erin", "upload", "acme-core-extra", "alice", False),
         ("erin", "upload", "core", "alice", False),
-        # Users are who they are, letter by letter.
+        # User names are case-sensitive.
         ("Alice", "upload", "acme-core", "alice", False),
         ("alice ", "upload", "acme-core", "alice", False),
         ("alice", "upload", "acme-core", "Alice", False),
@@ -95,12 +95,12 @@ OWNED = {
         ("core", "upload", "acme-core", "alice", False),
         ("", "upload", "acme-core", "alice", False),
         ("", "upload", "acme-core", "", False),
-        # A file of claims that says "" says somebody, who is nobody of ours.
+        # An owner "" in the table is another user.
         ("bob", "upload", "acme-core", "", False),
     ],
 )
 def test_first_uploader(user: str, action: str, project: str, owner: str | None, permitted: bool) -> None:
-    """A project is its owner's, and theirs whom an entry names together with it; and nobody's without a right."""
+    """A project belongs to its owner, and to users of entries with its full name; a right is always needed."""
     rights = Rights.parse(json.dumps(OWNED))
     assert rights.allows(user, action, project, owner=owner, first_uploader=True) is permitted
 
@@ -136,20 +136,20 @@ def test_first_uploader(user: str, action: str, project: str, owner: str | None,
     ids=ascii,
 )
 @pytest.mark.parametrize("user", ["bob", "erin"])
-def test_names_that_look_like_somebody_s(tmp_path: Path, user: str, spelling: str) -> None:
-    """Alice's project is hers in each spelling that means it, and what only looks like it is not hers or erin's."""
+def test_similar_names_are_other_projects(tmp_path: Path, user: str, spelling: str) -> None:
+    """All spellings of a name are alice's project and match erin's entry; similar names do neither."""
     claims = Claims(tmp_path / "claims.json", tmp_path / "lock")
     claims.claim("acme-core", "alice")
     project = canonicalize_name(spelling)
-    means_it = project == "acme-core"
+    is_same = project == "acme-core"
     owner = claims.owner_of(spelling)
-    assert owner == ("alice" if means_it else None)
+    assert owner == ("alice" if is_same else None)
     rights = Rights.parse(json.dumps(OWNED))
-    assert rights.allows(user, "upload", project, owner="alice", first_uploader=True) is (means_it and user == "erin")
+    assert rights.allows(user, "upload", project, owner="alice", first_uploader=True) is (is_same and user == "erin")
 
 
 def test_owners_count_where_the_settings_say_so() -> None:
-    """By rights alone, an owner is just a note: nobody gains or loses by it."""
+    """With by_rights, owners have no effect on access."""
     rights = Rights.parse(json.dumps(OWNED))
     for user, permitted in {"bob": True, "frank": True, "dave": False}.items():
         for owner in (None, "alice", "dave"):
@@ -175,7 +175,7 @@ entries = st.fixed_dictionaries(
     st.sampled_from(PROJECTS),
 )
 def test_nothing_without_an_entry(groups: dict, rights: list, user: str, action: str, project: str) -> None:
-    """Permitted is exactly what some single entry allows: two entries never add up to a third right."""
+    """Access is allowed if a single entry allows it: two entries never combine to a third right."""
     allowing = [
         right
         for right in rights
@@ -198,7 +198,7 @@ def test_nothing_without_an_entry(groups: dict, rights: list, user: str, action:
 def test_owners_need_a_right(
     groups: dict, rights: list, user: str, action: str, project: str, owner: str | None
 ) -> None:
-    """An owner keeps what the rights give, and takes from the others: there is nobody who may more than by rights."""
+    """An owner needs a right as well: ownership restricts others and grants nothing."""
     parsed = Rights.parse(json.dumps({"groups": groups, "rights": rights}))
     by_rights = parsed.allows(user, action, project)
     owned = parsed.allows(user, action, project, owner=owner, first_uploader=True)
@@ -227,14 +227,14 @@ MALFORMED = {
 
 @pytest.mark.parametrize("text", MALFORMED.values(), ids=MALFORMED.keys())
 def test_rejects_malformed_rights(text: str) -> None:
-    """A file that says something else than it should gives no rights, and says so in a way that callers expect."""
+    """A malformed file grants no rights and raises an error that callers handle."""
     with pytest.raises((ValueError, KeyError, TypeError, AttributeError)):
         Rights.parse(text)
 
 
 @pytest.mark.parametrize("how", [replace, Path.write_text], ids=["replaced", "in place"])
 def test_reloads_a_changed_file(tmp_path: Path, how) -> None:
-    """Whoever takes a right away wants it gone now, not at the next restart."""
+    """A revoked right applies to the next request, without a restart."""
     path = tmp_path / "rights.json"
     path.write_text(json.dumps(RIGHTS))
     rights = RightsFile(path)
@@ -244,7 +244,7 @@ def test_reloads_a_changed_file(tmp_path: Path, how) -> None:
 
 
 def test_reloads_a_change_of_the_same_size_and_second(tmp_path: Path) -> None:
-    """Backups and copies keep times, so the time of a file alone tells too little."""
+    """Backups and copies keep times, so the modification time alone does not detect a change."""
     path = tmp_path / "rights.json"
     path.write_text(json.dumps(RIGHTS))
     rights = RightsFile(path)
@@ -254,7 +254,7 @@ def test_reloads_a_change_of_the_same_size_and_second(tmp_path: Path) -> None:
 
 
 def test_caches_an_unchanged_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every upload asks, and the file rarely changes."""
+    """Every upload reads the rights, and the file rarely changes."""
     path = tmp_path / "rights.json"
     path.write_text(json.dumps(RIGHTS))
     rights = RightsFile(path)
@@ -264,7 +264,7 @@ def test_caches_an_unchanged_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_fails_closed_after_corruption(tmp_path: Path) -> None:
-    """Rights of yesterday do not hold on while today's cannot be read, and hold again once they can."""
+    """Cached rights are not used while the file is corrupt (fail closed), and apply again once it is valid."""
     path = tmp_path / "rights.json"
     path.write_text(json.dumps(RIGHTS))
     rights = RightsFile(path)

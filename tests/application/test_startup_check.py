@@ -12,18 +12,18 @@ from wheelhouse.web import startup_check
 
 
 def attempt(index: Index, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Run the trial with the index's settings. Returns its exit status."""
+    """Run the check with the index's settings. Returns its exit status."""
     monkeypatch.setattr("sys.stdin", io.StringIO(index.settings.read_text()))
     return startup_check.main()
 
 
 def test_accepts_a_working_application(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A release that answers may be used."""
+    """A release that responds is accepted."""
     assert attempt(index, monkeypatch) == 0
 
 
 def test_accepts_an_unavailable_data_directory(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A data directory that is not mounted, and pages that are not written yet, say nothing about the release."""
+    """An unmounted data directory, or missing pages, are not faults of the release."""
     (index.data / ".wheelhouse").unlink()
     assert attempt(index, monkeypatch) == 0
 
@@ -31,7 +31,7 @@ def test_accepts_an_unavailable_data_directory(index: Index, monkeypatch: pytest
 def test_rejects_a_failing_application(
     index: Index, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    """An application that answers with an error is not used, and the message says with which."""
+    """An error response fails the check, and the message contains it."""
 
     def application(_environ: dict, start_response: object) -> list[bytes]:
         start_response("500 Internal Server Error", [])
@@ -44,7 +44,7 @@ def test_rejects_a_failing_application(
 
 @pytest.mark.parametrize("settings", ["", "{}", '{"data": 1}'])
 def test_rejects_invalid_settings(settings: str) -> None:
-    """They end the startup_check, and so the run, before the switch."""
+    """Invalid settings fail the check, and so the run, before the release is activated."""
     command = [sys.executable, "-m", "wheelhouse.web.startup_check"]
     done = subprocess.run(
         command, input=settings, cwd=Path(WHEELHOUSE).parent, check=False, capture_output=True, text=True

@@ -49,12 +49,12 @@ OTHER = sdist(more="Summary: another one\n")
     ids=short,
 )
 def test_is_release(filename: str, name: str, version: str, expected: bool) -> None:
-    """Removing goes by this: every spelling finds the release, and none finds another one."""
+    """Removals use this: every spelling matches the release, and no other release matches."""
     assert is_release(filename, name, version) is expected
 
 
 def test_upload_is_idempotent(index: Index) -> None:
-    """A job that was cut off after its upload is run again, and must not fail for having worked the first time."""
+    """A CI job that was interrupted after its upload can be retried."""
     assert index.upload(SDIST).code == 200
     path = index.packages / SDIST
     before = (path.stat(), index.page("foo"))
@@ -65,11 +65,11 @@ def test_upload_is_idempotent(index: Index) -> None:
 
 @pytest.mark.parametrize("filename", [SDIST, WHEEL])
 def test_retry_after_a_lost_response(index: Index, filename: str) -> None:
-    """A proxy that gave up, or a connection that broke, after the file was published: sending it again tells."""
+    """A connection may break after the file was published: retrying returns 200."""
     published = index.application
 
     def cut_off(environ: dict, _start_response: Callable) -> None:
-        """Answer as the application does, to nobody."""
+        """Drop the response."""
         list(published(environ, lambda *_answer: None))
         raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
 
@@ -81,7 +81,7 @@ def test_retry_after_a_lost_response(index: Index, filename: str) -> None:
     assert before == ({filename: fitting(filename)}, {filename: sha256(fitting(filename))})
     for _ in range(2):
         assert index.upload(filename).status == "200 OK"
-    # A client that sends no digest is answered after the file has arrived.
+    # For a client that sends no digest, identical content is detected after the file has arrived.
     form = [part for part in upload_form(filename, fitting(filename)) if part.name != "sha256_digest"]
     assert index.post(form).status == "200 OK"
     assert index.upload(filename, fitting(filename, "Summary: another\n")).code == 409
@@ -90,7 +90,7 @@ def test_retry_after_a_lost_response(index: Index, filename: str) -> None:
 
 
 def test_retry_after_a_crash_before_the_response(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that is killed when the page is there, before it answers: the client gets 500, and sends it again."""
+    """A process is killed after it has written the page and before it responds: the client gets 500 and retries."""
     refresh = PageWriter.refresh
 
     def killed(*arguments: object, **more: object) -> None:
@@ -111,7 +111,7 @@ def test_retry_after_a_crash_before_the_response(index: Index, monkeypatch: pyte
 
 
 def test_retry_writes_a_missing_page(index: Index) -> None:
-    """Who has read 200 may install, even if the first upload ended between the file and its page."""
+    """After a 200 response, the file can be installed, even if the first upload ended before it wrote the page."""
     (index.packages / SDIST).write_bytes(fitting(SDIST))
     assert index.upload(SDIST).code == 200
     assert index.page("foo") == {SDIST: sha256(fitting(SDIST))}
@@ -119,7 +119,7 @@ def test_retry_writes_a_missing_page(index: Index) -> None:
 
 
 def test_identical_copied_files_are_not_checked(index: Index) -> None:
-    """A copied file is served as it is, without the checks of an upload."""
+    """A copied file is published as it is, without the checks of an upload."""
     content = b"no archive"
     (index.packages / SDIST).write_bytes(content)
     assert index.upload(SDIST, content).code == 200
@@ -128,7 +128,7 @@ def test_identical_copied_files_are_not_checked(index: Index) -> None:
 @pytest.mark.parametrize("content", [OTHER, fitting(SDIST)], ids=["other bytes", "the same bytes"])
 @pytest.mark.parametrize("spelling", ["Foo-1.0.tar.gz", "foo-1.0.0.tar.gz", "foo-v1.0.tar.gz"])
 def test_rejects_another_spelling(index: Index, spelling: str, content: bytes) -> None:
-    """Installers take them for one file, and would get the one or the other."""
+    """Installers treat both spellings as one file, and would get either of them."""
     index.upload(SDIST)
     answer = index.post(upload_form(spelling, content))
     assert answer.code == 409
@@ -137,13 +137,13 @@ def test_rejects_another_spelling(index: Index, spelling: str, content: bytes) -
 
 
 def test_accepts_several_files_of_a_release(index: Index) -> None:
-    """A release's wheel and sdist are two files, and so are its wheels for two systems."""
+    """A release may have a wheel and an sdist, and several wheels for different platforms."""
     for filename in (WHEEL, SDIST, "foo-1.0-1-py3-none-any.whl", "foo-1.0-py3-none-win32.whl"):
         assert index.upload(filename).code == 200
 
 
 def test_rejects_used_names_before_receiving(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name that is taken is known from the form's beginning: of the file, not a byte is written."""
+    """The name is in the form before the file: no byte of the file is written."""
     index.upload(SDIST)
     written = []
     monkeypatch.setattr(
@@ -157,7 +157,7 @@ def test_rejects_used_names_before_receiving(index: Index, monkeypatch: pytest.M
 
 @pytest.mark.parametrize(("user", "code", "read"), [("bob", 403, READ_SIZE), ("carol", 403, 0), (None, 401, 0)])
 def test_rejected_bodies_are_not_read_further(index: Index, user: str | None, code: int, read: int) -> None:
-    """The rest of a rejected body takes no thread: Apache discards it and closes the connection."""
+    """The rest of a rejected body occupies no thread: Apache discards it and closes the connection."""
     body = multipart(upload_form("bar-1.0.tar.gz", bytes(3 * READ_SIZE)))
     stream = io.BytesIO(body + b"the next request")
     kind = f"multipart/form-data; boundary={BOUNDARY}"
@@ -167,7 +167,7 @@ def test_rejected_bodies_are_not_read_further(index: Index, user: str | None, co
 
 
 def test_reads_the_file_once(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A large file's page does not wait for it to be hashed and unpacked again."""
+    """Writing the page of a large file does not hash and unpack it again."""
     monkeypatch.setattr("wheelhouse.pages.file_records.sha256_of", None)
     monkeypatch.setattr("wheelhouse.pages.file_records.read_metadata", None)
     assert index.upload(WHEEL, wheel(more="Requires-Python: >=3.8\n")).code == 200
@@ -180,7 +180,7 @@ def test_reads_the_file_once(index: Index, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_never_overwrites_a_copied_file(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that is copied there while an upload is checked is not overwritten, and the log has the outcome."""
+    """A file that is copied during the checks of an upload is not overwritten, and the log has the outcome (race)."""
 
     def overtaken(source: Path, target: Path) -> None:
         target.write_bytes(OTHER)
@@ -195,7 +195,7 @@ def test_never_overwrites_a_copied_file(index: Index, monkeypatch: pytest.Monkey
 
 
 def test_identical_copy_during_the_upload(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A restore puts back what is being uploaded. That is no reason to ask for a new version."""
+    """A restore creates the same file during the upload: no new version is needed."""
 
     def overtaken(source: Path, target: Path) -> None:
         target.write_bytes(Path(source).read_bytes())
@@ -210,7 +210,7 @@ def test_identical_copy_during_the_upload(index: Index, monkeypatch: pytest.Monk
 
 
 def test_identical_file_disappears_during_the_upload(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that comes and goes, or somebody who removes it just then: the sender is to try again, not to give up."""
+    """If the identical file disappears during the check, the client is told to retry."""
     index.upload(SDIST)
     seen = iter([True, True, False])
     monkeypatch.setattr("wheelhouse.storage.used_names.UsedFilenames.check_available", lambda *_: next(seen))
@@ -220,7 +220,7 @@ def test_identical_file_disappears_during_the_upload(index: Index, monkeypatch: 
 
 
 class TestRemoved:
-    """A removed file's name is not for other bytes (tombstones)."""
+    """The name of a removed file cannot be used for other bytes (tombstones)."""
 
     @pytest.fixture(autouse=True)
     def removed(self, index: Index) -> None:
@@ -229,35 +229,35 @@ class TestRemoved:
         assert index.remove("foo", "1.0").code == 200
 
     def test_other_bytes(self, index: Index) -> None:
-        """Those who have pinned the version by its hash would be stuck; those who have not would get something else."""
+        """Clients that pin the hash would fail, and other clients would get different content."""
         answer = index.upload(SDIST, OTHER)
         assert answer.code == 409
         assert "Use a new version, or ask the index administrator for: wheelhouse release-name" in (answer.reason)
         assert index.stored() == {}
 
     def test_rejects_another_spelling(self, index: Index) -> None:
-        """It would be the same file to installers."""
+        """Installers treat it as the same file."""
         assert index.post(upload_form("Foo-1.0.0.tar.gz", OTHER)).code == 409
 
     def test_the_same_bytes(self, index: Index) -> None:
-        """What was removed by mistake can be put back."""
+        """Files that were removed by mistake can be restored."""
         assert index.upload(SDIST).code == 200
         assert index.page("foo") == {SDIST: sha256(fitting(SDIST))}
 
     def test_others(self, index: Index) -> None:
-        """The release's other files, which were never there, and new versions are free."""
+        """Other files of the release, and new versions, can be uploaded."""
         assert index.upload(WHEEL).code == 200
         assert index.upload("foo-1.1.tar.gz").code == 200
 
     def test_rejects_everything_without_readable_tombstones(self, index: Index) -> None:
-        """Where nobody can tell, nothing is taken."""
+        """Without readable tombstones, all uploads are rejected (fail closed)."""
         (index.data / "state/tombstones.json").write_text("{")
         assert index.upload(SDIST, OTHER).code == 503
         assert index.stored() == {}
 
 
 def failing(error: Exception) -> Callable:
-    """Return what fails, however it is called."""
+    """Return a function that always fails."""
 
     def fail(*_arguments: object, **_more: object) -> None:
         raise error
@@ -280,7 +280,7 @@ FAILURES = {
 def test_rolls_back_after_a_failure(
     index: Index, monkeypatch: pytest.MonkeyPatch, where: str, error: Exception, code: int
 ) -> None:
-    """The name is taken back, the log says so, and the client may try again."""
+    """The file is withdrawn, the log has an `undone` entry, and the client can retry."""
     index.start(new_projects="first_uploader")
     monkeypatch.setattr(where, failing(error))
     assert index.upload(SDIST).code == code
@@ -299,7 +299,7 @@ def test_rolls_back_after_a_failure(
 def test_no_upload_without_an_audit_entry(
     index: Index, monkeypatch: pytest.MonkeyPatch, error: Exception, first_uploader: bool
 ) -> None:
-    """What nobody could account for does not happen, and was never to be seen."""
+    """An upload that cannot be logged is not stored, and was never visible."""
     if first_uploader:
         index.start(new_projects="first_uploader")
     linked = []
@@ -315,7 +315,7 @@ def test_no_upload_without_an_audit_entry(
 
 
 def test_failed_upload_claims_nothing(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The log does not say whose a project is that is nobody's."""
+    """An upload that fails does not log an owner."""
     index.start(new_projects="first_uploader")
     write, failed = AuditLog.write, []
 
@@ -333,7 +333,7 @@ def test_failed_upload_claims_nothing(index: Index, monkeypatch: pytest.MonkeyPa
 
 
 def test_no_removal_without_an_audit_entry(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor is anything removed."""
+    """A removal that cannot be logged is not made."""
     index.upload(SDIST)
     monkeypatch.setattr(AuditLog, "write", failing(FULL))
     assert index.remove("foo", "1.0").code == 507
@@ -344,7 +344,7 @@ def test_no_removal_without_an_audit_entry(index: Index, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("where", ["pathlib.Path.unlink", "wheelhouse.storage.tombstones.Tombstones.add"])
 def test_failed_removal_is_undone(index: Index, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
-    """The log does not say of a file that is there that it is gone."""
+    """The log has an `undone` entry for the file that still exists."""
     index.upload(SDIST)
     monkeypatch.setattr(where, failing(OSError(errno.EROFS, "Read-only file system")))
     assert index.remove("foo", "1.0").code == 503
@@ -355,7 +355,7 @@ def test_failed_removal_is_undone(index: Index, monkeypatch: pytest.MonkeyPatch,
 
 
 def test_checks_the_right_again_under_the_lock(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of two who publish a new project in the same moment, one gets it; the other's right is looked up again."""
+    """Of two users who publish a new project concurrently, one owns it; the other's right is checked again (race)."""
     index.start(new_projects="first_uploader")
     index.allow(
         {"users": ["alice"], "may": ["upload"], "projects": ["f*"]},
@@ -376,13 +376,13 @@ def test_checks_the_right_again_under_the_lock(index: Index, monkeypatch: pytest
 
 
 def at_once(index: Index, uploads: list[tuple[str, bytes]], user: str = "alice") -> list[int | None]:
-    """Have processes upload at the same time. Returns the last two digits of each status."""
+    """Upload from several processes concurrently. Returns the last two digits of each status."""
     return exit_codes([lambda one=one: index.upload(*one, user=user).code % 100 for one in uploads])
 
 
 @pytest.mark.parametrize("spellings", [[SDIST], [SDIST, "Foo-1.0.0.tar.gz"]], ids=["one name", "two spellings"])
 def test_one_of_many_concurrent_uploads_wins(index: Index, spellings: list[str]) -> None:
-    """Of those who upload different bytes under one name at the same moment, one gets it, and the others know."""
+    """Of concurrent uploads with one name and different content, one is stored and the others get 409 (race)."""
     variants = [sdist(more=f"Summary: {number}\n") for number in range(8)]
     codes = at_once(index, [(spellings[n % len(spellings)], content) for n, content in enumerate(variants)])
     assert sorted(codes) == [0] + [9] * 7
@@ -393,7 +393,7 @@ def test_one_of_many_concurrent_uploads_wins(index: Index, spellings: list[str])
 
 
 def test_names_are_locked_while_publishing(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between the look at a project's names and the new name, no other spelling of it can appear."""
+    """Between the check of a project's names and the publication, no other spelling can be added."""
     link, codes = os.link, []
     other = threading.Thread(target=lambda: codes.append(index.upload("Foo-1.0.0.tar.gz").code))
 
@@ -411,13 +411,13 @@ def test_names_are_locked_while_publishing(index: Index, monkeypatch: pytest.Mon
 
 
 def test_concurrent_identical_uploads(index: Index) -> None:
-    """Two runs of the same job both succeed."""
+    """Two runs of one job both get 200."""
     assert at_once(index, [(SDIST, fitting(SDIST))] * 6) == [0] * 6
     assert sorted(index.events()) == ["same"] * 5 + ["upload"]
 
 
 def test_quota_of_concurrent_uploads(index: Index) -> None:
-    """The last bytes that are left are not given to two."""
+    """Concurrent uploads cannot both use the rest of the quota."""
     names = [f"bar{number}-1.0.tar.gz" for number in range(6)]
     size = len(fitting(names[0]))
     index.start(max_total_size=2 * size + size // 2)
@@ -426,7 +426,7 @@ def test_quota_of_concurrent_uploads(index: Index) -> None:
 
 
 def test_permissions(index: Index) -> None:
-    """Apache's group may read an uploaded file, others may not; the temporary name is gone."""
+    """Apache's group can read an uploaded file, others cannot; the temporary name is deleted."""
     umask = os.umask(0)
     try:
         index.upload(WHEEL, wheel())

@@ -23,7 +23,7 @@ PKG_INFO = METADATA.format(name="foo", version="1.0").encode()
 
 
 def look(plain: bytes) -> None:
-    """Look inside an sdist of these uncompressed bytes."""
+    """Check an sdist with this uncompressed content."""
     assert check_archive(SDIST, io.BytesIO(gzip.compress(plain)), LIMITS).raw == PKG_INFO
 
 
@@ -36,7 +36,7 @@ def block(name: str = "foo-1.0/a", content: bytes = b"", kind: bytes = b"0", **f
 
 
 def signed(header: bytearray, fields: dict) -> bytes:
-    """Put fields into a header, and the checksum."""
+    """Set fields of a header, and its checksum."""
     for at, value in fields.items():
         header[int(at[2:]) : int(at[2:]) + len(value)] = value
     header[148:156] = b" " * 8
@@ -113,13 +113,13 @@ TAKEN: dict[str, Callable[[], bytes]] = {
 
 @pytest.mark.parametrize("make", TAKEN.values(), ids=TAKEN.keys())
 def test_accepts_all_build_tools(make: Callable[[], bytes]) -> None:
-    """What the build tools write, and have written, is accepted."""
+    """The output of current and former build tools is accepted."""
     look(make())
 
 
 @pytest.mark.parametrize("make", TAKEN.values(), ids=TAKEN.keys())
 def test_agrees_with_tarfile(make: Callable[[], bytes]) -> None:
-    """The strict reader finds what pip unpacks."""
+    """The strict reader finds the members that pip unpacks."""
     plain = make()
     found = []
     headers = TarHeaders(GzipStream(io.BytesIO(gzip.compress(plain)), UnpackLimits(len(plain), LIMITS)))
@@ -183,7 +183,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("plain", "said"), REFUSED.values(), ids=REFUSED.keys())
 def test_rejects_ambiguous_headers(plain: bytes, said: str) -> None:
-    """What readers understand differently is rejected, with the reason."""
+    """Headers that readers interpret differently are rejected with the reason."""
     with pytest.raises(RequestError) as raised:
         look(plain + END)
     assert said in str(raised.value)
@@ -197,7 +197,7 @@ def signed_checksum() -> bytes:
     return bytes(header)
 
 
-TORN = {
+CORRUPT = {
     "no end": START,
     "half a block": START + END[:300],
     "another checksum": START + block()[:148] + b"000000\0 " + block()[156:] + END,
@@ -218,9 +218,9 @@ TORN = {
 }
 
 
-@pytest.mark.parametrize("plain", TORN.values(), ids=TORN.keys())
+@pytest.mark.parametrize("plain", CORRUPT.values(), ids=CORRUPT.keys())
 def test_rejects_truncated_archives(plain: bytes) -> None:
-    """What the formats do not have is rejected."""
+    """Headers that the formats do not allow are rejected."""
     with pytest.raises(RequestError, match="Invalid or corrupt archive: "):
         look(plain)
 
@@ -239,14 +239,14 @@ COMPRESSED = {
 
 @pytest.mark.parametrize("content", COMPRESSED.values(), ids=COMPRESSED.keys())
 def test_rejects_more_than_one_gzip_stream(content: bytes) -> None:
-    """Reject more than one: uv reads the first gzip stream, and pip all of them."""
+    """A second gzip stream is rejected: uv reads the first one only, and pip all of them."""
     with pytest.raises(RequestError, match="Invalid or corrupt archive: "):
         check_archive(SDIST, io.BytesIO(content), LIMITS)
 
 
 @given(st.data())
 def test_any_header_agrees_with_tarfile(data: st.DataObject) -> None:
-    """Whatever bytes a header has, with a right checksum: what is accepted is what tarfile would unpack."""
+    """For any header with a valid checksum: what is accepted is what tarfile unpacks."""
     fields = data.draw(st.lists(st.tuples(st.integers(0, 500), st.binary(min_size=1, max_size=8)), max_size=3))
     plain = START + block("foo-1.0/a", b"abc", **{f"at{at}": value for at, value in fields}) + END
     plain = plain[: len(plain) - len(plain) % 512]
@@ -262,6 +262,6 @@ def test_any_header_agrees_with_tarfile(data: st.DataObject) -> None:
 
 
 def test_reads_every_byte_once() -> None:
-    """The work for an archive is that of its bytes: nothing is read twice, and no header is kept."""
+    """The work is proportional to the size: nothing is read twice, and no header is kept."""
     members = b"".join(pax(("mtime", "1")) + block(f"foo-1.0/{number}") for number in range(500))
     look(START + members + END)

@@ -12,12 +12,12 @@ ONE, OTHER = "ab" * 32, "cd" * 32
 
 @pytest.fixture
 def tombstones(tmp_path: Path) -> Tombstones:
-    """No tombstone yet."""
+    """Return an empty table of tombstones."""
     return Tombstones(tmp_path / "tombstones.json", tmp_path / "lock")
 
 
 def test_a_removed_file(tombstones: Tombstones) -> None:
-    """What was removed, by whom and when, with what was in it."""
+    """A tombstone has the file name, the digest, the user and the date."""
     tombstones.add("Foo-1.0.tar.gz", ONE, "alice")
     found = tombstones.get("foo-1.0.tar.gz")
     assert (found.filename, found.sha256, found.user) == ("Foo-1.0.tar.gz", ONE, "alice")
@@ -38,7 +38,7 @@ def test_a_removed_file(tombstones: Tombstones) -> None:
     ],
 )
 def test_spellings(tombstones: Tombstones, removed: str, tried: str) -> None:
-    """A name does not come back in another spelling, which installers would take for the same release."""
+    """Other spellings are reserved too, since installers treat them as the same release."""
     for one, other in ((removed, tried), (tried, removed)):
         tombstones.add(one, ONE, "alice")
         assert tombstones.get(other).filename == one
@@ -61,7 +61,7 @@ def test_spellings(tombstones: Tombstones, removed: str, tried: str) -> None:
     ],
 )
 def test_other_names_are_available(tombstones: Tombstones, removed: str, tried: str) -> None:
-    """Removing a broken release must not keep people from publishing the mended one, or other projects theirs."""
+    """A corrected release, and other projects, can be published after a removal."""
     tombstones.add(removed, ONE, "alice")
     assert tombstones.get(tried) is None
     assert tombstones.delete(tried) is None
@@ -69,7 +69,7 @@ def test_other_names_are_available(tombstones: Tombstones, removed: str, tried: 
 
 
 def test_second_removal_replaces_the_tombstone(tombstones: Tombstones) -> None:
-    """A name that was freed, used and removed once more stands for what was there last."""
+    """A name that was released, used and removed again has the digest of the last file."""
     tombstones.add("foo-1.0.tar.gz", ONE, "alice")
     tombstones.add("foo-1.0.tar.gz", OTHER, "bob")
     found = tombstones.get("foo-1.0.tar.gz")
@@ -78,7 +78,7 @@ def test_second_removal_replaces_the_tombstone(tombstones: Tombstones) -> None:
 
 
 def test_delete(tombstones: Tombstones) -> None:
-    """An admin frees one name, and no other."""
+    """An administrator releases exactly one name."""
     tombstones.add("foo-1.0.tar.gz", ONE, "alice")
     tombstones.add("foo-2.0.tar.gz", OTHER, "alice")
     lifted = tombstones.delete("foo-1.0.tar.gz")

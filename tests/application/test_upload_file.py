@@ -46,7 +46,7 @@ def names(directory: Path) -> list[str]:
 
 
 def test_publishes_the_complete_file(upload: TemporaryUpload, tmp_path: Path) -> None:
-    """It has one name in the end, all of its bytes, and Apache's group may read it, whatever the umask."""
+    """The complete file has one name in the end and is readable for Apache's group, whatever the umask."""
     assert [name.startswith(".") for name in names(tmp_path)] == [True]
     assert (upload.size, upload.sha256) == (len(CONTENT), SHA256)
     upload.sync()
@@ -58,14 +58,14 @@ def test_publishes_the_complete_file(upload: TemporaryUpload, tmp_path: Path) ->
 
 
 def test_syncs_before_it_publishes(upload: TemporaryUpload, quick_disk: list[str]) -> None:
-    """A name that is there after a power cut has its bytes."""
+    """A file that exists after a power failure has its content (durable)."""
     upload.sync()
     assert quick_disk == ["fsync"]
     assert upload.path.read_bytes() == CONTENT
 
 
 def test_never_overwrites(upload: TemporaryUpload, tmp_path: Path) -> None:
-    """Whoever copies a file there at the same moment keeps it."""
+    """A file that is copied to the same name concurrently is kept."""
     (tmp_path / "foo-1.0.tar.gz").write_text("another")
     with pytest.raises(FileExistsError):
         upload.publish("foo-1.0.tar.gz")
@@ -73,7 +73,7 @@ def test_never_overwrites(upload: TemporaryUpload, tmp_path: Path) -> None:
 
 
 def test_close_deletes_an_unpublished_file(upload: TemporaryUpload, tmp_path: Path) -> None:
-    """A rejected upload leaves nothing."""
+    """A rejected upload leaves no file."""
     upload.close()
     upload.close()
     assert names(tmp_path) == []
@@ -92,7 +92,7 @@ def test_close_deletes_an_unpublished_file(upload: TemporaryUpload, tmp_path: Pa
     ids=short,
 )
 def test_accepts_matching_digests(upload: TemporaryUpload, claimed: dict) -> None:
-    """Clients send the digests that they know, in small letters or large."""
+    """Clients send the digests that they know, in lower or upper case."""
     upload.check_digests(claimed)
 
 
@@ -109,13 +109,13 @@ def test_accepts_matching_digests(upload: TemporaryUpload, claimed: dict) -> Non
     ids=short,
 )
 def test_rejects_wrong_digests(upload: TemporaryUpload, claimed: dict, said: str) -> None:
-    """A file that was damaged or cut on its way must not be taken: nobody would know until it is installed."""
+    """A file that was corrupted or truncated in transit is rejected."""
     with pytest.raises(RequestError, match=said):
         upload.check_digests(claimed)
 
 
 def test_removes_stale_files_only(tmp_path: Path) -> None:
-    """What a process that was killed has left is removed; what one is writing stays, and so does all else."""
+    """Temporary files of killed processes are deleted; files in use and all others are kept."""
 
     def die() -> None:
         TemporaryUpload(tmp_path).write(b"half")
@@ -134,7 +134,7 @@ def test_removes_stale_files_only(tmp_path: Path) -> None:
 
 
 def test_stale_name_of_a_published_file(upload: TemporaryUpload, tmp_path: Path) -> None:
-    """A power cut between the two names leaves both; the file stays."""
+    """A power failure between link and unlink leaves both names; the published file is kept."""
     upload.publish("foo-1.0.tar.gz")
     upload.file.close()
     assert remove_stale(tmp_path, UPLOAD_PREFIX) == [upload.path.name]
@@ -142,7 +142,7 @@ def test_stale_name_of_a_published_file(upload: TemporaryUpload, tmp_path: Path)
 
 
 def test_removed_before_it_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another process starts, and clears, in the moment between a file's making and its locking."""
+    """Another process cleans up between the creation of a temporary file and its lock (race)."""
     lock, cleared = fcntl.flock, []
 
     def late(descriptor: int, how: int) -> None:
@@ -160,7 +160,7 @@ def test_removed_before_it_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_cleanup_during_many_uploads(tmp_path: Path) -> None:
-    """However often it is cleared, no upload loses its file."""
+    """Repeated cleanups delete no file of an upload in progress."""
     stop, lost = threading.Event(), []
 
     def clear() -> None:
@@ -191,7 +191,7 @@ def test_cleanup_during_many_uploads(tmp_path: Path) -> None:
 
 
 def test_cleanup_at_the_start(index: Index) -> None:
-    """The application and the command line both clear, and nothing else is on any page for it."""
+    """The application and the command line both clean up, and change no page."""
     for clear in (index.start, lambda: main(["--settings", str(index.settings), "rebuild"])):
         (index.packages / ".upload-dead").write_text("half")
         reconciler_of(Settings.load(index.settings)).sync_changed()
@@ -201,7 +201,7 @@ def test_cleanup_at_the_start(index: Index) -> None:
 
 @pytest.mark.parametrize("place", ["pages/projects", "pages/root", "pages/metadata", "pages/records", "data/state"])
 def test_removes_partial_pages(index: Index, place: str) -> None:
-    """Pages and registers are written beside what they replace, and a process may be killed then, too."""
+    """Temporary files of pages and tables of a killed process are deleted as well."""
 
     def die() -> None:
         with patch.object(os, "fchmod", lambda *_: os._exit(CRASHED)):
@@ -217,7 +217,7 @@ def test_removes_partial_pages(index: Index, place: str) -> None:
 
 
 def test_keeps_pages_that_are_being_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another process starts, and clears, while this one writes."""
+    """Another process cleans up while this one writes."""
     cleared = []
     monkeypatch.setattr(atomic.os, "fchmod", lambda *_: cleared.append(remove_stale(tmp_path, TEMPORARY_PREFIX)))
     write_atomically(tmp_path / "page", CONTENT)
@@ -227,7 +227,7 @@ def test_keeps_pages_that_are_being_written(tmp_path: Path, monkeypatch: pytest.
 
 @pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(30, "Read-only file system")])
 def test_starts_if_cleanup_fails(index: Index, monkeypatch: pytest.MonkeyPatch, error: OSError) -> None:
-    """A file of somebody else's, or a disk that is read only, is no reason not to start."""
+    """A file of another user, or a read-only disk, does not prevent the start."""
 
     def fail(*_arguments: object, **_more: object) -> None:
         raise error
@@ -239,7 +239,7 @@ def test_starts_if_cleanup_fails(index: Index, monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_no_packages_directory(index: Index) -> None:
-    """The application starts, and says what is wrong."""
+    """The application starts, and reports what is wrong."""
     index.packages.rmdir()
     index.start()
     assert index.request("GET", "/-/health").code == 503
@@ -247,7 +247,7 @@ def test_no_packages_directory(index: Index) -> None:
 
 
 def test_no_cleanup_without_the_mount(index: Index) -> None:
-    """What lies beneath the mount is nobody's business, and no reason not to start."""
+    """Files below the mount point are not deleted, and do not prevent the start."""
     (index.data / ".wheelhouse").unlink()
     (index.packages / ".upload-x").write_text("x")
     index.start()

@@ -35,7 +35,7 @@ VARIANTS = [lambda name: fitting(name), lambda name: fitting(name, "Summary: ano
 
 
 def corrupted(filename: str) -> bytes:
-    """Return an archive whose name, metadata and form are right, and of whose other files one byte is another."""
+    """Return an archive with valid name, metadata and form, and one wrong byte in another file."""
     try:
         name, version = parse_filename(filename)
     except RequestError:
@@ -72,7 +72,7 @@ class AnyUploads(RuleBasedStateMachine):
         self.lines = 0
 
     def teardown(self) -> None:
-        """Look at everything once more, and clean up."""
+        """Check everything again, and clean up."""
         try:
             assert reconciler_of(Settings.load(self.index.settings)).check() == []
             assert main(["--settings", str(self.index.settings), "audit", "verify"]) == 0
@@ -94,7 +94,7 @@ class AnyUploads(RuleBasedStateMachine):
         return answer
 
     def expected(self, filename: str, user: str | None, content: bytes) -> int:
-        """Return the status that an upload of a sound file should have."""
+        """Return the status that an upload of a valid file should have."""
         if user is None:
             return 401
         project = parse_project(filename)
@@ -109,7 +109,7 @@ class AnyUploads(RuleBasedStateMachine):
 
     @rule(filename=st.sampled_from(FILES), user=st.sampled_from(USERS), variant=st.sampled_from(VARIANTS))
     def upload(self, filename: str, user: str | None, variant) -> None:
-        """Somebody uploads a sound file."""
+        """Upload a valid file."""
         content = variant(filename)
         code = self.expected(filename, user, content)
         assert self.answered(self.index.upload(filename, content, user)).code == code
@@ -119,7 +119,7 @@ class AnyUploads(RuleBasedStateMachine):
 
     @rule(filename=st.sampled_from([*FILES, *NO_FILES]), user=st.sampled_from(USERS), fault=st.sampled_from(FAULTY))
     def upload_faulty(self, filename: str, user: str | None, fault) -> None:
-        """Somebody uploads what is no distribution, or another one."""
+        """Upload a file that is not a distribution, or another distribution."""
         assert self.answered(self.index.upload(filename, fault(filename), user)).code != 200
 
     @rule(filename=st.sampled_from(FILES), cut=st.integers(1, 300), is_announced=st.booleans())
@@ -129,7 +129,7 @@ class AnyUploads(RuleBasedStateMachine):
         length = {} if is_announced else {"CONTENT_LENGTH": str(len(whole))}
         kind = f"multipart/form-data; boundary={BOUNDARY}"
         answer = self.index.request("POST", "/", "alice", whole[: -min(cut, len(whole))], CONTENT_TYPE=kind, **length)
-        # The last two bytes are a line's end, which no parser needs, if the length does not say that they come.
+        # The last two bytes are a line end that parsers do not need unless Content-Length includes them.
         if cut <= 2 and is_announced and answer.code == 200:
             self.answered(answer)
             self.published[filename] = fitting(filename)
@@ -143,12 +143,12 @@ class AnyUploads(RuleBasedStateMachine):
         user=st.sampled_from(USERS),
     )
     def remove(self, name: str, version: str, user: str | None) -> None:
-        """Somebody removes a release."""
+        """Remove a release."""
         meant = [one for one in self.published if is_release(one, canonicalize_name(name), version)]
         code = self.answered(self.index.remove(name, version, user)).code
         if user is None:
             assert code == 401
-        elif user == "carol":  # without any right: the form is not read
+        elif user == "carol":  # without any right, the form is not read
             assert code == 403
         elif not (name and version):
             assert code == 400
@@ -186,12 +186,12 @@ PARTS = st.lists(st.builds(Part, NAMES, VALUES | st.just(sdist()), FILENAMES), m
 
 
 @pytest.fixture
-def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every refusal has a line of its own, however many there are."""
+def _no_rate_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Disable the rate limit, so that every rejection is logged separately."""
     monkeypatch.setattr("wheelhouse.audit.rate_limit.ENTRIES_PER_WINDOW", 1 << 30)
 
 
-@pytest.mark.usefixtures("one_by_one")
+@pytest.mark.usefixtures("_no_rate_limit")
 @given(PARTS, st.sampled_from(USERS), st.integers(0, 3), st.data())
 def test_any_form(index: Index, parts: list[Part], user: str | None, damages: int, data: st.DataObject) -> None:
     """Any body gets a message and an audit log entry, and leaves no partial or temporary file."""
@@ -211,7 +211,7 @@ def test_any_form(index: Index, parts: list[Part], user: str | None, damages: in
 
 @pytest.mark.parametrize("size", [0, 1, 100_000])
 def test_a_body_of_noise(index: Index, size: int) -> None:
-    """Bytes that mean nothing."""
+    """Any bytes."""
     for kind in (f"multipart/form-data; boundary={BOUNDARY}", "application/x-www-form-urlencoded", "image/png"):
         assert index.request("POST", "/", "alice", os.urandom(size), CONTENT_TYPE=kind).code == 400
     assert index.events() == ["refused"] * 3

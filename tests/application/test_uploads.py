@@ -20,20 +20,20 @@ WHEEL = "foo-1.0-py3-none-any.whl"
 @pytest.mark.parametrize("user", ["alice", "bob"])
 @pytest.mark.parametrize("path", ["/", "/legacy", "/legacy/"])
 def test_publishes_files(index: Index, filename: str, user: str, path: str) -> None:
-    """Who has the right publishes, under each of the paths that clients know, and the bytes are kept as they are."""
+    """Authorized users can publish at each path that clients use, and the content is not changed."""
     answer = index.post(upload_form(filename, fitting(filename)), user, path)
     assert answer.status == "200 OK"
     assert index.stored() == {filename: fitting(filename)}
 
 
 def test_writes_the_body_once(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An upload is on no other disk on its way in, least of all in a /tmp that is memory."""
+    """An upload is written to the data disk only, and not to a /tmp in memory."""
     monkeypatch.setattr(tempfile, "tempdir", str(index.home / "nowhere"))
     assert index.upload(WHEEL, wheel(files={"foo.py": "#" * (1 << 20)})).code == 200
 
 
 def test_rejects_unauthenticated_requests(index: Index) -> None:
-    """Where Apache names no user, nobody is signed in, and the answer asks for that."""
+    """Without a user from Apache, the response is 401 and asks for a login."""
     answer = index.upload(user=None)
     assert answer.code == 401
     assert answer.headers["Content-Type"].startswith("text/plain")
@@ -50,7 +50,7 @@ def test_rejects_unauthenticated_requests(index: Index) -> None:
     ],
 )
 def test_rejects_users_without_the_right(index: Index, user: str, filename: str, reason: str) -> None:
-    """The reason is in the status line, which twine shows, and in the body, which uv shows, as plain text."""
+    """The reason is plain text in the status line, which twine shows, and in the body, which uv shows."""
     answer = index.upload(filename, user=user)
     assert answer.status == f"403 {reason}"
     assert answer.body == f"{reason}\n"
@@ -60,7 +60,7 @@ def test_rejects_users_without_the_right(index: Index, user: str, filename: str,
 
 @pytest.mark.parametrize("claimed", ["foo", "acme-core"])
 def test_project_is_the_files_not_the_forms(index: Index, claimed: str) -> None:
-    """The form's fields could say anything; what people install is the file."""
+    """The name in the file name counts, not the name in the form: installers use the file."""
     form = upload_form("bar-1.0.tar.gz", sdist("bar"), name=claimed, version="1.0", filetype="sdist")
     assert index.post(form, "bob").status == "403 bob is not allowed to upload bar"
     assert "names acme-core" in index.post(upload_form("foo-1.0.tar.gz", sdist(), name="acme-core"), "bob").reason
@@ -99,7 +99,7 @@ def test_ignores_users_in_other_variables(index: Index, header: dict) -> None:
     ids=short,
 )
 def test_forged_addresses(index: Index, header: dict) -> None:
-    """Links and redirects that lead to somebody else's server would take passwords along."""
+    """Links and redirects to another server would send it the passwords of clients."""
     index.upload()
     for path in ("/simple/Foo/", "/simple", "/simple/foo/", "/simple/"):
         answer = index.request("GET", path, "alice", **header)
@@ -108,7 +108,7 @@ def test_forged_addresses(index: Index, header: dict) -> None:
 
 
 def test_rejects_truncated_forms(index: Index) -> None:
-    """A client that dies half-way leaves nothing, even if what has arrived is an archive that can be read."""
+    """A truncated upload leaves nothing, even if the received part is a valid archive."""
     answer = index.post(upload_form(WHEEL, wheel()), whole=False)
     assert answer.code == 400
     assert "Send it again" in answer.reason
@@ -170,14 +170,14 @@ def test_rejects_invalid_uploads(index: Index, form: list[Part], said: str) -> N
     ids=short,
 )
 def test_rejects_other_bodies(index: Index, content_type: str, body: bytes) -> None:
-    """Whatever a client sends in a form's place is the client's mistake, and no failure of the server."""
+    """Any other body is an error of the client, not of the server."""
     answer = index.request("POST", "/", "alice", body, CONTENT_TYPE=content_type)
     assert answer.code == 400
     assert index.stored() == {}
 
 
 def test_rejects_unreadable_bodies(index: Index) -> None:
-    """Apache reports a connection that breaks as an error of reading; the upload is the client's to send again."""
+    """Apache reports a broken connection as a read error; the client can retry."""
 
     class Broken:
         def read(self, *_size: int) -> bytes:
@@ -236,8 +236,8 @@ def test_error_messages_have_no_details(index: Index) -> None:
     assert "Traceback" not in answer.body
 
 
-def assert_answered_in_words(index: Index, filename: str) -> None:
-    """Any filename is published, or rejected with one printable line, and never an internal error."""
+def assert_stored_or_rejected(index: Index, filename: str) -> None:
+    """Check that a response is 200, or has one printable line and is not an internal error."""
     before = index.stored()
     answer = index.upload(filename)
     assert answer.code < 500, answer
@@ -260,29 +260,29 @@ def assert_answered_in_words(index: Index, filename: str) -> None:
 @example("foo-1.0.tar.gz\r\n\r\nx")
 @example("x" * 200 + "-1.0.tar.gz")
 def test_any_filename(index: Index, filename: str) -> None:
-    """No name makes the server fail, and none that packaging does not know becomes a file."""
+    """No name causes a server error, and names that packaging rejects are not stored."""
     if '"' in filename or "\r" in filename or "\n" in filename:
-        # Such a name says something else to the parser of the form than to us.
+        # The form's parser interprets such a name differently.
         answer = index.upload(filename)
         assert answer.code < 500
         assert answer.status.isprintable()
         for path in index.packages.iterdir():
             path.unlink()
         return
-    assert_answered_in_words(index, filename)
+    assert_stored_or_rejected(index, filename)
 
 
 @pytest.mark.parametrize("length", [256, 1000])
 def test_long_file_name(index: Index, length: int) -> None:
-    """A name that no disk holds is the sender's mistake."""
-    assert_answered_in_words(index, "x" * (length - 11) + "-1.0.tar.gz")
+    """A name that is too long for a file system is an error of the client."""
+    assert_stored_or_rejected(index, "x" * (length - 11) + "-1.0.tar.gz")
 
 
 @pytest.mark.parametrize(
     "form", [upload_form("x" * 70_000, wheel()), [Part(":action", b"x" * 70_000)]], ids=["name", "action"]
 )
 def test_long_reasons(index: Index, form: list[Part]) -> None:
-    """A reason is a line for a person. Python's own client gives up on a status line of more than 64 KiB."""
+    """A reason is one line. Python's own client rejects status lines of more than 64 KiB."""
     assert len(index.post(form).status) < 1000
 
 
@@ -290,7 +290,7 @@ def test_long_reasons(index: Index, form: list[Part]) -> None:
 @example("x\r\nSet-Cookie: a=b")
 @example("\x85\u2028")
 def test_reasons_are_one_printable_line(index: Index, action: str) -> None:
-    """A line break in a status line would let a client write headers into the answer."""
+    """A line break in a status line would let a client add headers to the response."""
     answer = index.post([Part(":action", action.encode())])
     assert answer.code == 400
     assert all(" " <= character <= "~" for character in answer.status)

@@ -21,7 +21,7 @@ GOOD = str(wheel_members()[RECORD])
 
 
 def look(record: str | bytes, **more: str) -> None:
-    """Look inside a wheel with this RECORD. more: members of its .dist-info besides."""
+    """Check a wheel with this RECORD. more: additional members of its .dist-info."""
     others = {f"{INFO}/{name}": content for name, content in more.items()}
     content = zipped(wheel_members() | others | {RECORD: record})
     assert check_archive(WHEEL, io.BytesIO(content), LIMITS)
@@ -49,19 +49,19 @@ TAKEN = {
 
 @pytest.mark.parametrize("record", TAKEN.values(), ids=TAKEN.keys())
 def test_accepts_valid_records(record: str) -> None:
-    """What the standards allow is accepted."""
+    """RECORDs that the standards allow are accepted."""
     look(record)
 
 
 def test_accepts_signatures() -> None:
-    """They are made of RECORD, and so are not in it (PEP 427). Other files are."""
+    """Signatures are made from RECORD, so they are not in it (PEP 427). All other files must be."""
     look(GOOD, **{"RECORD.jws": "x", "RECORD.p7s": "y"})
     with pytest.raises(RequestError, match=r"RECORD does not list 'foo-1.0.dist-info/RECORD.txt'"):
         look(GOOD, **{"RECORD.txt": "x"})
 
 
 def test_accepts_directories() -> None:
-    """They have no line."""
+    """Directories have no line in RECORD."""
     members = recorded(wheel_members() | {"foo/": "", 'foo/bar, "baz".py': "x"})
     assert check_archive(WHEEL, io.BytesIO(zipped(members)), LIMITS)
 
@@ -99,7 +99,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("record", "said"), REFUSED.values(), ids=REFUSED.keys())
 def test_rejects_invalid_records(record: str | bytes, said: str) -> None:
-    """What RECORD says of a file, or of none, is compared with what is there."""
+    """The lines of RECORD are compared with the files."""
     with pytest.raises(RequestError) as raised:
         look(record)
     assert said in str(raised.value)
@@ -107,7 +107,7 @@ def test_rejects_invalid_records(record: str | bytes, said: str) -> None:
 
 @given(st.data())
 def test_rejects_any_modified_byte_of_a_module(data: st.DataObject) -> None:
-    """A wheel whose module is another than the one that was built, however it was packed again."""
+    """A modified module is rejected, even if the wheel was packed again."""
     content = bytearray(b"answer = 42\n")
     at = data.draw(st.integers(0, len(content) - 1))
     content[at] ^= data.draw(st.integers(1, 255))
@@ -118,14 +118,14 @@ def test_rejects_any_modified_byte_of_a_module(data: st.DataObject) -> None:
 
 @given(st.text(max_size=60))
 def test_any_record_is_accepted_or_rejected(record: str) -> None:
-    """Whatever it says: a reason."""
+    """Any content is accepted or rejected with a reason."""
     with pytest.raises(RequestError) as raised:
         look(record)
     assert str(raised.value).startswith(WHEEL)
 
 
 def test_memory_is_bounded_for_many_lines() -> None:
-    """A line takes its path, and some hundred bytes."""
+    """A line takes the memory of its path and some hundred bytes."""
     files = {f"foo/{number:05d}.py": "" for number in range(5000)}
     content = wheel(files=files)
     tracemalloc.start()

@@ -22,12 +22,12 @@ MODULE = b"answer = 42\n"
 
 
 def look(content: bytes) -> None:
-    """Look inside a wheel."""
+    """Check a wheel."""
     assert check_archive(WHEEL, io.BytesIO(content), LIMITS)
 
 
 def module(**changed: object) -> bytes:
-    """Return a wheel whose one module is put together from these."""
+    """Return a wheel whose module is built from these parts."""
     return raw_zip(raws(foo=Raw(b"foo.py", MODULE, **changed)))
 
 
@@ -42,7 +42,7 @@ def descriptor(crc: int = zlib.crc32(MODULE), packed: int = 14, size: int = len(
 
 
 def streamed(method: int) -> bytes:
-    """Return a wheel that was written to a pipe: sizes and checksum follow the data."""
+    """Return a wheel as written to a pipe: sizes and checksum follow the data."""
 
     class Pipe(io.RawIOBase):
         def __init__(self):
@@ -63,7 +63,7 @@ def streamed(method: int) -> bytes:
 
 
 def zip64() -> bytes:
-    """Return a wheel whose local headers have ZIP64 fields, as of a file whose size was not known before."""
+    """Return a wheel with ZIP64 fields in its local headers, as for a file of unknown size."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in wheel_members().items():
@@ -73,7 +73,7 @@ def zip64() -> bytes:
 
 
 def zip64_end() -> bytes:
-    """Return a wheel with a ZIP64 end record, as those with 65,536 members have."""
+    """Return a wheel with a ZIP64 end record, as for 65,536 members."""
     content = wheel()
     start, end = content.index(b"PK\1\2"), content.rindex(b"PK\5\6")
     record = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 4, 4, end - start, start)
@@ -103,7 +103,7 @@ TAKEN = {
 
 @pytest.mark.parametrize("content", TAKEN.values(), ids=TAKEN.keys())
 def test_accepts_valid_archives(content: bytes) -> None:
-    """What the tools for wheels write is accepted."""
+    """The output of common wheel tools is accepted."""
     look(content)
 
 
@@ -118,7 +118,7 @@ EVIL = Raw(b"evil.py", b"evil").record()
 
 
 def shifted() -> bytes:
-    """Return a wheel with bytes between two members, which the directory steps over."""
+    """Return a wheel with bytes between two members that are not in the central directory."""
     first, *others = raws()
     return raw_zip([Raw(first.name, first.content, after=b"\0" * 7), *others])
 
@@ -172,7 +172,7 @@ DIFFERENT = {
 
 @pytest.mark.parametrize("content", DIFFERENT.values(), ids=DIFFERENT.keys())
 def test_rejects_different_descriptions(content: bytes) -> None:
-    """What is checked must be what is installed, by whichever program."""
+    """The checked content must be the installed content, for every program."""
     with pytest.raises(RequestError, match="Invalid or corrupt archive: "):
         look(content)
 
@@ -211,19 +211,19 @@ REFUSED = {
 @pytest.mark.parametrize(("content", "said"), REFUSED.values(), ids=REFUSED.keys())
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_rejects_unsupported_features(content: bytes, said: str) -> None:
-    """What programs understand differently is rejected, with the reason."""
+    """Features that programs interpret differently are rejected with the reason."""
     with pytest.raises(RequestError) as raised:
         look(content)
     assert said in str(raised.value)
 
 
 def test_rejects_any_modified_byte() -> None:
-    """Whatever byte of a wheel changes, of those that say what is installed: it is rejected."""
+    """A change of any byte that affects the installed files is rejected."""
     content = wheel()
     start = content.index(b"PK\1\2")
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         offsets = [info.header_offset for info in archive.infolist()]
-    # Version, time and date of a local header are for nobody.
+    # Version, time and date of a local header affect nothing.
     free = {offset + position for offset in offsets for position in (4, 5, 10, 11, 12, 13)}
     for position in set(range(start)) - free:
         with pytest.raises(RequestError):
@@ -270,7 +270,7 @@ def test_stops_at_the_declared_size(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_decompresses_in_chunks(tmp_path: Path) -> None:
-    """No more than a piece of a member is in memory."""
+    """Only one chunk of a member is in memory."""
     path = tmp_path / WHEEL
     path.write_bytes(zipped(recorded(wheel_members() | {"zeros": bytes(30 << 20)}), zipfile.ZIP_DEFLATED))
     with path.open("rb") as file:
