@@ -22,18 +22,18 @@ def settings(site: Site) -> Path:
 
 @pytest.fixture
 def audit(settings: Path) -> AuditLog:
-    """Its audit log."""
+    """Return the audit log of the site."""
     found = Settings.load(settings)
     return AuditLog(found.audit, found.audit_head)
 
 
 def lines(settings: Path) -> list[dict]:
-    """Return what was written to it."""
+    """Return the lines of the audit log."""
     return [json.loads(line) for line in Settings.load(settings).audit.read_text().splitlines()]
 
 
 def some(audit: AuditLog) -> None:
-    """Write three lines about foo, and others."""
+    """Write three entries about foo, and others."""
     alice, bob = {"user": "alice", "address": "192.0.2.1"}, {"user": "bob", "address": "2001:db8::1"}
     audit.write("claimed", **alice, project="foo")
     audit.write("upload", **alice, project="foo", version="1.0", filename="foo-1.0.tar.gz", size=7, sha256="ab" * 32)
@@ -43,7 +43,7 @@ def some(audit: AuditLog) -> None:
 
 
 def test_empty_log(settings: Path, capsys: pytest.CaptureFixture) -> None:
-    """A new index is in order, and nobody has done anything to its projects."""
+    """The log of a new index is valid, and has no entries about any project."""
     assert run(settings, "audit", "verify") == 0
     assert capsys.readouterr() == ("The audit log is empty.\n", "")
     assert run(settings, "audit", "who", "foo") == 1
@@ -51,7 +51,7 @@ def test_empty_log(settings: Path, capsys: pytest.CaptureFixture) -> None:
 
 
 def test_verify_of_a_valid_log(settings: Path, audit: AuditLog, capsys: pytest.CaptureFixture) -> None:
-    """It says how many lines, from when to when: an empty log would be whole as well."""
+    """The output has the number of entries and the period: an empty log would be valid as well."""
     some(audit)
     first, *_, last = (line["time"] for line in lines(settings))
     assert run(settings, "audit", "verify") == 0
@@ -59,7 +59,7 @@ def test_verify_of_a_valid_log(settings: Path, audit: AuditLog, capsys: pytest.C
 
 
 def test_verify_after_rotation(settings: Path, audit: AuditLog, capsys: pytest.CaptureFixture) -> None:
-    """That older lines are gone is said, and no fault."""
+    """Deleted old files are reported, but are not a fault."""
     some(audit)
     Settings.load(settings).audit.rename(settings.parent / "log/audit/audit.log.1")
     some(audit)
@@ -71,7 +71,7 @@ def test_verify_after_rotation(settings: Path, audit: AuditLog, capsys: pytest.C
 
 
 def test_verify_reports_faults(settings: Path, audit: AuditLog, capsys: pytest.CaptureFixture) -> None:
-    """The status is for timers, and the place for people."""
+    """The exit status is for timers, and the output names the invalid lines."""
     some(audit)
     log = Settings.load(settings).audit
     log.write_text(log.read_text().replace("bob", "alice", 1))
@@ -85,14 +85,14 @@ def test_verify_reports_faults(settings: Path, audit: AuditLog, capsys: pytest.C
 
 
 def test_verify_fails_without_a_readable_log(settings: Path, capsys: pytest.CaptureFixture) -> None:
-    """A log that nobody could look at is not whole."""
+    """An unreadable log fails the verification."""
     Settings.load(settings).audit.mkdir()
     assert run(settings, "audit", "verify") == 2
     assert "the command failed" in capsys.readouterr().err
 
 
 def test_who(settings: Path, audit: AuditLog, capsys: pytest.CaptureFixture) -> None:
-    """The usual question: who did what to a project, in any spelling, the newest last."""
+    """The entries about a project are listed, in any spelling of its name, the newest last."""
     some(audit)
     assert run(settings, "audit", "who", "Foo") == 0
     said = capsys.readouterr()
@@ -112,7 +112,7 @@ def test_who(settings: Path, audit: AuditLog, capsys: pytest.CaptureFixture) -> 
 
 
 def test_who_as_json(settings: Path, audit: AuditLog, capsys: pytest.CaptureFixture) -> None:
-    """For programs: the lines as they are, with all that a table leaves out."""
+    """JSON output contains the entries with all fields."""
     some(audit)
     assert run(settings, "audit", "who", "foo", "--json") == 0
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -123,7 +123,7 @@ def test_who_as_json(settings: Path, audit: AuditLog, capsys: pytest.CaptureFixt
 
 
 def test_who_escapes_control_characters(settings: Path, audit: AuditLog, capsys: pytest.CaptureFixture) -> None:
-    """What clients sent could clear the screen of whoever reads it, or write another line."""
+    """Values from clients could contain escape sequences for the terminal, or line breaks."""
     audit.write("refused", user="a\nb", address="local", project="foo", reason="\x1b[2J\u202e\ud800\N{SNOWMAN}")
     assert run(settings, "audit", "who", "foo") == 0
     said = capsys.readouterr().out
@@ -133,7 +133,7 @@ def test_who_escapes_control_characters(settings: Path, audit: AuditLog, capsys:
 
 
 def test_who_in_a_corrupt_log(settings: Path, audit: AuditLog, capsys: pytest.CaptureFixture) -> None:
-    """What can be read is shown, and that there is more is said."""
+    """Readable entries are listed, and the output says that others are unreadable."""
     some(audit)
     log = Settings.load(settings).audit
     log.write_bytes(log.read_bytes() + b"nonsense\n")
@@ -145,14 +145,14 @@ def test_who_in_a_corrupt_log(settings: Path, audit: AuditLog, capsys: pytest.Ca
 
 @pytest.mark.parametrize("words", [[], ["who"], ["verify", "foo"], ["erase"]], ids=str)
 def test_rejects_invalid_arguments(settings: Path, words: list[str]) -> None:
-    """The status tells it from a log that is not whole."""
+    """The exit status differs from that of an invalid log."""
     with pytest.raises(SystemExit) as left:
         run(settings, "audit", *words)
     assert left.value.code == 2
 
 
 def test_yanks_are_logged(settings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who took a release out of everybody's builds, and why; and who put it back."""
+    """The log has who yanked a release, the reason, and who undid it."""
     monkeypatch.setenv("WHEELHOUSE_USER", "carol")
     assert run(settings, "yank", "Foo", "v1.0", "--reason", "it deletes data") == 0
     assert run(settings, "unyank", "foo", "1.0") == 0
@@ -164,7 +164,7 @@ def test_yanks_are_logged(settings: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_who_it_was_without_the_wrapper(settings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever calls the program itself is the one it runs as."""
+    """Without the wrapper, the user is the one that the program runs as."""
     monkeypatch.delenv("WHEELHOUSE_USER", raising=False)
     run(settings, "yank", "foo", "1.0")
     assert [line["user"] for line in lines(settings)] == [getpass.getuser()]
@@ -177,7 +177,7 @@ def test_nothing_to_yank(settings: Path) -> None:
 
 
 def test_failed_yank_is_undone(settings: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The line was there first; a second one says that nothing came of it."""
+    """The entry is written ahead; a second one says that the action failed."""
 
     def full(*_arguments: object) -> None:
         raise OSError(28, "No space left on device")
@@ -190,7 +190,7 @@ def test_failed_yank_is_undone(settings: Path, site: Site, monkeypatch: pytest.M
 
 
 def test_no_yank_without_an_audit_entry(settings: Path, site: Site, capsys: pytest.CaptureFixture) -> None:
-    """What nobody could trace is not done."""
+    """A yank that cannot be logged is not made (write-ahead)."""
     Settings.load(settings).audit.mkdir()
     assert run(settings, "yank", "foo", "1.0") == 2
     assert "the command failed" in capsys.readouterr().err

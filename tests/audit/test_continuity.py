@@ -1,4 +1,4 @@
-"""Detection of a data directory that is not the one that was served last."""
+"""Detection of a stale copy of the data, or of data that belong to another index."""
 
 import json
 import shutil
@@ -32,7 +32,7 @@ def copy(index: Index, to: str) -> Path:
 
 
 def exchange(index: Index, other: Path) -> None:
-    """Put another directory in the place of the data."""
+    """Replace the data by another directory."""
     index.data.rename(index.home / f"before-{other.name}")
     other.rename(index.data)
     index.start()
@@ -40,7 +40,7 @@ def exchange(index: Index, other: Path) -> None:
 
 @pytest.fixture
 def stale(index: Index) -> Index:
-    """Return an index with three files whose data were replaced by an older copy with the first file."""
+    """Return an index with three files whose data were replaced by a stale copy with the first file."""
     publish(index, 0)
     older = copy(index, "older")
     publish(index, 1, 2)
@@ -71,7 +71,7 @@ def times(index: Index) -> list[str]:
 
 
 def test_same_data_match(index: Index, said: Callable) -> None:
-    """An index that was moved, as a whole, has nothing to say, and neither has one without a log, or without data."""
+    """A moved index is not reported, and neither is one without a log or without data."""
     assert audit_of(index).mismatch() is None
     publish(index, 0, 1)
     exchange(index, copy(index, "moved"))
@@ -84,7 +84,7 @@ def test_same_data_match(index: Index, said: Callable) -> None:
 
 
 def test_older_data_are_reported_before_an_entry(stale: Index, said: Callable) -> None:
-    """Check, rebuild and the pages job say it, and what is missing, until it is accepted or put right."""
+    """Check, rebuild and the pages job report stale data and the missing files, until they are accepted or restored."""
     first, _second, third = times(stale)
     reason = (
         "audit log: the data directory is older than the log: the newest entry in its head is number 1 of "
@@ -100,7 +100,7 @@ def test_older_data_are_reported_before_an_entry(stale: Index, said: Callable) -
 
 
 def test_older_data_are_reported_after_an_upload(stale: Index, said: Callable) -> None:
-    """The log says it itself, and check goes on: what was lost is missing still."""
+    """The log records the mismatch itself, and check continues to report the lost files."""
     publish(stale, 3)
     assert stale.events() == ["upload", "upload", "upload", "broken", "upload"]
     assert "the data directory is older than the log" in stale.audit()[3]["reason"]
@@ -113,7 +113,7 @@ def test_older_data_are_reported_after_an_upload(stale: Index, said: Callable) -
 
 
 def test_restored_files_are_not_missing(stale: Index, said: Callable) -> None:
-    """Clients send files again, and people copy them."""
+    """Files that clients uploaded again, or that were copied, are not missing."""
     publish(stale, 3, 1)
     stale.remove("foo", "1.3")
     assert [line.partition(":")[0] for line in said(stale, "check")[1]] == ["audit log", name(2)]
@@ -123,7 +123,7 @@ def test_restored_files_are_not_missing(stale: Index, said: Callable) -> None:
 
 
 def test_removed_files_are_not_missing(index: Index, said: Callable) -> None:
-    """It was to be gone: a copy from before has it again, and that shows by the file."""
+    """A stale copy contains the removed file again, which is visible without a report."""
     publish(index, 0)
     older = copy(index, "older")
     publish(index, 1)
@@ -133,7 +133,7 @@ def test_removed_files_are_not_missing(index: Index, said: Callable) -> None:
 
 
 def test_original_data_match_again(stale: Index, said: Callable) -> None:
-    """Where nothing was written meanwhile, all is well as soon as the right directory is back."""
+    """If nothing was written in between, the report ends when the right directory is back."""
     run(stale.settings, "rebuild")
     exchange(stale, stale.home / "before-older")
     assert said(stale, "rebuild") == (0, [])
@@ -143,7 +143,7 @@ def test_original_data_match_again(stale: Index, said: Callable) -> None:
 
 @pytest.mark.parametrize("uploads", [0, 1], ids=["at once", "after an upload"])
 def test_accept_ends_the_report(stale: Index, said: Callable, uploads: int) -> None:
-    """Somebody says that it is meant, the log has who and why, and check is silent from then on."""
+    """An administrator accepts the data; the log has who and why, and check reports nothing any more."""
     publish(stale, *range(3, 3 + uploads))
     assert said(stale, "audit", "accept", "--reason", "the disk had died") == (0, [])
     *_, broken, accepted = [line for line in stale.audit() if line["event"] != "upload"]
@@ -158,7 +158,7 @@ def test_accept_ends_the_report(stale: Index, said: Callable, uploads: int) -> N
 
 
 def test_accepted_once(stale: Index, said: Callable) -> None:
-    """The next older copy is another matter."""
+    """The next stale copy is reported again."""
     assert run(stale.settings, "audit", "accept") == 0
     older = copy(stale, "older-again")
     publish(stale, 8)
@@ -167,7 +167,7 @@ def test_accepted_once(stale: Index, said: Callable) -> None:
 
 
 def test_nothing_to_accept(index: Index, said: Callable) -> None:
-    """A slip is not logged."""
+    """An accept without a mismatch is not logged."""
     publish(index, 0)
     message = "There is nothing to accept: the data directory matches the audit log."
     assert said(index, "audit", "accept") == (1, [message])
@@ -175,7 +175,7 @@ def test_nothing_to_accept(index: Index, said: Callable) -> None:
 
 
 def test_another_index(index: Index, tmp_path: Path, said: Callable) -> None:
-    """Data of another index fit no better."""
+    """The data of another index are reported as well."""
     other = Index(tmp_path / "other")
     publish(index, 0)
     for number in range(3):
@@ -187,14 +187,14 @@ def test_another_index(index: Index, tmp_path: Path, said: Callable) -> None:
 
 
 def test_a_lost_head(index: Index, said: Callable) -> None:
-    """The data directory has nothing of the log: it is not the one, or has lost it."""
+    """Without the log's head, the data are reported: they are others, or have lost it."""
     publish(index, 0)
     (index.data / "state/audit-head.json").unlink()
     assert said(index, "check") == (1, [f"audit log: audit-head.json was missing or corrupt. {ACCEPT}"])
 
 
 def test_after_a_rotation(tmp_path: Path) -> None:
-    """The newest line may be in a file that was put away."""
+    """The newest entry may be in a rotated file."""
     log = Log(tmp_path)
     log.write(2)
     older = log.head.read_bytes()
@@ -209,7 +209,7 @@ def test_after_a_rotation(tmp_path: Path) -> None:
 
 
 def test_crash_is_not_a_mismatch(tmp_path: Path) -> None:
-    """The head is written first: the line follows, and nobody need know."""
+    """The head is written first; if the entry is missing after a crash, it is added without a report."""
     log = Log(tmp_path)
     log.write(3)
     log.change(log.lines()[:-1])
@@ -218,7 +218,7 @@ def test_crash_is_not_a_mismatch(tmp_path: Path) -> None:
 
 
 def test_unreadable_log(index: Index, said: Callable) -> None:
-    """It is said, and everything else is looked at."""
+    """An unreadable log is reported, and all other checks are made."""
     publish(index, 0)
     index.audit_log.unlink()
     index.audit_log.mkdir()
@@ -229,7 +229,7 @@ def test_unreadable_log(index: Index, said: Callable) -> None:
 
 
 def test_what_is_missing_is_found_in_rotated_files(stale: Index, said: Callable) -> None:
-    """A month later the lines are in another file."""
+    """The entries of missing files may be in rotated files."""
     publish(stale, 3)
     stale.audit_log.rename(stale.audit_log.with_name("audit.log.1"))
     publish(stale, 4)
@@ -238,7 +238,7 @@ def test_what_is_missing_is_found_in_rotated_files(stale: Index, said: Callable)
 
 
 def test_invalid_lines_are_skipped(stale: Index, said: Callable) -> None:
-    """Others are looked at all the same."""
+    """Invalid lines do not hide the valid ones."""
     publish(stale, 3)
     lines = stale.audit_log.read_text().splitlines()
     lines[1] = '{"event":"upload","filename":[]}'

@@ -17,7 +17,7 @@ def settings(site: Site) -> Settings:
 
 
 def test_healthy(settings: Settings) -> None:
-    """In looking, nothing is written."""
+    """The check writes nothing."""
     assert problem(settings) is None
     assert list(settings.audit.parent.iterdir()) == []
     settings.audit.write_text("")
@@ -41,7 +41,7 @@ def test_reports_an_unwritable_log(settings: Settings, harm: object, why: str) -
 
 @pytest.mark.parametrize("place", ["log", "state"])
 def test_reports_a_full_disk(settings: Settings, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
-    """The logs' disk, and the data's, on which the log's head is."""
+    """The disk of the log, and that of the data, which has the head."""
     directory = {"log": settings.audit.parent, "state": settings.audit_head.parent}[place]
     temporary = tempfile.TemporaryFile
 

@@ -15,7 +15,7 @@ from support.audit import Log
 from wheelhouse.audit import log as log_module
 from wheelhouse.audit import rotation
 
-# Files that logrotate keeps, but for the one that is written.
+# Number of files that logrotate keeps, in addition to the current one.
 KEEP = 3
 
 
@@ -24,7 +24,7 @@ class Crash(BaseException):
 
 
 class AnyHistory(RuleBasedStateMachine):
-    """An audit log to which anything may happen, except for somebody's hand."""
+    """An audit log with any sequence of events, except modification by hand."""
 
     def __init__(self):
         super().__init__()
@@ -32,13 +32,13 @@ class AnyHistory(RuleBasedStateMachine):
         self.log = Log(Path(self._directory.name))
 
     def teardown(self) -> None:
-        """Look at it for the last time, and clean up."""
+        """Check it again, and clean up."""
         self.look()
         self._directory.cleanup()
 
     @rule(count=st.integers(1, 3))
     def write(self, count: int) -> None:
-        """All goes well."""
+        """Write an entry without a failure."""
         self.log.write(count)
 
     @rule(length=st.integers(0, 400), zeros=st.booleans(), appends=st.integers(0, 1))
@@ -105,7 +105,7 @@ class AnyHistory(RuleBasedStateMachine):
 
     @rule()
     def look(self) -> None:
-        """Somebody asks whether the log is whole, and what it tells."""
+        """Verify the log, and list its entries."""
         assert self.log.faults() == []
         logged = self.log.filenames()
         assert logged == self.log.wanted()[-len(logged) :] or not logged
@@ -114,7 +114,7 @@ class AnyHistory(RuleBasedStateMachine):
 
     @invariant()
     def numbers_are_consecutive(self) -> None:
-        """Whatever is there already is in its order."""
+        """Check that the numbers of the existing entries are consecutive."""
         numbers = [line["number"] for line in self.log.all()]
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers))) if numbers else True
 
@@ -124,7 +124,7 @@ TestAnyHistory = AnyHistory.TestCase
 
 
 def contents(log: Log) -> dict[str, bytes]:
-    """Return what all files hold, uncompressed."""
+    """Return the decompressed content of all files."""
     return {
         path.name: gzip.decompress(path.read_bytes()) if rotation.is_compressed(path) else path.read_bytes()
         for path in log.path.parent.glob("audit.log*")
@@ -144,7 +144,7 @@ def contents(log: Log) -> dict[str, bytes]:
 def test_any_modification_is_detected(
     rotations: int, count: int, file: int, kind: str, place: int, byte: int, length: int
 ) -> None:
-    """One byte, or some, in any place of any file: it is found, or undone where a crash could have done it."""
+    """Changed bytes in any place of any file are detected, or repaired if a crash could have caused them."""
     with tempfile.TemporaryDirectory() as directory:
         log = Log(Path(directory))
         log.write()

@@ -14,7 +14,7 @@ from wheelhouse.audit.rate_limit import ENTRIES_PER_WINDOW, WINDOW_SECONDS, Reje
 
 
 class Clock:
-    """A clock that is set by hand, in seconds."""
+    """A settable clock, in seconds."""
 
     now = 50.0
 
@@ -31,20 +31,20 @@ def clock(log: Log) -> Clock:
 
 
 def reject(log: Log, count: int = 1, user: str = "alice", event: str = "refused", **facts: str) -> None:
-    """Refuse requests."""
+    """Log rejected requests."""
     facts = {"address": "192.0.2.1", "project": "foo", "reason": "it is corrupt"} | facts
     for _ in range(count):
         log.audit.write(event, user=user, **facts)
 
 
 def logged(log: Log) -> list[tuple[str, str, str]]:
-    """Return event, user and reason of each line, once the log is found to be whole."""
+    """Verify the log, and return event, user and reason of each entry."""
     assert log.faults() == []
     return [(line["event"], line["user"], line.get("reason", "")) for line in log.all()]
 
 
 def counts(log: Log) -> list[str]:
-    """Return the reasons of the lines that stand for several refusals, without the times."""
+    """Return the reasons of the entries that count several rejections, without the times."""
     return [
         reason.partition(" between")[0].partition(" at 2")[0]
         for _, _, reason in logged(log)
@@ -53,7 +53,7 @@ def counts(log: Log) -> list[str]:
 
 
 def test_writes_a_limited_number(log: Log, clock: Clock) -> None:
-    """400 requests of one login are 20 lines and, a minute later, one more: a few kB and not megabytes."""
+    """400 rejections of one login are 20 entries and, a minute later, one more: a few kB."""
     reject(log, 400)
     assert len(log.lines()) == ENTRIES_PER_WINDOW
     clock.now += WINDOW_SECONDS
@@ -64,7 +64,7 @@ def test_writes_a_limited_number(log: Log, clock: Clock) -> None:
 
 
 def test_content_of_a_count(log: Log, clock: Clock) -> None:
-    """Who, from where, from when until when; and what all of the refusals have in common."""
+    """User, address, first and last time, and the reason if all rejections share it."""
     reject(log, ENTRIES_PER_WINDOW)
     reject(log, 2, event="denied", version="1.0", filename="foo-1.0.zip")
     reject(log, 1, event="denied", version="2.0", filename="foo-2.0.zip", address="192.0.2.2")
@@ -90,7 +90,7 @@ def test_count_of_one(log: Log, clock: Clock) -> None:
 
 
 def test_another_event_ends_the_window(log: Log, clock: Clock) -> None:
-    """The count comes before what the user did next, and only once; the minute goes on."""
+    """The count is logged before the user's next action, and only once; the window continues."""
     reject(log, ENTRIES_PER_WINDOW + 5)
     log.write()
     assert [event for event, _, _ in logged(log)[ENTRIES_PER_WINDOW:]] == ["refused", "upload"]
@@ -103,7 +103,7 @@ def test_another_event_ends_the_window(log: Log, clock: Clock) -> None:
 
 
 def test_event_of_another_user(log: Log, clock: Clock) -> None:
-    """Within the minute it is nothing to this user; once the minute is over, any event brings the count."""
+    """Within the window, actions of other users do not end it; after the window, any entry writes the count."""
     reject(log, ENTRIES_PER_WINDOW + 5, user="bob")
     log.write()
     assert counts(log) == []
@@ -144,7 +144,7 @@ def test_window_per_address(log: Log, clock: Clock) -> None:
 
 
 def test_other_events_are_not_limited(log: Log, clock: Clock) -> None:
-    """What is done is written, always."""
+    """Actions are always logged."""
     reject(log, ENTRIES_PER_WINDOW * 2)
     log.write(ENTRIES_PER_WINDOW * 2)
     assert log.filenames() == log.wanted()
@@ -181,7 +181,7 @@ def test_number_of_clients_is_bounded(log: Log, clock: Clock, monkeypatch: pytes
 
 
 def test_many_counts_are_written_little_by_little(log: Log, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody's upload waits for the counts of a thousand others; the user's own one is among the first."""
+    """One upload does not write the counts of a thousand users; the user's own count is among the first."""
     monkeypatch.setattr(rate_limit, "ENTRIES_PER_WINDOW", 1)
     monkeypatch.setattr(log_module, "MAX_COUNTS_PER_ENTRY", 4)
     for number in range(9):
@@ -198,7 +198,7 @@ def test_many_counts_are_written_little_by_little(log: Log, clock: Clock, monkey
 
 
 def test_unwritten_rejections_are_counted(log: Log, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refusals that could not be written are in the count, too, and the counts wait until they can be."""
+    """Rejections that could not be logged are included in the count, which is logged when the disk permits it."""
     log.write()
     reject(log, ENTRIES_PER_WINDOW + 5, user="bob")
 

@@ -13,7 +13,7 @@ from wheelhouse.audit.reserve import DiskReserve
 
 
 class Disk:
-    """A disk on which there is room, or as much as the reserve has given up, in lines."""
+    """A disk with a limited free space, in lines; a released reserve adds to it."""
 
     def __init__(self, log: Log, place: str):
         self.full = False
@@ -50,13 +50,13 @@ def disk(request: pytest.FixtureRequest, log: Log, monkeypatch: pytest.MonkeyPat
     return found
 
 
-def refuse(log: Log) -> None:
-    """Refuse a request."""
+def reject(log: Log) -> None:
+    """Log a rejected request."""
     log.audit.write("refused", user="bob", address="192.0.2.1", reason="it is corrupt")
 
 
 def test_reserved_with_the_first_entry(log: Log) -> None:
-    """It is really allocated, and nobody else's business."""
+    """The reserve is allocated on the disk, and other users cannot read it."""
     log.write()
     for path, size in ((log.path, log_module.LOG_RESERVE), (log.head, log_module.HEAD_RESERVE)):
         status = path.with_suffix(".reserve").stat()
@@ -70,37 +70,37 @@ def test_a_full_disk(log: Log, disk: Disk) -> None:
     log.write()
     disk.full = True
     with pytest.raises(OSError, match="No space left"):
-        refuse(log)
+        reject(log)
     assert disk.reserve.exists()
     log.write(3)
     assert not disk.reserve.exists()
     with pytest.raises(OSError, match="No space left"):
-        refuse(log)
+        reject(log)
     log.write()
     assert not disk.reserve.exists()
     disk.full = False
-    refuse(log)
+    reject(log)
     assert disk.reserve.stat().st_size > 0
     assert log.filenames() == log.wanted()
     assert [line["user"] for line in log.all()].count("bob") == 1
     assert log.faults() == []
 
 
-def test_refusals_that_were_not_written_are_counted(log: Log, disk: Disk) -> None:
-    """The log tells of them when there is room."""
+def test_unwritten_rejections_are_counted(log: Log, disk: Disk) -> None:
+    """They are logged when there is free space."""
     log.write()
     disk.full = True
     log.write()
     for _ in range(3):
         with pytest.raises(OSError, match="No space left"):
-            refuse(log)
+            reject(log)
     disk.full = False
     log.audit.write("upload", user="bob", address="192.0.2.1")
     assert log.all()[-2]["reason"].startswith("and 3 more requests of this user were rejected between ")
 
 
-def test_a_line_that_a_crash_kept_from_the_log(log: Log, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before a new line can be written, that one is: the reserve is for it, too."""
+def test_completes_an_interrupted_entry(log: Log, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry that a crash has interrupted is completed before a new one, and may use the reserve as well."""
     log.write()
 
     def crash(*_arguments: object) -> None:
@@ -118,7 +118,7 @@ def test_a_line_that_a_crash_kept_from_the_log(log: Log, disk: Disk, monkeypatch
 
 
 def test_health(log: Log, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The log can be written as long as there is space in reserve, and a look at it says so."""
+    """The log is writable while there is a reserve, and the health check tests that."""
     log.write()
     disk.full = True
 
@@ -133,7 +133,7 @@ def test_health(log: Log, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_partial_reserve_does_not_count(tmp_path: Path) -> None:
-    """A crash may leave an empty file."""
+    """A crash may leave an empty reserve file."""
     path = tmp_path / "reserve"
     path.touch()
     reserve = DiskReserve(path, 4096)
@@ -145,10 +145,10 @@ def test_partial_reserve_does_not_count(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("error", "kept"), [(errno.ENOSPC, False), (errno.EDQUOT, False), (errno.EOPNOTSUPP, True)])
-def test_a_file_system_without_room_or_reserve(
+def test_a_file_system_without_space_or_reserve(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int, kept: bool
 ) -> None:
-    """Nothing is left behind; and where no space can be reserved at all, refusals are written all the same."""
+    """No file is left; without any reserve, rejections are logged as well."""
 
     def fail(*_arguments: object) -> None:
         raise OSError(error, os.strerror(error))
@@ -160,8 +160,8 @@ def test_a_file_system_without_room_or_reserve(
 
 @pytest.mark.parametrize("harm", [lambda path: path.mkdir(), lambda path: path.symlink_to("elsewhere")])
 def test_something_else_in_its_place(log: Log, harm: Callable[[Path], None]) -> None:
-    """The log is written all the same."""
+    """If the reserve's path is not a file, the log is written without it."""
     harm(log.path.with_suffix(".reserve"))
     log.write(2)
-    refuse(log)
+    reject(log)
     assert len(log.lines()) == 3

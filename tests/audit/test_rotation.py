@@ -16,7 +16,7 @@ def names(log: Log) -> list[str]:
 
 
 def test_chain_over_many_files(log: Log) -> None:
-    """Each month has its file, compressed when it is a month old, and is still a part of the chain."""
+    """Each month has a file, compressed after a month, which remains a part of the hash chain."""
     for _month in range(4):
         log.write(3)
         log.rotate(5)
@@ -27,7 +27,7 @@ def test_chain_over_many_files(log: Log) -> None:
 
 
 def test_new_file_continues_the_chain(log: Log) -> None:
-    """The first line of each file but the first is the log's own: without it, lines were dropped from the beginning."""
+    """Each file except the first begins with an entry of the log itself, so deletions at the beginning are detected."""
     log.write(2)
     log.rotate(5)
     log.write(2)
@@ -39,7 +39,7 @@ def test_new_file_continues_the_chain(log: Log) -> None:
 
 
 def test_old_files_may_be_deleted(log: Log) -> None:
-    """What is older than the settings say is gone, and that is no fault."""
+    """Files that are older than the configured retention are deleted, without a fault."""
     for _month in range(9):
         log.write(2)
         log.rotate(5)
@@ -50,7 +50,7 @@ def test_old_files_may_be_deleted(log: Log) -> None:
 
 
 def test_rotation_without_entries(log: Log) -> None:
-    """Nothing was written: nothing is put away, and the newest line is still known."""
+    """An empty file is not rotated, and the newest entry is still known."""
     log.write(2)
     for _month in range(4):
         log.rotate(5)
@@ -63,7 +63,7 @@ def test_rotation_without_entries(log: Log) -> None:
 
 @pytest.mark.parametrize("length", [0, 20, 1000])
 def test_a_crash_and_then_a_rotation(log: Log, monkeypatch: pytest.MonkeyPatch, length: int) -> None:
-    """The line that was on its way gets into the file that was put away."""
+    """The interrupted entry is completed in the rotated file."""
     log.write(2)
     stopped = pytest.fail.Exception("the power is gone")
 
@@ -85,7 +85,7 @@ def test_a_crash_and_then_a_rotation(log: Log, monkeypatch: pytest.MonkeyPatch, 
 
 @pytest.mark.parametrize("length", [1, 20])
 def test_a_crash_in_a_new_file_and_then_a_rotation(log: Log, monkeypatch: pytest.MonkeyPatch, length: int) -> None:
-    """Half of the file's first line is all that it had: the newest whole line is in the file before."""
+    """The new file has only a partial first line: the newest complete entry is in the previous file."""
     log.write(2)
     log.rotate(5)
     stopped = pytest.fail.Exception("the power is gone")
@@ -106,7 +106,7 @@ def test_a_crash_in_a_new_file_and_then_a_rotation(log: Log, monkeypatch: pytest
 
 
 def test_a_rotation_while_a_line_is_written(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A line gets into the file that was just put away, and the next one into the new one."""
+    """An entry may be written to the file that was just rotated; the next one is in the new file (race)."""
     log.write(2)
     append = log_module._append
 
@@ -124,7 +124,7 @@ def test_a_rotation_while_a_line_is_written(log: Log, monkeypatch: pytest.Monkey
 
 
 def test_all_compressed(log: Log) -> None:
-    """Somebody compresses the newest file that was put away, or the rules are other ones."""
+    """The newest rotated file may be compressed, by hand or by another configuration."""
     for _ in range(2):
         log.write(2)
         log.rotate()
@@ -138,7 +138,7 @@ def test_all_compressed(log: Log) -> None:
 
 
 def test_interrupted_compression(log: Log) -> None:
-    """Both are there, the whole file and half a compressed one: the whole one counts."""
+    """If a file and its partial compressed copy exist, the file is used."""
     for _ in range(2):
         log.write(3)
         log.rotate()
@@ -151,7 +151,7 @@ def test_interrupted_compression(log: Log) -> None:
 
 
 def test_corrupt_compressed_file(log: Log) -> None:
-    """The index goes on, and the damage is named."""
+    """The index continues to log, and verify reports the damage."""
     log.write(3)
     log.rotate()
     log.path.with_name("audit.log.1").unlink()
@@ -164,7 +164,7 @@ def test_corrupt_compressed_file(log: Log) -> None:
 
 
 def test_ignores_other_files(log: Log) -> None:
-    """What people put beside the log is none of its files."""
+    """Other files in the directory are not read."""
     log.write(2)
     for name in ("audit.log.old", "audit.log.1.gz.bak", "audit.log.gz", "audit.logs.1", "notes"):
         log.path.with_name(name).write_text("something else\n")

@@ -14,28 +14,28 @@ Lines = list[bytes]
 
 
 def edited(line: bytes, old: bytes = b"alice", new: bytes = b"mallo") -> bytes:
-    """Return a line that accuses somebody else."""
+    """Return a line with another user in place of the real one."""
     assert old in line
     return line.replace(old, new)
 
 
 def forged(before: bytes, **facts: object) -> bytes:
-    """Return a line that follows another one as if it had always been there."""
+    """Return a forged line with a correct hash of its predecessor."""
     facts = {"event": "upload", "user": "mallory", "address": "192.0.2.2", "filename": "foo-9.tar.gz"} | facts
     return AuditEntry.following(AuditEntry.parse(before.rstrip(b"\n")), facts).raw + b"\n"
 
 
 def changed(lines: Lines, place: int, line: bytes) -> Lines:
-    """Return the lines with another one in the place of one of them."""
+    """Return the lines with one of them replaced."""
     return [*lines[:place], line, *lines[place + 1 :]]
 
 
 def inserted(lines: Lines, place: int, *more: bytes) -> Lines:
-    """Return the lines with more before one of them."""
+    """Return the lines with others inserted before one of them."""
     return [*lines[:place], *more, *lines[place:]]
 
 
-# What is done to ten lines, and what is found then: in the order in which it is named.
+# Modifications of ten lines, and the faults that are reported for each, in order.
 TAMPERING: dict[str, tuple[Callable[[Lines], Lines], list[str]]] = {
     "the first is edited": (
         lambda lines: changed(lines, 0, edited(lines[0])),
@@ -168,7 +168,7 @@ TAMPERING: dict[str, tuple[Callable[[Lines], Lines], list[str]]] = {
 
 @pytest.mark.parametrize(("harm", "found"), TAMPERING.values(), ids=TAMPERING.keys())
 def test_detects_modifications(log: Log, harm: Callable[[Lines], Lines], found: list[str]) -> None:
-    """Each place is named, and nothing else is accused."""
+    """Each modified place is reported, and no other line is."""
     log.write(10)
     log.change(harm(log.lines()))
     faults = log.faults()
@@ -177,7 +177,7 @@ def test_detects_modifications(log: Log, harm: Callable[[Lines], Lines], found: 
 
 @pytest.mark.parametrize("harm", [harm for harm, _found in TAMPERING.values()], ids=TAMPERING.keys())
 def test_modifications_stay_detected(log: Log, harm: Callable[[Lines], Lines]) -> None:
-    """The index goes on, and what is written then covers nothing up."""
+    """Later entries do not hide a modification."""
     log.write(10)
     log.change(harm(log.lines()))
     log.write(3)
@@ -201,7 +201,7 @@ def test_partial_line_stays_detected(log: Log) -> None:
 
 
 def test_a_line_without_an_end(log: Log) -> None:
-    """In a file that was put away, the last byte is as safe as the others."""
+    """The last byte of a rotated file is protected like all others."""
     log.write(3)
     log.rotate()
     log.write()
@@ -213,7 +213,7 @@ def test_a_line_without_an_end(log: Log) -> None:
 
 
 def test_reads_limited_lines(log: Log) -> None:
-    """A file without line ends, of any size, is no reason to run out of memory."""
+    """A file without line ends, of any size, does not exhaust the memory."""
     log.write(2)
     log.change([log.lines()[0], b"x" * 10 * MAX_LINE_SIZE + b"\n", log.lines()[1]])
     with log.audit.reading() as (_head, (part,)):
@@ -221,7 +221,7 @@ def test_reads_limited_lines(log: Log) -> None:
 
 
 def test_detects_a_deleted_last_line(log: Log) -> None:
-    """A crash looks the same, and so it is mended: the line is back, the same one."""
+    """A deletion cannot be distinguished from a crash, so it is repaired: the same line is written again."""
     log.write(10)
     lines = log.lines()
     log.change(lines[:-1])
@@ -234,7 +234,7 @@ def test_detects_a_deleted_last_line(log: Log) -> None:
 
 
 def test_valid_log_has_no_faults(log: Log) -> None:
-    """Nobody looks at warnings that are always there."""
+    """A valid log has no warnings."""
     assert log.faults() == []
     for _ in range(3):
         log.write()
@@ -243,7 +243,7 @@ def test_valid_log_has_no_faults(log: Log) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"nonsense\n", b"{}\n", b"\xff"])
 def test_detects_a_corrupt_head(log: Log, content: bytes) -> None:
-    """Without it nobody can say whether lines are missing at the end, and that stays so."""
+    """Without the head, deleted lines at the end cannot be detected, and verify continues to report that."""
     log.write(3)
     log.head.write_bytes(content)
     (fault,) = log.faults()
@@ -256,7 +256,7 @@ def test_detects_a_corrupt_head(log: Log, content: bytes) -> None:
 
 
 def test_detects_a_lost_head(log: Log) -> None:
-    """The same where the file is gone."""
+    """A missing head has the same effect."""
     log.write(3)
     log.head.unlink()
     assert len(log.faults()) == 1
@@ -265,7 +265,7 @@ def test_detects_a_lost_head(log: Log) -> None:
 
 
 def test_detects_a_modified_head(log: Log) -> None:
-    """What it says is compared with the log, and the other way round."""
+    """Head and log are compared in both directions."""
     log.write(3)
     log.head.write_bytes(edited(log.head.read_bytes()))
     assert log.faults() == ["audit.log line 3 was modified or inserted: the newest entry is another number 3"]
@@ -274,7 +274,7 @@ def test_detects_a_modified_head(log: Log) -> None:
 
 
 def test_detects_an_old_head(log: Log) -> None:
-    """The data came back from a backup, and the log did not: what the backup does not know is named."""
+    """If only the data was restored from a backup, entries that the backup does not know are reported."""
     log.write(3)
     old = log.head.read_bytes()
     log.write(2)
@@ -287,7 +287,7 @@ def test_detects_an_old_head(log: Log) -> None:
 
 
 def test_detects_a_lost_log(log: Log) -> None:
-    """The data came back on a new server, without the log: it goes on, and says what is not there."""
+    """If the data was restored without the log, the log continues, and the missing entries are reported."""
     log.write(5)
     log.path.unlink()
     log.write(2)
@@ -316,7 +316,7 @@ def test_counts_entries(log: Log) -> None:
 
 
 def test_entries_written_meanwhile(log: Log) -> None:
-    """A long look at a busy index accuses nobody of what was written since it began."""
+    """Entries that are written during the verification are not reported (race)."""
     log.write(3)
     with log.audit.reading() as (head, (part,)):
         log.write(2)
@@ -325,7 +325,7 @@ def test_entries_written_meanwhile(log: Log) -> None:
 
 
 def test_rotation_meanwhile(log: Log) -> None:
-    """The same for logrotate, which moves the files on."""
+    """Files that logrotate renames during the verification are not reported (race)."""
     log.write(3)
     log.rotate()
     log.write(3)
@@ -337,7 +337,7 @@ def test_rotation_meanwhile(log: Log) -> None:
 
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_detects_modified_rotated_files(log: Log, number: int) -> None:
-    """Old lines are as safe as new ones, compressed or not, and named by their file."""
+    """Old entries are protected like new ones, compressed or not, and reported with their file."""
     for _ in range(4):
         log.write(5)
         log.rotate()
@@ -352,7 +352,7 @@ def test_detects_modified_rotated_files(log: Log, number: int) -> None:
 
 
 def test_detects_a_lost_file(log: Log) -> None:
-    """Of files that were put away, one in the middle is missed."""
+    """A missing file between two others is reported."""
     for _ in range(4):
         log.write(5)
         log.rotate()
@@ -362,7 +362,7 @@ def test_detects_a_lost_file(log: Log) -> None:
 
 
 def test_detects_a_truncated_file(log: Log) -> None:
-    """A disk that has lost the end of a compressed file does not keep the rest from being looked at."""
+    """If a compressed file is truncated, all other files are verified."""
     for _ in range(3):
         log.write(50)
         log.rotate()

@@ -15,12 +15,12 @@ from wheelhouse.audit import log as log_module
 from wheelhouse.audit.entry import MAX_LINE_SIZE
 from wheelhouse.audit.log import AuditLog
 
-# Seconds after which whoever still waits waits for ever.
+# Timeout in seconds.
 PATIENCE = 60
 
 
 def test_content_of_an_entry(log: Log) -> None:
-    """Who, what, when, from where: each under the name that programs and people look for, in one order."""
+    """User, action, time, address and file, each under a fixed key, in a fixed order."""
     facts = {"project": "foo", "version": "1.0", "filename": "foo-1.0.tar.gz", "size": 7, "sha256": "ab" * 32}
     log.audit.write("refused", user="alice", address="192.0.2.1", **facts, reason="it is corrupt")
     (line,) = log.lines()
@@ -38,13 +38,13 @@ def test_content_of_an_entry(log: Log) -> None:
 
 
 def test_unknown_values_are_left_out(log: Log) -> None:
-    """A line without a file does not say that its file is nothing."""
+    """An entry without a file has no key for it."""
     log.audit.write("claimed", user="alice", address="local", project="foo")
     assert list(json.loads(log.lines()[0])) == ["number", "time", "event", "user", "address", "project", "previous"]
 
 
 def test_hash_chain(log: Log) -> None:
-    """That is the chain: SHA-256 of the line before, without its end. Anybody can check it with other tools."""
+    """Each entry has the SHA-256 of the previous line without its line end, so other tools can verify it."""
     log.write(3)
     lines = log.lines()
     assert [json.loads(line)["number"] for line in lines] == [1, 2, 3]
@@ -58,7 +58,7 @@ def test_hash_chain(log: Log) -> None:
 )
 @pytest.mark.parametrize("key", ["user", "address", "project", "version", "filename", "sha256", "reason"])
 def test_values_cannot_end_the_line(log: Log, key: str, text: str) -> None:
-    """Clients choose file names and versions, and could otherwise write lines of their own, or fill the disk."""
+    """Clients choose file names and versions; line breaks and long values must not create entries or fill the disk."""
     facts = {"user": "alice", "address": "192.0.2.1", "reason": "r"} | {key: text}
     log.audit.write("refused", **facts)
     log.write()
@@ -71,7 +71,7 @@ def test_values_cannot_end_the_line(log: Log, key: str, text: str) -> None:
 
 
 def test_the_longest_line_can_be_read(log: Log) -> None:
-    """What is written must be taken for whole by whoever reads no more than so much of a line."""
+    """The longest line that is written is not longer than what readers accept."""
     keys = ("user", "address", "project", "version", "filename", "sha256", "reason")
     for _ in range(3):
         log.audit.write("refused", size=1 << 62, **dict.fromkeys(keys, "\N{SNAKE}" * 1000))
@@ -80,7 +80,7 @@ def test_the_longest_line_can_be_read(log: Log) -> None:
 
 
 def test_rejects_unknown_events(log: Log) -> None:
-    """A slip in a name would make lines that nobody finds; and the log's own events are nobody else's."""
+    """A misspelled event could not be found, and only the log itself writes its own events."""
     for event in ("uploaded", "opened", "broken", ""):
         with pytest.raises(ValueError, match="is not an event of"):
             log.audit.write(event, user="alice", address="local")
@@ -88,7 +88,7 @@ def test_rejects_unknown_events(log: Log) -> None:
 
 
 def test_mode_of_the_log(log: Log) -> None:
-    """Names and addresses are for those who run the server."""
+    """Other users cannot read user names and addresses."""
     before = os.umask(0)
     try:
         log.write()
@@ -99,7 +99,7 @@ def test_mode_of_the_log(log: Log) -> None:
 
 
 def test_is_durable(log: Log, quick_disk: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """When write() returns, the line survives a power cut: the head first, then the log, with their names."""
+    """When write() returns, the entry is durable: first the head, then the log, with their directory entries."""
     log.write()
     steps: list[str] = []
     fsync, write = os.fsync, os.write
@@ -117,7 +117,7 @@ def test_is_durable(log: Log, quick_disk: list[str], monkeypatch: pytest.MonkeyP
 
 
 def test_follows_no_symlink(log: Log, tmp_path: Path) -> None:
-    """Whoever gets to put a link into the log's place does not get lines written somewhere else."""
+    """A symbolic link in place of the log does not redirect entries to another file."""
     other = tmp_path / "other"
     other.write_text("")
     log.path.symlink_to(other)
@@ -127,7 +127,7 @@ def test_follows_no_symlink(log: Log, tmp_path: Path) -> None:
 
 
 def write_many(audit: AuditLog, count: int, after_some: Callable[[], None]) -> None:
-    """Write as one of several processes, and do something else now and then."""
+    """Write as one of several processes, with pauses."""
     for number in range(count):
         audit.write("upload", user=f"process {os.getpid()}", address="local", filename=f"foo-{number}.tar.gz")
         if number % 10 == 0:
@@ -136,7 +136,7 @@ def write_many(audit: AuditLog, count: int, after_some: Callable[[], None]) -> N
 
 @pytest.mark.parametrize("rotated", [False, True])
 def test_concurrent_writers(log: Log, rotated: bool) -> None:
-    """Processes of the web server and people on the command line write as they come, and the chain stays one."""
+    """Processes of the web server and commands write concurrently, and the hash chain is valid."""
     others: list[Callable] = [log.rotate if rotated else int, int, int, int, int, int]
     work = [forked.Process(target=write_many, args=(log.audit, 60, other), daemon=True) for other in others]
     for process in work:
@@ -160,7 +160,7 @@ def crash(*_arguments: object) -> None:
 
 
 def partial_append(length: int) -> Callable[[int, bytes], None]:
-    """Return what writes no more than a beginning, and then the power is gone. A negative length: and zeros."""
+    """Return a function that writes only the beginning and then crashes. A negative length: followed by zeros."""
 
     def write(file: int, whole: bytes) -> None:
         beginning = whole[: abs(length)]
@@ -176,7 +176,7 @@ def partial_append(length: int) -> Callable[[int, bytes], None]:
 def test_a_crash_between_head_and_log(
     log: Log, monkeypatch: pytest.MonkeyPatch, number: int, length: int, read_first: bool
 ) -> None:
-    """The line gets where it belongs, by whoever comes next, whole and once; nobody has to mend it by hand."""
+    """The next writer completes the entry exactly once; no repair by hand is needed."""
     log.write(number - 1)
     monkeypatch.setattr(log_module, "_append", partial_append(length))
     with pytest.raises(Crash):
@@ -193,7 +193,7 @@ def test_a_crash_between_head_and_log(
 
 @pytest.mark.parametrize("name", ["write_atomically", "sync_directory"])
 def test_a_crash_around_the_head(log: Log, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Before it is there, nothing was written; once it is there, the line is."""
+    """If the crash is before the head, nothing was written; after it, the entry is completed."""
     log.write()
     monkeypatch.setattr(log_module, name, crash)
     with pytest.raises(Crash):
@@ -206,7 +206,7 @@ def test_a_crash_around_the_head(log: Log, monkeypatch: pytest.MonkeyPatch, name
 
 
 def full_after(length: int) -> Callable[[int, bytes], int]:
-    """Return a write for a disk that has room for so many bytes more."""
+    """Return a write function for a disk with so many free bytes."""
     left = length
     write = os.write
 
@@ -224,7 +224,7 @@ def full_after(length: int) -> Callable[[int, bytes], int]:
 @pytest.mark.parametrize("length", [0, 1, 100])
 @pytest.mark.parametrize("number", [1, 4])
 def test_a_full_disk(log: Log, monkeypatch: pytest.MonkeyPatch, number: int, length: int) -> None:
-    """No part of the entry stays: its action was rejected."""
+    """No part of the entry remains: its action was rejected."""
     log.write(number - 1)
     before = log.path.read_bytes() if number > 1 else b""
     monkeypatch.setattr(os, "write", full_after(length))
@@ -239,7 +239,7 @@ def test_a_full_disk(log: Log, monkeypatch: pytest.MonkeyPatch, number: int, len
 
 
 def test_the_disk_fails_and_keeps_what_it_has(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where half a line cannot be taken away again, it is made whole: the log tells too much rather than too little."""
+    """If a partial line cannot be truncated, it is completed: an additional entry is better than a missing one."""
     log.write()
     monkeypatch.setattr(os, "write", full_after(30))
 
@@ -257,7 +257,7 @@ def test_the_disk_fails_and_keeps_what_it_has(log: Log, monkeypatch: pytest.Monk
 
 
 def test_a_full_disk_of_the_data(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The head cannot be written, so nothing is."""
+    """If the head cannot be written, no entry is written."""
     log.write()
 
     def full(*_arguments: object) -> None:
@@ -274,7 +274,7 @@ def test_a_full_disk_of_the_data(log: Log, monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("directory", ["log/audit", "state"])
 def test_no_directory(log: Log, tmp_path: Path, directory: str) -> None:
-    """It makes none: where one is missing, something else is wrong, and nothing may be taken."""
+    """A missing directory is not created: uploads are rejected, since the configuration is wrong."""
     log.write()
     log.audit.check()
     (tmp_path / directory).rename(tmp_path / "elsewhere")
@@ -286,13 +286,13 @@ def test_no_directory(log: Log, tmp_path: Path, directory: str) -> None:
 
 
 def test_check_writes_nothing(log: Log, tmp_path: Path) -> None:
-    """Whether it can be written is asked all the time, and no reason to make files."""
+    """The health check runs often and must not create files."""
     log.audit.check()
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_the_log_is_something_else(log: Log) -> None:
-    """A look says so before an upload does."""
+    """The health check reports it before the next upload fails."""
     log.path.mkdir()
     with pytest.raises(OSError, match="directory"):
         log.audit.check()
