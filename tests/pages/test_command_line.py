@@ -25,13 +25,13 @@ def settings(site: Site) -> Path:
 
 
 def yanked(site: Site) -> list:
-    """Return what the page of foo says of each file."""
+    """Return the yanks on the page of foo, by file."""
     return [file.get("yanked") for file in json.loads(site.read("projects/foo.json"))["files"]]
 
 
 @pytest.mark.parametrize("words", [["rebuild"], ["rebuild", "--changed"], ["rebuild", "Foo"]], ids=str)
 def test_rebuild(site: Site, settings: Path, capsys: pytest.CaptureFixture, words: list[str]) -> None:
-    """In any spelling, for all or one or those that changed, pages are in step afterwards; good work is silent."""
+    """In any spelling, for all, one or the changed projects: pages match the files afterwards, without output."""
     site.put("foo-2.0.tar.gz", sdist())
     assert run(settings, *words) == 0
     assert capsys.readouterr() == ("", "")
@@ -53,7 +53,7 @@ def test_rebuild_all_and_changed(site: Site, settings: Path) -> None:
 def test_reports_files_that_are_left_out(
     site: Site, settings: Path, capsys: pytest.CaptureFixture, words: list[str]
 ) -> None:
-    """It is named where the journal keeps it, and the status says that there is something to look at."""
+    """The file is reported for the journal, and the exit status says that there are reports."""
     site.put("bar-1.0.tar.gz", b"corrupt")
     assert run(settings, *words) == 1
     said = capsys.readouterr()
@@ -62,7 +62,7 @@ def test_reports_files_that_are_left_out(
 
 
 def test_check(site: Site, settings: Path, capsys: pytest.CaptureFixture) -> None:
-    """Silence and 0 mean that every file is what it was."""
+    """No output and status 0 mean that every file is unchanged."""
     assert run(settings, "check") == 0
     assert capsys.readouterr() == ("", "")
     site.put(SDIST, sdist("foo", "2.0"))
@@ -71,7 +71,7 @@ def test_check(site: Site, settings: Path, capsys: pytest.CaptureFixture) -> Non
 
 
 def test_restore_times(site: Site, settings: Path, capsys: pytest.CaptureFixture) -> None:
-    """What a copy has done to files' times is undone, in silence; what is left is named."""
+    """The times that a copy has changed are restored without output; all others are reported."""
     path = site.paths.packages / SDIST
     before = path.stat().st_mtime
     os.utime(path, (1_800_000_000, 1_800_000_000))
@@ -86,7 +86,7 @@ def test_restore_times(site: Site, settings: Path, capsys: pytest.CaptureFixture
 
 
 def test_yank_and_unyank(site: Site, settings: Path, capsys: pytest.CaptureFixture) -> None:
-    """The page says so at once, with the reason, and no longer says so afterwards."""
+    """The page has the yank and its reason at once, and loses it after unyank."""
     assert yanked(site) == [None]
     assert run(settings, "yank", "Foo", "v1.0", "--reason", "it's <broken>") == 0
     assert yanked(site) == ["it's <broken>"]
@@ -121,7 +121,7 @@ def test_yanks_survive_rebuilds(site: Site, settings: Path) -> None:
 def test_yank_of_a_missing_release(
     site: Site, settings: Path, capsys: pytest.CaptureFixture, command: str, project: str, version: str, said: str
 ) -> None:
-    """A slip of the pen must not look like a release that is safe now."""
+    """A misspelled yank must not look like a success."""
     before = sorted(path for path in site.home.rglob("*") if "locks" not in path.parts)
     assert run(settings, command, project, version) == 1
     assert capsys.readouterr().out == f"{said}\n"
@@ -140,7 +140,7 @@ def test_unyank_against_the_settings(site: Site, settings: Path, capsys: pytest.
 
 @pytest.mark.parametrize("words", [[], ["erase"], ["yank", "foo"], ["rebuild", "a", "b"], ["check", "--fix"]], ids=str)
 def test_rejects_invalid_arguments(settings: Path, capsys: pytest.CaptureFixture, words: list[str]) -> None:
-    """The status tells it from one that found something."""
+    """The exit status differs from that of a check with findings."""
     with pytest.raises(SystemExit) as left:
         run(settings, *words)
     assert left.value.code == 2
@@ -163,7 +163,7 @@ NAMES = {
 
 @pytest.mark.parametrize(("words", "said"), NAMES.values(), ids=NAMES.keys())
 def test_rejects_invalid_names(settings: Path, capsys: pytest.CaptureFixture, words: list[str], said: str) -> None:
-    """A name is part of the names of files. One that is too long is a wrong call, and no failure of the disk."""
+    """A project name is part of file names: a name that is too long is a usage error, not a disk error."""
     with pytest.raises(SystemExit) as left:
         run(settings, *words)
     assert left.value.code == 2
@@ -173,7 +173,7 @@ def test_rejects_invalid_names(settings: Path, capsys: pytest.CaptureFixture, wo
 
 
 def test_the_longest_name(settings: Path, capsys: pytest.CaptureFixture) -> None:
-    """It is looked up, and there is none."""
+    """A name of the maximum length is looked up, and does not exist."""
     assert run(settings, "yank", "x" * 240, "1" * 240) == 1
     assert capsys.readouterr().out.startswith("There is no xxx")
 
@@ -182,7 +182,7 @@ def test_the_longest_name(settings: Path, capsys: pytest.CaptureFixture) -> None
 def test_errors_exit_with_2(
     settings: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, error: Exception
 ) -> None:
-    """Python ends with 1 after an error, which the unit takes for a file that was left out: all fine."""
+    """Python exits with 1 after an exception, which the unit would treat as a file that was left out."""
 
     def fail(_folder: object) -> None:
         raise error
@@ -197,7 +197,7 @@ def test_errors_exit_with_2(
 
 @pytest.mark.parametrize("text", [None, "", "{}", "[]"])
 def test_invalid_settings(tmp_path: Path, text: str | None) -> None:
-    """The same where it is the settings that are not there, or say something else."""
+    """Missing or invalid settings have the same exit status."""
     path = tmp_path / "settings.json"
     if text is not None:
         path.write_text(text)
@@ -206,7 +206,7 @@ def test_invalid_settings(tmp_path: Path, text: str | None) -> None:
 
 @pytest.mark.parametrize("words", [["rebuild"], ["rebuild", "--changed"], ["check"], ["yank", "foo", "1.0"]], ids=str)
 def test_data_that_is_not_mounted(site: Site, settings: Path, capsys: pytest.CaptureFixture, words: list[str]) -> None:
-    """The empty directory beneath a mount is no empty index: all pages stay as they are."""
+    """An empty directory below a mount point is not an empty index: all pages are kept."""
     (site.home / "data").rename(site.home / "unmounted")
     (site.home / "data/packages").mkdir(parents=True)
     before = site.read("projects/foo.json")
@@ -221,7 +221,7 @@ def test_data_that_is_not_mounted(site: Site, settings: Path, capsys: pytest.Cap
 
 
 def test_as_a_program(site: Site, settings: Path) -> None:
-    """It starts as the wrapper starts it, and hands its status on."""
+    """The program starts as the wrapper starts it, and returns its exit status."""
     site.put("bar-1.0.tar.gz", b"corrupt")
     done = subprocess.run(
         [sys.executable, "-m", "wheelhouse", "--settings", settings, "rebuild", "--changed"],

@@ -13,12 +13,12 @@ from support.processes import forked
 from wheelhouse.files import atomic
 from wheelhouse.files.locks import LOCK_COUNT, exclusive_lock, lock_path
 
-# Seconds after which whoever still waits waits for ever.
+# Timeout in seconds.
 PATIENCE = 20
 
 
 def all_done(work: list[threading.Thread] | list) -> bool:
-    """Start threads or processes, and wait for them. Returns whether all came to an end."""
+    """Start threads or processes, and wait for them. Returns whether all have ended before the timeout."""
     for one in work:
         one.start()
     for one in work:
@@ -27,17 +27,17 @@ def all_done(work: list[threading.Thread] | list) -> bool:
 
 
 def thread(target: Callable, *arguments: object) -> threading.Thread:
-    """Return a thread that does not keep the tests from ending."""
+    """Return a thread that does not prevent the tests from ending."""
     return threading.Thread(target=target, args=arguments, daemon=True)
 
 
 def process(target: Callable, *arguments: object) -> multiprocessing.Process:
-    """Return a process that does not keep the tests from ending."""
+    """Return a process that does not prevent the tests from ending."""
     return forked.Process(target=target, args=arguments, daemon=True)
 
 
 def test_several_hundred_projects(site: Site) -> None:
-    """Projects share lock files, and who holds two of them at a time may wait for oneself."""
+    """Projects share lock files, so a writer that held two of them could wait for itself (deadlock)."""
     count = 4 * LOCK_COUNT
     content = sdist()
     for number in range(count):
@@ -50,7 +50,7 @@ def test_several_hundred_projects(site: Site) -> None:
 
 @pytest.mark.parametrize("kind", [thread, process])
 def test_one_project(site: Site, kind: Callable) -> None:
-    """Eight uploads to one project at the same moment: each has read the record before, and none is lost."""
+    """Eight concurrent uploads to one project, each based on the same record, are all kept (race)."""
     names = [f"foo-1.{number}.tar.gz" for number in range(8)]
     for name in names:
         site.put(name, sdist())
@@ -62,7 +62,7 @@ def test_one_project(site: Site, kind: Callable) -> None:
 
 @pytest.mark.parametrize("kind", [thread, process])
 def test_many_projects(site: Site, kind: Callable) -> None:
-    """The root list and the list of names are one for all projects: no project drops out of either."""
+    """All projects share the root page and the list of names: neither loses a project."""
     names = [f"project{number}-1.0.tar.gz" for number in range(12)]
     for name in names:
         site.put(name, sdist())
@@ -73,7 +73,7 @@ def test_many_projects(site: Site, kind: Callable) -> None:
 
 @pytest.mark.parametrize("kind", [thread, process])
 def test_everything_at_once(site: Site, kind: Callable) -> None:
-    """Uploads, removals, looks and rebuilds together: in the end, pages equal the folder."""
+    """After concurrent uploads, removals, syncs and rebuilds, the pages match the directory."""
     for number in range(6):
         site.upload(f"old{number}-1.0.tar.gz", sdist())
         site.put(f"new{number}-1.0.tar.gz", sdist())
@@ -88,11 +88,11 @@ def test_everything_at_once(site: Site, kind: Callable) -> None:
 
 
 def test_an_upload_while_others_are_looked_at(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A look had seen the project without files; the upload came after that, and stays on the root list."""
+    """A sync has read the project without files before an upload: the project stays on the root page (race)."""
     site.upload("foo-1.0.tar.gz", sdist())
     site.remove("foo-1.0.tar.gz")
     site.folder.sync_changed()
-    (site.paths.projects / "foo.gone").unlink()  # gives the look something to do
+    (site.paths.projects / "foo.gone").unlink()  # a change for the sync
     pages = type(site.pages)
     refresh = pages.refresh
 
@@ -108,7 +108,7 @@ def test_an_upload_while_others_are_looked_at(site: Site, monkeypatch: pytest.Mo
 
 
 def count_up(path: Path, lock: Path) -> None:
-    """Add to a number in a file, twenty times."""
+    """Increment a number in a file twenty times."""
     for _ in range(20):
         with exclusive_lock(lock):
             path.write_text(str(int(path.read_text()) + 1))
@@ -116,7 +116,7 @@ def count_up(path: Path, lock: Path) -> None:
 
 @pytest.mark.parametrize("kind", [thread, process])
 def test_only_one_writer(tmp_path: Path, kind: Callable) -> None:
-    """A lock keeps others out, whether they are in this process or in another."""
+    """A lock excludes threads of this process, and other processes."""
     number = tmp_path / "number"
     number.write_text("0")
     assert all_done([kind(count_up, number, tmp_path / "lock") for _ in range(4)])
@@ -124,7 +124,7 @@ def test_only_one_writer(tmp_path: Path, kind: Callable) -> None:
 
 
 def test_a_lock_ends_with_its_holder(tmp_path: Path) -> None:
-    """Whoever fails, or is killed, keeps nobody out."""
+    """A lock is released when its holder fails or is killed."""
 
     def fail() -> None:
         with exclusive_lock(tmp_path / "lock"):
@@ -139,13 +139,13 @@ def test_a_lock_ends_with_its_holder(tmp_path: Path) -> None:
 
 
 def watch(path: Path, seen: set[bytes], stop: threading.Event) -> None:
-    """Read a file again and again."""
+    """Read a file repeatedly."""
     while not stop.is_set():
         seen.add(path.read_bytes())
 
 
 def test_readers_see_whole_files(tmp_path: Path) -> None:
-    """Whoever reads in the moment of a change gets the old or the new page, never half of one, and never none."""
+    """Pages are replaced atomically: readers get the old or the new page, never a partial or missing one."""
     path = tmp_path / "page"
     versions = [letter * 100_000 for letter in (b"a", b"b", b"c")]
     atomic.write_atomically(path, versions[0])

@@ -27,7 +27,7 @@ def from_html(entries: list, yanked: dict) -> ProjectPage:
 
 
 def facts(package: DistributionPackage) -> dict:
-    """Return what both forms of a page say of a file."""
+    """Return the details of a file in both formats of a page."""
     return {
         "filename": package.filename,
         "project": package.project,
@@ -46,7 +46,7 @@ def facts(package: DistributionPackage) -> dict:
 @settings(max_examples=40)
 @given(ENTRIES, YANKED)
 def test_html_and_json_agree(entries: list, yanked: dict) -> None:
-    """Which form a client takes must not decide what it installs."""
+    """Clients must install the same files, whichever format they request."""
     in_json, in_html = from_json(entries, yanked), from_html(entries, yanked)
     assert in_json.repository_version == in_html.repository_version == "1.4"
     assert [facts(package) for package in in_json.packages] == [facts(package) for package in in_html.packages][::-1]
@@ -56,7 +56,7 @@ def test_html_and_json_agree(entries: list, yanked: dict) -> None:
 @settings(max_examples=40)
 @given(ENTRIES, YANKED)
 def test_pages_match_the_records(entries: list, yanked: dict) -> None:
-    """Both could be wrong together, so they are compared with what they were made from."""
+    """Both formats are compared with the file records, since both could be wrong."""
     packages = {package.filename: package for package in from_json(entries, yanked).packages}
     for known in entries:
         package = packages[known.filename]
@@ -73,7 +73,7 @@ def test_pages_match_the_records(entries: list, yanked: dict) -> None:
 
 @pytest.mark.parametrize("filename", FILENAMES)
 def test_filenames_are_parsed(filename: str) -> None:
-    """Project and version are found again in each kind of name, and the metadata's address beside the file's."""
+    """Project and version are parsed from each kind of name, and the metadata has the file's URL with a suffix."""
     (package,) = from_json([entry(filename, metadata_sha256=sha256(b"m"))], {}).packages
     assert package.project.lower().replace("_", "-").replace(".", "-") == "foo-bar"
     assert package.version == filename.split("-")[1].removesuffix(".tar.gz").removesuffix(".zip")
@@ -81,12 +81,12 @@ def test_filenames_are_parsed(filename: str) -> None:
 
 
 def test_versions() -> None:
-    """PEP 700 lists the versions, so that nobody has to take names apart for them."""
+    """PEP 700 lists the versions, so that clients do not need to parse file names."""
     assert from_json([entry("foo_bar-1.10.zip"), entry("foo_bar-1.9.tar.gz")], {}).versions == ["1.9", "1.10"]
 
 
 def test_root() -> None:
-    """The root list is read by mirrors and by search tools."""
+    """Mirrors and search tools read the root page."""
     names = ["bar", "foo-bar"]
     in_json = IndexPage.from_json_data(json.loads(render.root_json(names)))
     in_html = IndexPage.from_html(render.root_html(names).decode())

@@ -22,14 +22,14 @@ ZIP = "foo-1.0.zip"
 
 
 def read(directory: Path, filename: str, content: bytes) -> ServedMetadata:
-    """Read a file of some content."""
+    """Read the metadata of a file with this content."""
     path = directory / filename
     path.write_bytes(content)
     return metadata.read_metadata(path)
 
 
 def pkg_info(version: str = "2.2", more: str = "") -> str:
-    """Return an sdist's metadata. version: the metadata's, not the sdist's."""
+    """Return an sdist's metadata. version: of the metadata format, not of the sdist."""
     return f"Metadata-Version: {version}\nName: foo\nVersion: 1.0\nRequires-Python: >=3.8\n{more}"
 
 
@@ -40,7 +40,7 @@ def sdists(text: str, member: str = "foo-1.0/PKG-INFO") -> list[tuple[str, bytes
 
 
 def test_wheel(tmp_path: Path) -> None:
-    """What is served is the METADATA file, byte for byte (PEP 658)."""
+    """The served metadata is METADATA, byte for byte (PEP 658)."""
     found = read(tmp_path, WHEEL, wheel(more="Requires-Python: >=3.8, <4\nRequires-Dist: bar\n\nLong.\n"))
     assert found.core.decode() == METADATA.format(name="foo", version="1.0") + (
         "Requires-Python: >=3.8, <4\nRequires-Dist: bar\n\nLong.\n"
@@ -49,7 +49,7 @@ def test_wheel(tmp_path: Path) -> None:
 
 
 def test_the_wheels_own(tmp_path: Path) -> None:
-    """A wheel may carry others within it; only the one at the top is its own."""
+    """A wheel may contain other wheels; only METADATA at the top level is its own."""
     members = {"foo/_vendor/bar-2.0.dist-info/METADATA": "Name: bar\n", "METADATA": "Name: no\n"}
     found = read(tmp_path, WHEEL, zipped(members | {"foo-1.0.dist-info/METADATA": "Name: foo\n"}))
     assert found.core == b"Name: foo\n"
@@ -79,7 +79,7 @@ def test_the_wheels_own(tmp_path: Path) -> None:
     ids=short,
 )
 def test_sdist(tmp_path: Path, version: str, more: str, reliable: bool) -> None:
-    """An sdist's metadata is that of its wheels only since it must say what it leaves open (PEP 643)."""
+    """An sdist's metadata is reliable only since PEP 643, which marks the fields that a build may change."""
     text = pkg_info(version, more)
     for filename, content in sdists(text):
         found = read(tmp_path, filename, content)
@@ -96,7 +96,7 @@ def test_sdists_own(tmp_path: Path, member: str) -> None:
 
 @pytest.mark.parametrize("member", ["PKG-INFO", "foo-1.0/foo.egg-info/PKG-INFO", "foo-1.0/NO-PKG-INFO"])
 def test_others_in_sdists(tmp_path: Path, member: str) -> None:
-    """Other members are somebody else's, or of another kind; such an sdist is old, and not broken."""
+    """Other members are ignored; an sdist without its own PKG-INFO is old, but valid."""
     for filename, content in sdists(pkg_info(), member):
         assert read(tmp_path, filename, content) == ServedMetadata(None, None)
 
@@ -115,7 +115,7 @@ def test_others_in_sdists(tmp_path: Path, member: str) -> None:
     ids=short,
 )
 def test_requires_python(tmp_path: Path, lines: str, found: str | None) -> None:
-    """What is not said is None; an empty text would be a demand that nobody meets."""
+    """A missing value is None; an empty text would be an unsatisfiable requirement."""
     assert read(tmp_path, WHEEL, wheel(more=lines)).requires_python == found
 
 
@@ -129,7 +129,7 @@ REQUIRES_PYTHON_REFUSED = {
 
 @pytest.mark.parametrize(("value", "said"), REQUIRES_PYTHON_REFUSED.values(), ids=REQUIRES_PYTHON_REFUSED.keys())
 def test_requires_python_that_is_not_valid(tmp_path: Path, value: bytes, said: str) -> None:
-    """It would be on the page as it is, once for each file, and some installers give up on the page."""
+    """The page would contain it for each file, and some installers reject such a page."""
     raw = b"Metadata-Version: 2.2\nRequires-Python: " + value + b"\n"
     for filename, content in (
         (WHEEL, zipped({INSIDE: raw})),
@@ -149,23 +149,23 @@ def test_the_longest_requires_python(tmp_path: Path) -> None:
 
 
 def deflated() -> bytearray:
-    """Return a wheel whose METADATA is compressed, and where that begins."""
+    """Return a wheel with compressed METADATA, and the offset of its data."""
     members = {"foo-1.0.dist-info/METADATA": METADATA + "".join(f"Keywords: {n}\n" for n in range(100))}
     return bytearray(zipped(members, zipfile.ZIP_DEFLATED))
 
 
 def damaged(content: bytes, at: int, much: int = 40) -> bytes:
-    """Return content with some bytes that are others."""
+    """Return content with some bytes replaced."""
     return content[:at] + b"\xff" * much + content[at + much :]
 
 
 def with_flag(offset: int, value: int) -> bytes:
-    """Return a wheel with another byte in its central directory."""
+    """Return a wheel with a changed byte in its central directory."""
     return with_entry(wheel(), INSIDE, offset, bytes([value]))
 
 
 def claiming(size: int) -> bytes:
-    """Return a wheel whose directory says that its METADATA is as large as that."""
+    """Return a wheel whose central directory declares this size for METADATA."""
     return with_entry(wheel(), INSIDE, 24, size.to_bytes(4, "little"))
 
 
@@ -209,7 +209,7 @@ def test_invalid_files(tmp_path: Path, filename: str, content: bytes) -> None:
 
 
 def test_an_sdists_metadata_too_large(tmp_path: Path) -> None:
-    """The sdist is left out with a reason: whoever installs it would have to parse that, too."""
+    """The sdist is left out with a reason: installers would have to parse the metadata."""
     text = pkg_info() + "x" * MAX_METADATA_SIZE
     for filename, content in sdists(text):
         with pytest.raises(InvalidDistributionError, match=f"its metadata is larger than {MAX_METADATA_SIZE} bytes"):
@@ -217,7 +217,7 @@ def test_an_sdists_metadata_too_large(tmp_path: Path) -> None:
 
 
 def test_too_many_headers(tmp_path: Path) -> None:
-    """The parser would make an object of each line."""
+    """The parser would create an object for each line."""
     text = pkg_info(more="Classifier: x\n" * MAX_HEADER_LINES)
     for filename, content in [*sdists(text), (WHEEL, zipped({INSIDE: text}))]:
         with pytest.raises(InvalidDistributionError, match=f"more than {MAX_HEADER_LINES} header lines"):
@@ -225,7 +225,7 @@ def test_too_many_headers(tmp_path: Path) -> None:
 
 
 def bombs() -> list[tuple[str, bytes]]:
-    """Return files of some kB that would fill a memory: what they declare is little, and what is there is not."""
+    """Return small files that decompress to more than the memory (decompression bombs) with small declared sizes."""
     zeros = bytes(40 << 20)
     found = [
         (WHEEL, with_entry(zipped({INSIDE: zeros}, method), INSIDE, 24, (10).to_bytes(4, "little")))
@@ -238,7 +238,7 @@ def bombs() -> list[tuple[str, bytes]]:
 
 
 def test_memory_is_bounded(tmp_path: Path) -> None:
-    """A file that was copied by hand does not fill the memory of the program that writes the pages."""
+    """A copied file does not exhaust the memory of the program that writes the pages."""
     for filename, content in bombs():
         path = tmp_path / filename
         path.write_bytes(content)
@@ -255,7 +255,7 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
 @pytest.mark.parametrize("filename", [WHEEL, SDIST, ZIP])
 @given(st.data())
 def test_any_corruption(filename: str, tmp_path: Path, data: st.DataObject) -> None:
-    """Whatever bytes there are: metadata, or InvalidDistributionError."""
+    """Any bytes result in metadata or in InvalidDistributionError."""
     whole = bytes(deflated()) if filename == WHEEL else dict(sdists(pkg_info(more="Dynamic: Version\n")))[filename]
     content = bytearray(whole)
     for _ in range(data.draw(st.integers(0, 4))):
@@ -273,7 +273,7 @@ def test_any_corruption(filename: str, tmp_path: Path, data: st.DataObject) -> N
 @pytest.mark.parametrize("filename", [WHEEL, SDIST, ZIP])
 @given(st.binary(max_size=300))
 def test_any_metadata(filename: str, tmp_path: Path, raw: bytes) -> None:
-    """Whatever an archive that is whole says of itself can be put on a page, or is left out with a reason."""
+    """Any metadata of a valid archive can be written on a page, or the file is left out with a reason."""
     member = "foo-1.0.dist-info/METADATA" if filename == WHEEL else "foo-1.0/PKG-INFO"
     text = (b"Metadata-Version: 2.2\nRequires-Python: " + raw).decode("latin-1")
     content = tarred({member: text}) if filename == SDIST else zipped({member: text})
@@ -290,7 +290,7 @@ def test_any_metadata(filename: str, tmp_path: Path, raw: bytes) -> None:
 def test_disk_errors_are_not_corruption(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filename: str, error: OSError
 ) -> None:
-    """A disk that fails says nothing of the file, which must not be left out for it."""
+    """An error of the disk says nothing about the file, which must not be left out because of it."""
 
     def fail(_path: Path) -> None:
         raise error

@@ -19,7 +19,7 @@ NASTY = '"><script>alert(1)</script><a href="https://evil.example">\'&amp;'
 
 
 class Reader(HTMLParser):
-    """What a page has in it: its links with their texts, its other tags, its meta elements, all it shows."""
+    """The content of a page: links with their texts, other tags, meta elements, and visible text."""
 
     def __init__(self, page: bytes):
         super().__init__()
@@ -32,7 +32,7 @@ class Reader(HTMLParser):
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list) -> None:
-        """See a tag."""
+        """Record a tag."""
         self.tags.append(tag)
         if tag == "a":
             assert not self._inside
@@ -43,11 +43,11 @@ class Reader(HTMLParser):
             self.meta |= {dict(attrs).get("name", ""): dict(attrs).get("content", "")}
 
     def handle_endtag(self, tag: str) -> None:
-        """See a tag's end."""
+        """Record the end of a tag."""
         self._inside = self._inside and tag != "a"
 
     def handle_data(self, data: str) -> None:
-        """See text."""
+        """Record text."""
         self.shown += data
         if self._inside:
             attributes, text = self.anchors[-1]
@@ -55,17 +55,17 @@ class Reader(HTMLParser):
 
 
 def as_json(*entries: object, yanked: dict | None = None) -> dict:
-    """Return a project's page, parsed."""
+    """Return the JSON page of a project, parsed."""
     return json.loads(render.project_json("foo", entries, yanked or {}))
 
 
 def as_html(*entries: object, yanked: dict | None = None) -> Reader:
-    """Return a project's page, read."""
+    """Return the HTML page of a project, parsed."""
     return Reader(render.project_html("foo", entries, yanked or {}))
 
 
 def test_project_json() -> None:
-    """PEP 691 and PEP 700: what must be there is there, each in its form, and nothing that has no value."""
+    """PEP 691 and PEP 700: all required keys exist, each with its type, and no key has an empty value."""
     wheel = entry(requires_python=">=3.8", metadata_sha256=sha256(b"metadata"))
     assert as_json(wheel, entry("foo-0.9.tar.gz")) == {
         "meta": {"api-version": "1.4"},
@@ -93,13 +93,13 @@ def test_project_json() -> None:
 
 
 def test_json_has_no_former_name_of_the_metadata() -> None:
-    """PEP 714: pip 22.3 to 23.1, and Debian 12 has one of them, fails at any page that has it."""
+    """PEP 714: pip 22.3 to 23.1, which includes that of Debian 12, fails on pages with the former key."""
     (file,) = as_json(entry(metadata_sha256=sha256(b"metadata")))["files"]
     assert [key for key in file if "metadata" in key] == ["core-metadata"]
 
 
 def test_every_project_is_active() -> None:
-    """PEP 792: a project without a status is active, and no page has what API 1.2 and 1.3 added, which is optional."""
+    """PEP 792: a project without a status is active, and the optional keys of API 1.2 and 1.3 are not written."""
     page = as_json(entry())
     assert page.keys() == {"meta", "name", "versions", "files"}
     assert page["meta"].keys() == {"api-version"}
@@ -108,13 +108,13 @@ def test_every_project_is_active() -> None:
 
 
 def test_versions_are_unique() -> None:
-    """PEP 700: no version twice, however many files it has."""
+    """PEP 700: each version occurs once, for any number of files."""
     page = as_json(entry(), entry("foo-1.0.tar.gz"), entry("foo-1.0-1-py3-none-any.whl"), entry("foo-1.1.tar.gz"))
     assert page["versions"] == ["1.0", "1.1"]
 
 
 def test_root() -> None:
-    """PEP 691 and PEP 503: every project once, by its normalised name, with a link to its page."""
+    """PEP 691 and PEP 503: every project occurs once, by its normalized name, with a link to its page."""
     assert json.loads(render.root_json(["foo", "bar-2"])) == {
         "meta": {"api-version": "1.4"},
         "projects": [{"name": "bar-2"}, {"name": "foo"}],
@@ -125,14 +125,14 @@ def test_root() -> None:
 
 
 def test_landing_page_without_projects() -> None:
-    """The first page of a new index is one that programs can read."""
+    """The root page of a new index is valid for programs."""
     assert json.loads(render.root_json([])) == {"meta": {"api-version": "1.4"}, "projects": []}
     assert Reader(render.root_html([])).anchors == []
     assert "0 projects" in Reader(render.landing({}, URL)).shown
 
 
 def test_project_html() -> None:
-    """PEP 503 with PEP 592, 629, 714: a link per file, whose text is its name, with the marks of the others."""
+    """PEP 503 with PEP 592, 629 and 714: a link for each file, with its name as text, and the data attributes."""
     wheel = entry(requires_python=">=3.8,<4", metadata_sha256=sha256(b"metadata"))
     page = as_html(wheel, entry("foo-0.9.tar.gz"), yanked={"0.9": ""})
     assert page.meta["pypi:repository-version"] == "1.4"
@@ -154,7 +154,7 @@ def test_project_html() -> None:
 
 
 def test_requires_python_is_escaped() -> None:
-    """PEP 503 says so in as many words: < and > as entities."""
+    """PEP 503 requires < and > to be escaped."""
     text = render.project_html("foo", [entry(requires_python=">=3.8,<4")], {}).decode()
     assert 'data-requires-python="&gt;=3.8,&lt;4"' in text
     assert ">=3.8,<4" not in text
@@ -164,7 +164,7 @@ def test_requires_python_is_escaped() -> None:
     ("reason", "in_json"), [("", True), ("broken", "broken"), (NASTY, NASTY), ("line\nline", "line\nline")]
 )
 def test_yanked(reason: str, in_json: object) -> None:
-    """PEP 592 and PEP 691: a reason where there is one, true where there is none, and nothing on the others."""
+    """PEP 592 and PEP 691: the reason if there is one, otherwise true, and nothing for other files."""
     entries = entry(), entry("foo-1.0.tar.gz"), entry("foo-1.1.tar.gz")
     files = as_json(*entries, yanked={"1": reason})["files"]
     assert [file.get("yanked") for file in files] == [in_json, in_json, None]
@@ -176,7 +176,7 @@ def test_yanked(reason: str, in_json: object) -> None:
 @pytest.mark.parametrize("yanked", ["1", "1.0", "1.0.0", "v1.0"])
 @pytest.mark.parametrize("filename", ["foo-1.0.tar.gz", "foo-1.tar.gz", "foo-1.0.0-py3-none-any.whl"])
 def test_yanked_in_any_spelling(yanked: str, filename: str) -> None:
-    """A release is yanked, not a way to write its version (PEP 440): to miss one would offer what is broken."""
+    """A yank applies to all spellings of a version (PEP 440): otherwise a broken release would be offered."""
     yanks = {canonicalize_version(yanked): "broken"}
     assert as_json(entry(filename), yanked=yanks)["files"][0]["yanked"] == "broken"
     assert "yanked" not in as_json(entry("foo-1.0.1.tar.gz"), yanked=yanks)["files"][0]
@@ -185,7 +185,7 @@ def test_yanked_in_any_spelling(yanked: str, filename: str) -> None:
 @settings(max_examples=40)
 @given(ENTRIES, YANKED)
 def test_values_are_escaped(entries: list, yanked: dict) -> None:
-    """Whatever stands in metadata and reasons: the page has the elements that it always has, and their values."""
+    """Values from metadata and reasons change no elements of the page."""
     page = as_html(*entries, yanked=yanked)
     plain = as_html(
         *(entry(found.filename, requires_python=found.requires_python and "x") for found in entries),
@@ -201,7 +201,7 @@ def test_values_are_escaped(entries: list, yanked: dict) -> None:
 
 @given(st.from_regex(r"[a-z0-9]{1,5}(-[a-z0-9]{1,5})?", fullmatch=True), TEXTS)
 def test_landing(project: str, version: str) -> None:
-    """People see each project with its newest version, and the address to copy."""
+    """The landing page has each project with its newest version, and the URL to copy."""
     page = Reader(render.landing({project: version}, URL))
     assert page.anchors == [({"href": f"simple/{project}/"}, project)]
     assert version in page.shown
@@ -213,7 +213,7 @@ def test_landing(project: str, version: str) -> None:
 @settings(max_examples=40)
 @given(ENTRIES, YANKED, st.randoms(use_true_random=False))
 def test_same_input_same_bytes(entries: list, yanked: dict, random) -> None:
-    """An ETag holds as long as nothing has changed, in whichever order things were found out."""
+    """The ETag is stable: the order in which files were read does not change the page."""
     other = list(entries)
     random.shuffle(other)
     again = dict(sorted(yanked.items(), reverse=True))
@@ -226,7 +226,7 @@ def test_same_input_same_bytes(entries: list, yanked: dict, random) -> None:
 
 @pytest.mark.parametrize("filename", FILENAMES)
 def test_links_lead_to_the_file(filename: str) -> None:
-    """The address is relative, so it holds under any name and port, and finds exactly that file."""
+    """Links are relative, so they work with any host name and port, and refer to exactly that file."""
     page = "https://pypi.example.com:8443/simple/foo-bar/"
     links = [as_json(entry(filename))["files"][0]["url"], as_html(entry(filename)).anchors[0][0]["href"]]
     for link in links:
@@ -239,7 +239,7 @@ def test_links_lead_to_the_file(filename: str) -> None:
 
 
 def test_newest() -> None:
-    """Versions are ordered as PEP 440 orders them: oldest first for programs, newest first for people."""
+    """Versions are ordered by PEP 440: ascending for programs, descending for people."""
     entries = [entry(f"foo-{version}.tar.gz") for version in ("1.10", "1.9", "1!0.1", "2.0rc1", "2.0", "2.0.dev3")]
     order = ["1.9", "1.10", "2.0.dev3", "2.0rc1", "2.0", "1!0.1"]
     assert as_json(*entries)["versions"] == order
@@ -248,7 +248,7 @@ def test_newest() -> None:
 
 @given(st.integers(-(1 << 62), 1 << 70))
 def test_any_time(changed: int) -> None:
-    """PEP 700: yyyy-mm-ddThh:mm:ss.ffffffZ, also for a file whose time somebody has set to nonsense."""
+    """PEP 700: yyyy-mm-ddThh:mm:ss.ffffffZ, also for a file with an invalid time."""
     text = render.upload_time(entry(changed=changed))
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", text)
     assert as_html(entry(changed=changed)).anchors
@@ -256,7 +256,7 @@ def test_any_time(changed: int) -> None:
 
 @given(st.integers(0, 4_000_000_000_000_000_000))
 def test_time(changed: int) -> None:
-    """It is the time that the file has, to the microsecond: uv compares it with a cut-off date."""
+    """The time is exact to the microsecond: uv compares it with a cut-off date."""
     found = datetime.strptime(render.upload_time(entry(changed=changed)), "%Y-%m-%dT%H:%M:%S.%f%z")
     assert int(found.timestamp()) == changed // 10**9
     assert found.microsecond == changed % 10**9 // 1000
@@ -279,5 +279,5 @@ def test_time(changed: int) -> None:
     ],
 )
 def test_sizes_for_people(size: int, shown: str) -> None:
-    """Whoever decides whether to download reads two digits, not ten."""
+    """Sizes are rounded and have a unit."""
     assert f">{shown}<" in render.project_html("foo", [entry(size=size)], {}).decode()

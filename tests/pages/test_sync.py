@@ -18,7 +18,7 @@ OTHER = "bar-1.0.tar.gz"
 
 
 def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return a list to which each file that is read as a whole adds its name."""
+    """Return a list to which the name of each file that is read completely is added."""
     read: list[str] = []
     sha256_of = file_records.sha256_of
     monkeypatch.setattr(file_records, "sha256_of", lambda path: read.append(path.name) or sha256_of(path))
@@ -36,14 +36,14 @@ def full(site: Site) -> Site:
 
 
 def test_an_empty_index(site: Site) -> None:
-    """A new index has a root list and a landing page before its first upload."""
+    """A new index has a root page and a landing page before its first upload."""
     assert site.folder.rebuild() == []
     assert site.projects() == []
     assert b"0 projects" in site.read("root/landing.html")
 
 
 def test_copied_by_hand(full: Site) -> None:
-    """What scp puts there appears, what rm takes vanishes, and what is overwritten is read again."""
+    """Copied files appear, deleted files disappear, and overwritten files are read again."""
     full.put("new-1.0.tar.gz", sdist("new"))
     (full.paths.packages / OTHER).unlink()
     full.put(SDIST, sdist("foo", "1.1"))
@@ -54,7 +54,7 @@ def test_copied_by_hand(full: Site) -> None:
 
 
 def test_renamed(full: Site) -> None:
-    """A file under another name is that name's."""
+    """A renamed file belongs to its new name."""
     (full.paths.packages / OTHER).rename(full.paths.packages / "baz-2.0.tar.gz")
     full.folder.sync_changed()
     assert full.on_pages() == full.on_disk()
@@ -62,7 +62,7 @@ def test_renamed(full: Site) -> None:
 
 
 def test_the_landing_page(full: Site) -> None:
-    """People see the projects that there are, each with its newest version."""
+    """The landing page lists all projects, each with its newest version."""
     full.put("foo-1.10.tar.gz", sdist("foo", "1.10"))
     full.put("foo-1.9.tar.gz", sdist("foo", "1.9"))
     (full.paths.packages / OTHER).unlink()
@@ -75,7 +75,7 @@ def test_the_landing_page(full: Site) -> None:
 
 @pytest.mark.parametrize("again", [False, True], ids=["sync_changed", "rebuild"])
 def test_unchanged_files_are_not_read_again(full: Site, monkeypatch: pytest.MonkeyPatch, again: bool) -> None:
-    """An index of a terabyte must not be read as a whole for a page that was lost, or after an update."""
+    """A lost page, or a new release of the application, does not require all files to be read."""
     read = count_reads(monkeypatch)
     monkeypatch.setattr(file_records, "read_metadata", None)
     for path in (full.paths.projects / "foo.html", full.paths.records / ".state", full.paths.root / "index.json"):
@@ -86,7 +86,7 @@ def test_unchanged_files_are_not_read_again(full: Site, monkeypatch: pytest.Monk
 
 
 def test_unchanged_projects_are_not_refreshed(full: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The look once a minute touches no project whose files are as they were."""
+    """The sync once a minute writes no page of a project whose files are unchanged."""
     full.folder.sync_changed()
     monkeypatch.setattr(site_module.PageWriter, "refresh", None)
     before = {path: path.stat().st_mtime_ns for path in full.paths.pages.rglob("*") if "locks" not in path.parts}
@@ -95,7 +95,7 @@ def test_unchanged_projects_are_not_refreshed(full: Site, monkeypatch: pytest.Mo
 
 
 def test_refreshes_changed_projects_only(full: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One new file among thousands is one project's work."""
+    """A new file among thousands requires the work of one project."""
     seen = []
     refresh = site_module.PageWriter.refresh
     monkeypatch.setattr(
@@ -119,7 +119,7 @@ def test_rebuild_one(full: Site) -> None:
 
 @pytest.mark.parametrize("content", [b"half an archive", b"", wheel()[:-20], sdist()], ids=["text", "0", "cut", "tar"])
 def test_one_broken_file(full: Site, content: bytes) -> None:
-    """It is left out and named, and everything else is as it should be, in its own project, too."""
+    """The file is left out and reported; other files and projects are listed."""
     broken = "foo-2.0-py3-none-any.whl"
     full.put(broken, content)
     full.put("new-1.0.tar.gz", sdist())
@@ -132,7 +132,7 @@ def test_one_broken_file(full: Site, content: bytes) -> None:
 
 
 def test_replaced_corrupt_file_is_listed(full: Site) -> None:
-    """Copied once more, whole this time, it is listed; and taken away, it is no longer named."""
+    """A complete copy of the file is listed; a deleted file is no longer reported."""
     for filename in ("foo-2.0.tar.gz", "foo-3.0.tar.gz"):
         full.put(filename, sdist()[:-9])
     assert len(full.folder.sync_changed()) == 2
@@ -143,7 +143,7 @@ def test_replaced_corrupt_file_is_listed(full: Site) -> None:
 
 
 def test_all_of_a_project_is_broken(full: Site) -> None:
-    """It has no page then, and its name is still the index's own."""
+    """The project has no page, and its name is still never redirected."""
     full.put(OTHER, b"")
     assert len(full.folder.sync_changed()) == 1
     assert full.projects() == ["foo"]
@@ -152,7 +152,7 @@ def test_all_of_a_project_is_broken(full: Site) -> None:
 
 @pytest.mark.parametrize("name", ["notes.txt", "foo-1.0.tar.gz.asc", "foo-1.0.exe", "FÖÖ-1.0.tar.gz", "foo 1.0.zip"])
 def test_invalid_filenames_are_reported(full: Site, name: str) -> None:
-    """What is no distribution is on no page, and is named so that somebody takes it away."""
+    """A file that is not a distribution is on no page, and is reported."""
     full.put(name, b"x")
     assert full.folder.sync_changed() == [f"{name}: left out: not the file name of a wheel or sdist"]
     assert full.on_pages() == full.on_disk({name})
@@ -170,7 +170,7 @@ def test_no_files(full: Site) -> None:
 
 
 def test_file_deleted_while_it_is_read(full: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A removal in the same moment is no error."""
+    """A concurrent removal is not an error (race)."""
     path = full.put("foo-2.0.tar.gz", sdist())
     read = metadata.read_metadata
 
@@ -184,7 +184,7 @@ def test_file_deleted_while_it_is_read(full: Site, monkeypatch: pytest.MonkeyPat
 
 
 def test_file_that_is_still_copied(full: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A copy that is looked at before it is complete is looked at again."""
+    """A file that was read before its copy was complete is read again."""
     filename = "foo-2.0.tar.gz"
     full.put(filename, sdist()[:-30])
     read = metadata.read_metadata
@@ -203,7 +203,7 @@ def test_file_that_is_still_copied(full: Site, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_file_that_may_not_be_read(full: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It stops nothing, is named with the way to mend it, and appears once that is done: no time or size tells."""
+    """It is reported with the command, and appears once that has run, although its size and mtime are the same."""
     closed = "baz-2.0.tar.gz"
     sha256_of = file_records.sha256_of
 
@@ -227,7 +227,7 @@ def test_a_file_that_may_not_be_read(full: Site, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_disk_that_fails_on_one_file(full: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error is raised in the end; other projects do not wait for it, and it is tried again the next time."""
+    """The error is raised in the end; other projects are written before, and the file is read again the next time."""
     sha256_of = file_records.sha256_of
 
     def fail(path: Path) -> str:
@@ -249,7 +249,7 @@ def test_a_disk_that_fails_on_one_file(full: Site, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("work", ["sync_changed", "rebuild", "rebuild foo"])
 def test_rebuilds_everything_without_the_marker(full: Site, work: str) -> None:
-    """Pages that were lost together with the marker are all written again, whatever the saved state says."""
+    """If pages and marker are lost, all pages are written again, whatever the saved state contains."""
     before = full.on_pages()
     full.paths.complete.unlink()
     for path in full.paths.projects.iterdir():
@@ -284,7 +284,7 @@ def test_marks_the_pages_only_when_all_are_written(full: Site, monkeypatch: pyte
 
 
 def test_writes_the_marker_last(full: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pages are durable before the marker says so: after a crash in between, they are written again."""
+    """The pages are durable before the marker is written: after a crash in between, they are written again."""
     full.paths.complete.unlink()
 
     def crash() -> None:
@@ -305,7 +305,7 @@ def test_uploads_do_not_mark_the_pages(site: Site) -> None:
 
 
 def test_a_packages_directory_that_cannot_be_read(full: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is not an empty one: nothing is taken off any page."""
+    """An unreadable directory is not treated as empty: no file is removed from a page."""
     before = full.on_pages()
 
     def fail(_directory: Path) -> None:
@@ -340,7 +340,7 @@ LOSSES = [
 @pytest.mark.parametrize("again", [False, True], ids=["sync_changed", "rebuild"])
 @pytest.mark.parametrize("loss", LOSSES)
 def test_restores_lost_pages(full: Site, loss: str, again: bool) -> None:
-    """Every file among the pages follows from the data, so each comes back by itself."""
+    """Every file of the pages can be derived from the data, and is written again."""
     full.upload("old-1.0.tar.gz", sdist())
     full.remove("old-1.0.tar.gz")
     full.folder.sync_changed()
@@ -356,7 +356,7 @@ def test_restores_lost_pages(full: Site, loss: str, again: bool) -> None:
     "path", ["projects/foo.json", "projects/foo.html", "projects/foo.html.gz", "root/index.html", "root/index.json"]
 )
 def test_restores_corrupt_pages(full: Site, path: str) -> None:
-    """What somebody has written into a page is gone with the next rebuild."""
+    """A modified page is replaced by the next rebuild."""
     (full.paths.pages / path).write_bytes(b"{}")
     full.folder.rebuild()
     assert full.on_pages() == full.on_disk()
@@ -364,7 +364,7 @@ def test_restores_corrupt_pages(full: Site, path: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", '{"files": {}, "what": 1}'])
 def test_invalid_state(full: Site, text: str) -> None:
-    """Then everything is looked at, as at the first time."""
+    """Without a valid saved state, all files are compared, as for the first time."""
     (full.paths.records / ".state").write_text(text)
     full.put("new-1.0.tar.gz", sdist())
     assert full.folder.sync_changed() == []
@@ -372,7 +372,7 @@ def test_invalid_state(full: Site, text: str) -> None:
 
 
 def test_all_pages_are_lost(full: Site) -> None:
-    """The data alone is what a backup must hold: pages come back from it, and so do the names that must stay ours."""
+    """A backup needs the data only: pages are derived from it, and so are the names that are never redirected."""
     full.upload("old-1.0.tar.gz", sdist())
     full.remove("old-1.0.tar.gz")
     for path in full.paths.pages.rglob("*"):
@@ -384,7 +384,7 @@ def test_all_pages_are_lost(full: Site) -> None:
 
 
 def test_removes_a_wrong_entry_of_the_root_list(full: Site) -> None:
-    """A project without a file is not listed, whatever the list says."""
+    """A project without a file is removed from the root page."""
     index = full.paths.root / "index.json"
     index.write_bytes(index.read_bytes().replace(b'"bar"', b'"bar"},{"name":"phantom"'))
     full.folder.sync_changed()
@@ -392,7 +392,7 @@ def test_removes_a_wrong_entry_of_the_root_list(full: Site) -> None:
 
 
 def test_uploaded_and_deleted_between_two_runs(full: Site) -> None:
-    """A file that came by upload and went by hand was never seen by the look that compares, and is gone as well."""
+    """A file that was uploaded and then deleted by hand, between two syncs, is removed from the page."""
     full.upload("foo-2.0.tar.gz", sdist())
     (full.paths.packages / "foo-2.0.tar.gz").unlink()
     full.folder.sync_changed()
@@ -405,7 +405,7 @@ def test_uploaded_and_deleted_between_two_runs(full: Site) -> None:
 
 
 def test_deletes_stale_metadata(full: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A crash came after the metadata and before the file_records, and the file was taken away: nothing knows of it."""
+    """A crash left metadata without a file record, and the file was deleted: the metadata is stale."""
     kept = sorted(path.name for path in full.paths.metadata.iterdir())
     full.put("foo-2.0-py3-none-any.whl", wheel())
     monkeypatch.setattr(file_records, "save", None)
@@ -418,13 +418,13 @@ def test_deletes_stale_metadata(full: Site, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_check_reports_nothing(full: Site) -> None:
-    """In a sound index nothing is found, also after an upload that no look has seen yet."""
+    """A correct index has no findings, also after an upload before the next sync."""
     full.upload("foo-2.0.tar.gz", sdist())
     assert full.folder.check() == []
 
 
 def test_check_changes_nothing(full: Site) -> None:
-    """Looking is free of consequences."""
+    """The check changes nothing."""
     full.put("new-1.0.tar.gz", sdist())
     before = {path: path.stat().st_mtime_ns for path in full.home.rglob("*") if path.is_file()}
     assert full.folder.check()
@@ -432,7 +432,7 @@ def test_check_changes_nothing(full: Site) -> None:
 
 
 def keep_time(path: Path, content: bytes) -> None:
-    """Change a file in a way that neither its size nor its time tells."""
+    """Change a file without a change of its size and modification time."""
     status = path.stat()
     assert len(content) == status.st_size
     path.write_bytes(content)
@@ -440,7 +440,7 @@ def keep_time(path: Path, content: bytes) -> None:
 
 
 def test_check_reports_faults(full: Site) -> None:
-    """Each file that is not as it should be is named once, with what is wrong: all of them in one run."""
+    """All faulty files are reported in one run, each once, with the fault."""
     packages = full.paths.packages
     for filename in ("truncated-1.0.tar.gz", "gone-1.0.tar.gz", "rotten-1.0.tar.gz", "short-1.0.tar.gz"):
         full.put(filename, sdist())
@@ -463,7 +463,7 @@ def test_check_reports_faults(full: Site) -> None:
 
 
 def test_check_reads_everything(full: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was computed at upload proves nothing about the disk of today."""
+    """Every file is read again: its digest at the upload says nothing about the disk now."""
     read = count_reads(monkeypatch)
     full.folder.check()
     assert sorted(read) == sorted([WHEEL, SDIST, OTHER])
@@ -471,7 +471,7 @@ def test_check_reads_everything(full: Site, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("loss", ["projects/foo.json", "records/foo.json"])
 def test_check_looks_at_the_page(full: Site, loss: str) -> None:
-    """Listed is what is on the page; what is known otherwise helps nobody who wants to install."""
+    """A file that is recorded but not on its page is reported."""
     (full.paths.pages / loss).unlink()
     lines = full.folder.check()
     unlisted = loss.startswith("projects")
@@ -480,14 +480,14 @@ def test_check_looks_at_the_page(full: Site, loss: str) -> None:
 
 
 def test_a_removed_file_on_a_page(full: Site) -> None:
-    """A page that was left behind offers what cannot be had, though no record knows of it."""
+    """A stale page offers a file that does not exist, and no record contains it."""
     (full.paths.packages / OTHER).unlink()
     (full.paths.records / "bar.json").unlink()
     assert full.folder.check() == [f"{OTHER}: missing: it is listed, and does not exist"]
 
 
 def test_core_metadata_too_large(full: Site) -> None:
-    """Nobody's metadata fills the server's memory: such a wheel is left out."""
+    """A wheel with too large metadata is left out, and its metadata is not read into memory."""
     size = (MAX_METADATA_SIZE + 1).to_bytes(4, "little")
     full.put("foo-2.0-py3-none-any.whl", with_entry(wheel(), "foo-1.0.dist-info/METADATA", 24, size))
     (line,) = full.folder.sync_changed()
@@ -495,7 +495,7 @@ def test_core_metadata_too_large(full: Site) -> None:
 
 
 def test_an_sdist_with_reliable_metadata(full: Site) -> None:
-    """Copied by hand it is served as one that was uploaded."""
+    """A copied sdist gets the same page as an uploaded one."""
     full.put("foo-2.0.tar.gz", tarred({"foo-2.0/PKG-INFO": "Metadata-Version: 2.2\nName: foo\n"}))
     full.folder.sync_changed()
     assert full.read("metadata/foo-2.0.tar.gz.metadata").startswith(b"Metadata-Version: 2.2")

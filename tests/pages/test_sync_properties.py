@@ -29,7 +29,7 @@ PKG_INFO = "Metadata-Version: 2.2\nName: x\nVersion: {}\n"
 
 
 def sound(filename: str, variant: int) -> bytes:
-    """Return a distribution of the kind that its name says."""
+    """Return a valid distribution of the type in its name."""
     if filename.endswith(".whl"):
         return wheel("x", str(variant))
     text = PKG_INFO.format(variant) if variant else ""
@@ -41,13 +41,13 @@ class Crash(BaseException):
 
 
 class Crashing:
-    """Lets the process end at the n-th change that it makes to the disk, before it or after it."""
+    """End the process at the n-th change of the disk, before or after the change."""
 
     def __init__(self, countdown: int, after: bool):
         self._countdown, self._after = countdown, after
 
     def wrap(self, change: Callable) -> Callable:
-        """Return a change that counts."""
+        """Return a function that counts a change."""
 
         def counting(*arguments: object) -> None:
             self._countdown -= 1
@@ -61,7 +61,7 @@ class Crashing:
 
 
 class AnySequence(RuleBasedStateMachine):
-    """An index to which anything may happen. Looked at after each sync_changed and rebuild."""
+    """An index with any sequence of events, checked after each sync_changed and rebuild."""
 
     def __init__(self):
         super().__init__()
@@ -73,7 +73,7 @@ class AnySequence(RuleBasedStateMachine):
         self.yanked: dict[tuple[str, str], str] = {}
         self.is_corrupt = False
         self.in_step = False
-        # SHA-256 and time of upload by file name, as far as they can be told.
+        # SHA-256 and upload time by file name, as far as they are determined.
         self.uploaded: dict[str, tuple[str, str]] = {}
 
     def teardown(self) -> None:
@@ -81,16 +81,16 @@ class AnySequence(RuleBasedStateMachine):
         self._directory.cleanup()
 
     def files(self) -> list[str]:
-        """Return the names of the files that are there."""
+        """Return the names of the existing files."""
         return [path.name for path in self.site.paths.packages.iterdir()]
 
     def wanted(self) -> dict[str, str]:
-        """Return what the pages should say."""
+        """Return the expected content of the pages."""
         return self.site.on_disk(self.broken | {STRAY})
 
     @rule(filename=st.sampled_from(FILES), variant=st.integers(0, 2), truncated=st.booleans())
     def copy(self, filename: str, variant: int, truncated: bool) -> None:
-        """Somebody copies a file there by hand, over another one perhaps, and perhaps half of it."""
+        """Copy a file by hand, possibly over another one, possibly incomplete."""
         content = sound(filename, variant)
         self.site.put(filename, content[: len(content) // 2] if truncated else content)
         self.broken = self.broken | {filename} if truncated else self.broken - {filename}
@@ -98,13 +98,13 @@ class AnySequence(RuleBasedStateMachine):
 
     @rule()
     def stray(self) -> None:
-        """Somebody copies what is no distribution."""
+        """Copy a file that is not a distribution."""
         self.site.put(STRAY, b"x")
         self.in_step = False
 
     @rule(filename=st.sampled_from([*FILES, STRAY]))
     def take(self, filename: str) -> None:
-        """Somebody takes a file away by hand."""
+        """Delete a file by hand."""
         (self.site.paths.packages / filename).unlink(missing_ok=True)
         self.broken -= {filename}
         self.in_step = False
@@ -157,7 +157,7 @@ class AnySequence(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def lose(self, data: st.DataObject) -> None:
-        """One of the files that follow from the data is lost."""
+        """Delete one of the files that are derived from the data."""
         pages = self.site.paths.pages
         kept = {"locks", "metadata"}
         found = sorted(path for path in pages.rglob("*") if path.is_file() and path.parent.name not in kept)
@@ -188,7 +188,7 @@ class AnySequence(RuleBasedStateMachine):
     @precondition(lambda self: not self.is_corrupt)
     @rule(filename=st.sampled_from(FILES), version=st.sampled_from(["1.0", "1", "v1.1"]), reason=st.none() | st.text())
     def yank(self, filename: str, version: str, reason: str | None) -> None:
-        """Somebody yanks a release, or takes that back."""
+        """Yank or unyank a release."""
         project = parse_project(filename)
         places = self.site.paths
         yanks.change(places.yanked, places.locks, project, version, reason)
@@ -209,18 +209,18 @@ class AnySequence(RuleBasedStateMachine):
         self.look(self.site.folder.rebuild())
 
     def look(self, lines: list[str]) -> None:
-        """Compare everything with everything."""
+        """Compare all pages, records and reports."""
         self.is_corrupt, self.in_step = False, True
         left_out = {STRAY, *self.broken} & set(self.files())
         assert {line.partition(":")[0] for line in lines} == left_out
         faults = self.site.folder.check()
         about_times = {line.partition(":")[0] for line in faults if ": time: " in line}
         assert {line.partition(":")[0] for line in faults} - about_times == left_out
-        assert about_times == self.look_at_upload_times()
+        assert about_times == self.compare_upload_times()
         self.lived |= set(self.site.projects())
 
-    def look_at_upload_times(self) -> set[str]:
-        """Compare the table with what is known of the files. Returns those whose own time is another."""
+    def compare_upload_times(self) -> set[str]:
+        """Compare the table with the expected times. Returns the files whose own time differs."""
         table, unreadable = self.site.pages.upload_times.read()
         assert unreadable == 0
         others = set()

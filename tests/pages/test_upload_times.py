@@ -27,7 +27,7 @@ def times(tmp_path: Path) -> UploadTimes:
 
 
 def recorded(content: bytes = b"", time: str = TIME) -> UploadTime:
-    """Return a record of a file."""
+    """Return a file record."""
     return UploadTime(time, sha256(content))
 
 
@@ -37,7 +37,7 @@ def lines(site: Site) -> list[list[str]]:
 
 
 def shown(site: Site, project: str = "foo") -> dict[str, str]:
-    """Return the upload times on a project's page, by file name; both forms say the same."""
+    """Return the upload times on a project's page by file name; both formats must agree."""
     page = json.loads(site.read(f"projects/{project}.json"))
     text = site.read(f"projects/{project}.html").decode()
     for file in page["files"]:
@@ -46,39 +46,39 @@ def shown(site: Site, project: str = "foo") -> dict[str, str]:
 
 
 def own_time(path: Path) -> str:
-    """Return a file's own time."""
+    """Return the modification time of a file."""
     return format_time(path.stat().st_mtime_ns)
 
 
 def forget_pages(site: Site) -> None:
-    """Remove all that follows from the data, as on a new server."""
+    """Remove everything that is derived from the data, as on a new server."""
     for directory in ("projects", "root", "metadata", "records"):
         for path in (site.paths.pages / directory).iterdir():
             path.unlink()
 
 
 def copy_data(site: Site) -> None:
-    """Have the data copied as `cp -r` does: all files' times are those of the copy."""
+    """Copy the data like `cp -r`: all files have the time of the copy."""
     for path in site.paths.packages.iterdir():
         os.utime(path, (1_800_000_000, 1_800_000_000))
 
 
 class TestTable:
-    """The file itself."""
+    """The table of upload times."""
 
     def test_empty(self, times: UploadTimes) -> None:
-        """A table that is not there has no lines."""
+        """A missing table has no lines."""
         assert times.read() == ({}, 0)
 
     def test_add(self, times: UploadTimes, tmp_path: Path) -> None:
-        """A line for each file, for people and programs alike; the last one of a name counts."""
+        """Each file has one line of text; the last line of a name is valid."""
         times.add({WHEEL: recorded(b"a")})
         times.add({SDIST: recorded(b"b"), WHEEL: recorded(b"c", OTHER)})
         assert times.read() == ({WHEEL: recorded(b"c", OTHER), SDIST: recorded(b"b")}, 0)
         assert (tmp_path / "uploaded.txt").read_text().splitlines()[0] == f"{TIME} {sha256(b'a')} {WHEEL}"
 
     def test_is_durable(self, times: UploadTimes, tmp_path: Path, quick_disk: list[str]) -> None:
-        """A line is on the disk when it is said to be recorded; of the first one, so is the file's name."""
+        """Each line is durable when add() returns; with the first line, so is the directory entry."""
         times.add({WHEEL: recorded()})
         assert quick_disk == ["fsync", "fsync"]
         times.add({SDIST: recorded()})
@@ -102,7 +102,7 @@ class TestTable:
         ids=ascii,
     )
     def test_damaged_lines(self, times: UploadTimes, tmp_path: Path, damage: bytes) -> None:
-        """What is no line is counted, and the others hold."""
+        """Invalid lines are counted, and the others are used."""
         times.add({WHEEL: recorded(b"a")})
         with (tmp_path / "uploaded.txt").open("ab") as file:
             file.write(damage)
@@ -111,7 +111,7 @@ class TestTable:
 
     @pytest.mark.parametrize("partial", [TIME.encode(), b"\0" * 17, b"x"], ids=ascii)
     def test_partial_last_line(self, times: UploadTimes, tmp_path: Path, partial: bytes) -> None:
-        """A crash may leave half a line: the next one begins on a line of its own."""
+        """A crash may leave a partial line: the next entry begins on a new line."""
         times.add({WHEEL: recorded(b"a")})
         with (tmp_path / "uploaded.txt").open("ab") as file:
             file.write(partial)
@@ -120,7 +120,7 @@ class TestTable:
         assert times.read() == ({WHEEL: recorded(b"a"), SDIST: recorded(b"b")}, 1)
 
     def test_full_disk(self, times: UploadTimes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A line is there as a whole or not at all."""
+        """A line is written completely or not at all."""
         times.add({WHEEL: recorded(b"a")})
         write = os.write
         monkeypatch.setattr(upload_times.os, "write", lambda file, content: write(file, content[:10]))
@@ -131,7 +131,7 @@ class TestTable:
         assert (tmp_path / "uploaded.txt").read_text().count("\n") == 1
 
     def test_compact(self, times: UploadTimes, tmp_path: Path) -> None:
-        """Lines that no longer count go, and those of files that are gone stay: such a file may come back."""
+        """Superseded lines are deleted; those of deleted files are kept, since the file may be restored."""
         for number in range(3):
             times.add({WHEEL: recorded(str(number).encode()), SDIST: recorded()})
         with (tmp_path / "uploaded.txt").open("ab") as file:
@@ -146,18 +146,18 @@ class TestTable:
 
 
 def test_uploads_are_recorded(index: Index) -> None:
-    """The line is there with the answer, before the page, and says what the page says."""
+    """The line is written before the page and the response, and has the same time as the page."""
     assert index.upload(WHEEL, wheel()).code == 200
     (file,) = json.loads((index.pages / "projects/foo.json").read_text())["files"]
     text = (index.data / "state/uploaded.txt").read_text()
     assert text == f"{file['upload-time']} {sha256(wheel())} {WHEEL}\n"
     assert file["upload-time"] == own_time(index.packages / WHEEL)
-    assert index.upload(WHEEL, wheel()).code == 200  # the same again
+    assert index.upload(WHEEL, wheel()).code == 200  # identical content
     assert (index.data / "state/uploaded.txt").read_text() == text
 
 
 def test_recorded_before_the_page(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A crash after the page would leave a time that follows from the file's own alone."""
+    """After a crash between the page and the line, the time of the file itself would be used."""
     seen = []
     save = file_records.save
 
@@ -171,7 +171,7 @@ def test_recorded_before_the_page(index: Index, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_an_upload_reads_no_table(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What an upload costs does not depend on the number of files."""
+    """The cost of an upload does not depend on the number of files."""
     monkeypatch.setattr(UploadTimes, "read", None)
     for filename in (WHEEL, SDIST, "foo-1.1.tar.gz"):
         assert index.upload(filename).code == 200
@@ -180,7 +180,7 @@ def test_an_upload_reads_no_table(index: Index, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_copied_by_hand(site: Site) -> None:
-    """What the pages job sees for the first time has the time of the file, and keeps it."""
+    """The pages job records the file's own time when it first reads the file."""
     path = site.put(SDIST, sdist())
     site.folder.sync_changed()
     assert lines(site) == [[own_time(path), sha256(sdist()), SDIST]]
@@ -194,7 +194,7 @@ def test_copied_by_hand(site: Site) -> None:
 
 
 def test_other_bytes_are_another_file(site: Site) -> None:
-    """What takes a file's place by hand has been uploaded when it came."""
+    """Different content gets the time at which the file was replaced."""
     site.put(SDIST, sdist())
     site.folder.sync_changed()
     path = site.put(SDIST, sdist("foo", "2.0"))
@@ -204,7 +204,7 @@ def test_other_bytes_are_another_file(site: Site) -> None:
 
 
 def test_corrupt_files_are_not_recorded(site: Site) -> None:
-    """It is on no page. When it is whole, its time is recorded."""
+    """A corrupt file is on no page. Its time is recorded once it is valid."""
     site.put(WHEEL, b"corrupt")
     site.folder.sync_changed()
     assert not site.paths.upload_times.exists()
@@ -215,7 +215,7 @@ def test_corrupt_files_are_not_recorded(site: Site) -> None:
 
 @pytest.mark.parametrize("work", ["rebuild", "sync_changed"])
 def test_existing_data(site: Site, work: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Data from before there was a table: the first rebuild takes the files' times. No file is read for that."""
+    """Without a table, the first rebuild records the files' own times, and reads no file for that."""
     for number in range(5):
         site.upload(f"foo-1.{number}.tar.gz", sdist())
         site.upload(f"bar{number}-1.0.tar.gz", sdist())
@@ -275,7 +275,7 @@ def test_a_lost_table(site: Site, work: str) -> None:
 
 
 def test_invalid_line_is_dropped(site: Site, capsys: pytest.CaptureFixture) -> None:
-    """After a crash nobody has to do anything."""
+    """After a crash, no manual repair is needed."""
     site.upload(SDIST, sdist())
     site.folder.sync_changed()
     with site.paths.upload_times.open("a") as file:
@@ -297,7 +297,7 @@ HARM = {
 
 @pytest.mark.parametrize("harm", HARM.values(), ids=HARM.keys())
 def test_corrupt_table_stops_nothing(index: Index, harm: object, capsys: pytest.CaptureFixture) -> None:
-    """Uploads and pages go on, with the times that are known; when the table can be written again, it is complete."""
+    """Uploads and pages continue with the known times; the table is completed when it can be written again."""
     assert index.upload(WHEEL).code == 200
     table = index.data / "state/uploaded.txt"
     harm(table)
@@ -317,7 +317,7 @@ def test_corrupt_table_stops_nothing(index: Index, harm: object, capsys: pytest.
 def test_a_table_that_cannot_be_read(
     site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    """What cannot be looked up is not made up: the pages show the files' times until the table can be read again."""
+    """While the table is unreadable, pages show the files' own times, and no time is recorded."""
     site.upload(SDIST, sdist())
     before = shown(site)
     copy_data(site)
@@ -336,10 +336,10 @@ def test_a_table_that_cannot_be_read(
 
 
 class TestCheck:
-    """wheelhouse check."""
+    """Tests of wheelhouse check."""
 
     def test_reports_nothing(self, site: Site) -> None:
-        """Nothing to say, by hand or by upload."""
+        """A correct index has no findings, for copied and uploaded files."""
         site.upload(WHEEL, wheel())
         site.put(SDIST, sdist())
         site.folder.sync_changed()
@@ -349,7 +349,7 @@ class TestCheck:
         "time", [1_800_000_000_000_000_000, 1_700_000_001_000_001_000], ids=["copied", "a microsecond"]
     )
     def test_another_time(self, site: Site, time: int) -> None:
-        """Each file whose own time is not the recorded one is named, with both, and with the command."""
+        """Each file whose own time differs from the recorded one is reported with both, and with the command."""
         site.upload(SDIST, sdist())
         path = site.paths.packages / SDIST
         was = own_time(path)
@@ -362,7 +362,7 @@ class TestCheck:
             site.folder.sync_changed()
 
     def test_truncated_by_tar(self, site: Site) -> None:
-        """Archives keep whole seconds."""
+        """Archives store whole seconds."""
         path = site.put(SDIST, sdist())
         os.utime(path, ns=(1_700_000_000_123_456_789, 1_700_000_000_123_456_789))
         site.folder.sync_changed()
@@ -371,7 +371,7 @@ class TestCheck:
         assert "time: it was uploaded at 2023-11-14T22:13:20.123456Z" in site.folder.check()[0]
 
     def test_nothing_recorded(self, site: Site) -> None:
-        """A file whose time is in no backup is named."""
+        """A file without a recorded time is reported: its time is in no backup."""
         site.upload(SDIST, sdist())
         site.upload(WHEEL, wheel())
         site.paths.upload_times.write_text("".join(f"{' '.join(line)}\n" for line in lines(site) if line[2] == WHEEL))
@@ -380,14 +380,14 @@ class TestCheck:
         assert site.folder.check() == []
 
     def test_uploads_meanwhile(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-        """What was uploaded after the table was read is no fault."""
+        """A file that is uploaded after the table was read is not reported (race)."""
         site.upload(SDIST, sdist())
         read, looks = UploadTimes.read, []
         monkeypatch.setattr(UploadTimes, "read", lambda self: looks.append(1) or (read(self) if looks[1:] else ({}, 0)))
         assert site.folder.check() == []
 
     def test_unreadable(self, site: Site) -> None:
-        """A damaged table is named, and what cures it."""
+        """A damaged table is reported with the command that repairs it."""
         site.upload(SDIST, sdist())
         with site.paths.upload_times.open("a") as file:
             file.write("nonsense\nmore\n")
@@ -399,7 +399,7 @@ class TestCheck:
         assert site.folder.check() == ["state/uploaded.txt: it cannot be read: Is a directory"]
 
     def test_other_bytes_come_first(self, site: Site) -> None:
-        """A file that was changed is that, whatever its time."""
+        """Changed content is reported instead of the time."""
         site.upload(SDIST, sdist())
         site.put(SDIST, sdist("foo", "2.0"))
         (line,) = site.folder.check()
@@ -407,10 +407,10 @@ class TestCheck:
 
 
 class TestRestoreTimes:
-    """wheelhouse restore-times."""
+    """Tests of wheelhouse restore-times."""
 
     def test_restore(self, site: Site) -> None:
-        """All files get their times back, and nothing else changes."""
+        """All files get their recorded times, and nothing else changes."""
         for number in range(3):
             site.upload(f"foo-1.{number}.tar.gz", sdist("foo", str(number)))
         before = {path.name: own_time(path) for path in site.paths.packages.iterdir()}
@@ -424,7 +424,7 @@ class TestRestoreTimes:
         assert shown(site) == pages
 
     def test_other_bytes(self, site: Site) -> None:
-        """A file that is not the recorded one keeps its time."""
+        """A file with other content than the recorded one keeps its time."""
         site.upload(SDIST, sdist())
         path = site.put(SDIST, sdist("foo", "2.0"))
         was = own_time(path)
@@ -433,7 +433,7 @@ class TestRestoreTimes:
         assert own_time(path) == was
 
     def test_not_permitted(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Only a file's owner may set its time."""
+        """Only the owner of a file can set its time."""
         site.upload(SDIST, sdist())
         copy_data(site)
 

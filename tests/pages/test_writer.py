@@ -16,7 +16,7 @@ SDIST = "foo-1.0.tar.gz"
 
 
 def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return a list to which each file that is read as a whole adds its name."""
+    """Return a list to which the name of each file that is read completely is added."""
     read: list[str] = []
     sha256_of = file_records.sha256_of
     monkeypatch.setattr(file_records, "sha256_of", lambda path: read.append(path.name) or sha256_of(path))
@@ -24,7 +24,7 @@ def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def failing(error: OSError):
-    """Return what fails, whatever it is asked."""
+    """Return a function that always fails."""
 
     def fail(*_arguments: object, **_options: object) -> None:
         raise error
@@ -36,7 +36,7 @@ EIO = OSError(5, "Input/output error")
 
 
 def test_first_upload(site: Site) -> None:
-    """A new project has its pages, its metadata and its place on the root list."""
+    """A new project gets its pages, its metadata, and an entry on the root page."""
     site.upload(WHEEL, wheel())
     assert site.on_pages() == {WHEEL: sha256(wheel())}
     assert site.projects() == ["foo"]
@@ -46,14 +46,14 @@ def test_first_upload(site: Site) -> None:
 
 
 def test_metadata_is_what_the_page_says(site: Site) -> None:
-    """Installers compare the metadata with its hash before they believe it."""
+    """Installers verify the hash of the metadata."""
     site.upload(WHEEL, wheel())
     (file,) = json.loads(site.read("projects/foo.json"))["files"]
     assert file["core-metadata"] == {"sha256": sha256(site.read(f"metadata/{WHEEL}.metadata"))}
 
 
 def test_no_metadata(site: Site) -> None:
-    """Where an sdist's metadata may not be relied on, there is none to be had, and none is promised."""
+    """If an sdist's metadata is not reliable, it is not served, and the page does not announce it."""
     site.upload(SDIST, sdist())
     (file,) = json.loads(site.read("projects/foo.json"))["files"]
     assert "core-metadata" not in file
@@ -68,7 +68,7 @@ def test_metadata_goes_with_its_file(site: Site) -> None:
 
 
 def test_metadata_of_a_replaced_file(site: Site) -> None:
-    """A file that takes another's place takes its metadata with it."""
+    """The metadata is replaced together with the file."""
     reliable = tarred({"foo-1.0/PKG-INFO": "Metadata-Version: 2.2\nName: foo\n"})
     site.upload(SDIST, reliable)
     assert [path.name for path in (site.paths.pages / "metadata").iterdir()] == [f"{SDIST}.metadata"]
@@ -77,7 +77,7 @@ def test_metadata_of_a_replaced_file(site: Site) -> None:
 
 
 def test_removal(site: Site) -> None:
-    """Of two files one stays; after the last the page goes, and the name stays known as the index's own."""
+    """After the last file of a project, the page is deleted, and the name is still never redirected."""
     site.upload(WHEEL, wheel())
     site.upload(SDIST, sdist())
     site.remove(WHEEL)
@@ -90,7 +90,7 @@ def test_removal(site: Site) -> None:
 
 
 def test_restored_file_is_listed_again(site: Site) -> None:
-    """A name that comes back is there, and not gone."""
+    """A restored project is listed again, and its .gone marker is deleted."""
     for _ in range(2):
         site.upload(WHEEL, wheel())
         assert site.gone() == set()
@@ -100,7 +100,7 @@ def test_restored_file_is_listed_again(site: Site) -> None:
 
 
 def test_gone_marker_is_written_before_the_page_is_deleted(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a moment without page and mark, the name would be looked for elsewhere, and might be found."""
+    """Without page and marker, the name would be redirected for a moment (dependency confusion)."""
     site.upload(WHEEL, wheel())
     seen = []
     remove = atomic.delete_if_exists
@@ -118,7 +118,7 @@ def test_gone_marker_is_written_before_the_page_is_deleted(site: Site, monkeypat
 
 
 def test_page_is_written_before_the_gone_marker_is_deleted(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same on the way back."""
+    """The same holds for a restored project."""
     site.upload(WHEEL, wheel())
     site.remove(WHEEL)
     seen = []
@@ -137,7 +137,7 @@ def test_corrupt_files_do_not_use_a_name(site: Site) -> None:
 
 
 def test_lost_names(site: Site) -> None:
-    """The list of names may be older than the pages, after a restore: what has a page was here."""
+    """After a restore, the list of names may be stale: projects with a page are added to it."""
     site.upload(WHEEL, wheel())
     site.paths.used_names.unlink()
     site.remove(WHEEL)
@@ -145,7 +145,7 @@ def test_lost_names(site: Site) -> None:
 
 
 def test_other_projects_are_not_changed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What an upload costs does not depend on other projects: nothing of theirs is read or written."""
+    """The cost of an upload does not depend on other projects: their files are neither read nor written."""
     for number in range(20):
         site.upload(f"other{number}-1.0.tar.gz", sdist())
     site.upload(SDIST, sdist())
@@ -164,7 +164,7 @@ def test_other_projects_are_not_changed(site: Site, monkeypatch: pytest.MonkeyPa
 
 
 def test_recorded_files_are_not_read(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A project of a thousand files must not be hashed as a whole for each one that is added."""
+    """An upload to a project of a thousand files hashes only the new one."""
     site.upload(SDIST, sdist())
     read = count_reads(monkeypatch)
     site.upload(WHEEL, wheel())
@@ -176,7 +176,7 @@ def test_recorded_files_are_not_read(site: Site, monkeypatch: pytest.MonkeyPatch
 
 
 def test_an_unchanged_page_keeps_its_time(site: Site) -> None:
-    """Apache's ETag is made of time and size: a page that is the same is not sent again."""
+    """Apache's ETag depends on time and size: an unchanged page is not sent again."""
     site.upload(WHEEL, wheel())
     names = [path for path in site.paths.pages.rglob("*") if path.is_file() and "locks" not in path.parts]
     for path in names:
@@ -188,7 +188,7 @@ def test_an_unchanged_page_keeps_its_time(site: Site) -> None:
 
 
 def test_compressed_pages_are_the_same_bytes_each_time(site: Site) -> None:
-    """By default, the gzip header has the time."""
+    """By default, the gzip header contains the time."""
     site.upload(WHEEL, wheel())
     before = site.read("projects/foo.json.gz")
     (site.paths.projects / "foo.json.gz").unlink()
@@ -198,7 +198,7 @@ def test_compressed_pages_are_the_same_bytes_each_time(site: Site) -> None:
 
 
 def test_readers(site: Site) -> None:
-    """Apache's group reads pages, and the world does not."""
+    """Apache's group can read pages, other users cannot."""
     site.upload(WHEEL, wheel())
     modes = {path.name: path.stat().st_mode & 0o777 for path in site.paths.projects.iterdir()}
     assert set(modes.values()) == {0o640}
@@ -206,7 +206,7 @@ def test_readers(site: Site) -> None:
 
 @pytest.mark.parametrize("damage", ["", "{", "[1]", "[{}]", '[{"filename": "x"}]', "null", "\0\0\0"])
 def test_invalid_record(site: Site, damage: str) -> None:
-    """It can all be found out again; and the page still tells which files there were."""
+    """The record is rebuilt, and the page still lists all files."""
     site.upload(WHEEL, wheel())
     (site.paths.records / "foo.json").write_text(damage)
     site.upload(SDIST, sdist())
@@ -214,7 +214,7 @@ def test_invalid_record(site: Site, damage: str) -> None:
 
 
 def test_a_lost_record(site: Site) -> None:
-    """An upload to a project whose record is gone must not empty the rest of its page."""
+    """An upload to a project without a record keeps its other files on the page."""
     site.upload(WHEEL, wheel())
     (site.paths.records / "foo.json").unlink()
     site.upload(SDIST, sdist())
@@ -223,7 +223,7 @@ def test_a_lost_record(site: Site) -> None:
 
 @pytest.mark.parametrize("damage", [None, "", "{", "[]", '{"projects": [{}]}', '{"meta": {}}'])
 def test_a_lost_root_list(site: Site, damage: str | None) -> None:
-    """The next upload must not make a list of one project of it."""
+    """An upload writes all projects to the lost root page, not only its own."""
     site.upload("bar-1.0.tar.gz", sdist())
     site.upload(WHEEL, wheel())
     path = site.paths.root / "index.json"
@@ -236,7 +236,7 @@ def test_a_lost_root_list(site: Site, damage: str | None) -> None:
     "path", ["records/foo.json", "root/index.json", "packages/foo-1.0-py3-none-any.whl", "state/names.txt"]
 )
 def test_a_disk_that_fails(site: Site, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
-    """What cannot be read is not what is not there: the error is raised, and the pages stay as they are."""
+    """A read error is not a missing file: it is raised, and the pages are kept."""
     site.upload(WHEEL, wheel())
     before = site.on_pages()
     for name in ("read_text", "read_bytes", "stat"):
@@ -267,7 +267,7 @@ def test_a_file_that_cannot_be_read(site: Site, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_file_that_may_not_be_read(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Copied by root and closed to others: it is left out with a reason, and taken up once it may be read."""
+    """A file that is not readable is left out with a reason, and listed once it is readable."""
     site.upload(WHEEL, wheel())
     monkeypatch.setattr(file_records, "sha256_of", failing(PermissionError(13, "Permission denied")))
     site.put(SDIST, sdist())
@@ -282,7 +282,7 @@ def test_a_file_that_may_not_be_read(site: Site, monkeypatch: pytest.MonkeyPatch
 
 
 def test_no_directories_are_made(site: Site) -> None:
-    """On a cluster's file system a directory is what is slow, and what two makers quarrel about."""
+    """Creating directories is slow on cluster file systems, and prone to races."""
     before = sorted(path for path in site.home.rglob("*") if path.is_dir())
     for number in range(5):
         site.upload(f"project{number}-1.0-py3-none-any.whl", wheel())
@@ -294,7 +294,7 @@ def test_no_directories_are_made(site: Site) -> None:
 
 @pytest.mark.parametrize("name", ["projects", "root", "records", "metadata", "locks"])
 def test_a_directory_that_is_missing(site: Site, name: str) -> None:
-    """It is for the role to make; here it is an error that names it."""
+    """The role creates the directory; here, a missing one is an error that contains its path."""
     site.paths.complete.unlink()
     (site.paths.pages / name).rmdir()
     with pytest.raises(FileNotFoundError, match=name):
@@ -302,7 +302,7 @@ def test_a_directory_that_is_missing(site: Site, name: str) -> None:
 
 
 def test_durable(site: Site, quick_disk: list[str]) -> None:
-    """What was answered with 200 is on the disk; who writes thousands of pages asks for that once, in the end."""
+    """After a 200 response, the page is durable; a rebuild of thousands of pages syncs once, in the end."""
     site.upload(WHEEL, wheel())
     assert quick_disk.count("fsync") >= 7
     quick_disk.clear()
@@ -313,7 +313,7 @@ def test_durable(site: Site, quick_disk: list[str]) -> None:
 
 
 def test_a_write_that_fails_leaves_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half-written files would be left behind for ever."""
+    """A failed write leaves no temporary file."""
     site.upload(WHEEL, wheel())
     before = site.on_pages()
     monkeypatch.setattr(Path, "replace", failing(OSError(28, "No space left on device")))
@@ -326,7 +326,7 @@ def test_a_write_that_fails_leaves_nothing(site: Site, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("others", [[], ["foo-bar", "afoo", "foo2"]], ids=["alone", "beside others"])
 def test_a_root_list_that_lacks_a_project(site: Site, others: list[str]) -> None:
-    """A crash may have kept it from the list: the next upload puts it there. Part of another name is another name."""
+    """After a crash, the next upload adds the project to the root page. A name that contains it is a different one."""
     for project in ["foo", *others]:
         site.upload(f"{project.replace('-', '_')}-1.0.tar.gz", sdist(project))
     for name in ("index.json", "index.html"):
@@ -338,7 +338,7 @@ def test_a_root_list_that_lacks_a_project(site: Site, others: list[str]) -> None
 
 
 def test_an_upload_leaves_the_root_list_alone(site: Site) -> None:
-    """Where the project is on it: else each upload would cost what the index is large."""
+    """The root page is not written if it has the project: otherwise the cost would depend on the size of the index."""
     site.upload(SDIST, sdist())
     (site.paths.root / "index.html").unlink()
     site.upload("foo-1.1.tar.gz", sdist("foo", "1.1"))

@@ -14,7 +14,7 @@ def test_no_files(site: Site) -> None:
 
 
 def test_yank_and_unyank(site: Site) -> None:
-    """A yank is taken back whole: nothing of it stays in the file."""
+    """Unyank removes the complete entry from the file."""
     path, locks = site.paths.yanked, site.paths.locks
     yanks.change(path, locks, "foo", "1.0", "broken")
     yanks.change(path, locks, "foo", "1.1", "")
@@ -31,7 +31,7 @@ def test_yank_and_unyank(site: Site) -> None:
 @pytest.mark.parametrize("version", ["1.0", "1", "v1.0.0", "1.0.0.0"])
 @pytest.mark.parametrize("project", ["foo-bar", "Foo.Bar", "foo__bar"])
 def test_spellings(site: Site, project: str, version: str) -> None:
-    """One release is yanked once, however it is written, and found again under every other spelling."""
+    """A release has one yank in any spelling of its version."""
     path, locks = site.paths.yanked, site.paths.locks
     yanks.change(path, locks, project, version, "one")
     yanks.change(path, locks, "foo-bar", "1.0", "two")
@@ -41,7 +41,7 @@ def test_spellings(site: Site, project: str, version: str) -> None:
 
 
 def test_the_settings_count_before_the_command(site: Site) -> None:
-    """What was reviewed stands; what was typed adds to it."""
+    """Yanks in the settings have priority; the command adds others."""
     yanks.change(site.paths.yanked, site.paths.locks, "foo", "1.0", "typed")
     yanks.change(site.paths.yanked, site.paths.locks, "foo", "1.1", "typed")
     site.paths.configured_yanks.write_text('{"Foo": {"1.0.0": "reviewed"}}')
@@ -51,7 +51,7 @@ def test_the_settings_count_before_the_command(site: Site) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", "null", '{"foo": []}', '{"foo": "1.0"}', '{"foo": null}'])
 def test_rejects_invalid_content(tmp_path: Path, text: str) -> None:
-    """To take it for empty would offer what is yanked."""
+    """Invalid content is not treated as empty: that would offer yanked releases."""
     path = tmp_path / "yanked.json"
     path.write_text(text)
     with pytest.raises(ValueError, match=r"."):
