@@ -1,4 +1,4 @@
-"""The module that writes a role's directories, files and links, run whole, as Ansible runs it."""
+"""The module that writes directories, files and links of a role, run as Ansible runs it."""
 
 import grp
 import json
@@ -19,7 +19,7 @@ ME = {"owner": pwd.getpwuid(os.getuid()).pw_name, "group": grp.getgrgid(os.getgi
 
 
 class Server:
-    """A directory of a server's, and the one who runs it."""
+    """A directory of a server, and the user who runs the module."""
 
     def __init__(self, directory: Path, capsys: pytest.CaptureFixture):
         self.home = directory
@@ -33,7 +33,7 @@ class Server:
         absent: list[str] = (),
         **how: Any,
     ) -> dict:
-        """Run the module once with --diff, paths being below the directory. Returns its result."""
+        """Run the module once with --diff; paths are relative to the directory. Returns its result."""
         arguments = {
             name: [ME | entry | {"path": str(self.home / entry["path"])} for entry in entries]
             for name, entries in (("files", files), ("directories", directories))
@@ -45,12 +45,12 @@ class Server:
         return json.loads(self._capsys.readouterr().out)
 
     def diff(self, result: dict) -> list[tuple[object, object]]:
-        """Return the parts of a result's diff, before and after; of the states without their path."""
+        """Return before and after of a result's diff; of states without their path."""
         parts = [(part["before"], part["after"]) for part in result["diff"]]
         return [tuple(_without_path(side) for side in part) for part in parts]
 
     def mode(self, name: str) -> int:
-        """Return a file's permissions."""
+        """Return the mode of a file."""
         return (self.home / name).stat().st_mode & 0o7777
 
 
@@ -64,8 +64,8 @@ def server(tmp_path: Path, capsys: pytest.CaptureFixture) -> Server:
     return Server(tmp_path, capsys)
 
 
-def test_makes_what_is_missing(server: Server) -> None:
-    """Directories come first, so that files may lie in them."""
+def test_creates_missing_files(server: Server) -> None:
+    """Directories are created first, so that files can be written into them."""
     made = server.run([{"path": "a/b/c", "content": "1\n", "mode": "0640"}], [{"path": "a/b", "mode": "0711"}])
     assert made["changed"] is True
     assert made["changed_paths"] == [str(server.home / "a/b"), str(server.home / "a/b/c")]
@@ -73,8 +73,8 @@ def test_makes_what_is_missing(server: Server) -> None:
     assert (server.mode("a/b"), server.mode("a/b/c")) == (0o711, 0o640)
 
 
-def test_makes_the_way_to_a_file(server: Server) -> None:
-    """A file's directory needs no entry of its own, and is open to those who are to read the file."""
+def test_creates_parent_directories(server: Server) -> None:
+    """The parent directories of a file need no entry, and have mode 0755."""
     umask = os.umask(0o077)
     try:
         server.run([{"path": "a/b/c", "content": "1"}])
@@ -84,7 +84,7 @@ def test_makes_the_way_to_a_file(server: Server) -> None:
 
 
 def test_second_run_changes_nothing(server: Server) -> None:
-    """A second run is a proof that nothing has drifted, so it must report no change, and touch nothing."""
+    """A second run reports no change and writes nothing: it is idempotent."""
     entries = [{"path": "a/c", "content": "ä\n"}], [{"path": "a", "mode": "2750"}]
     server.run(*entries)
     before = (server.home / "a/c").stat()
@@ -94,8 +94,8 @@ def test_second_run_changes_nothing(server: Server) -> None:
 
 
 @pytest.mark.parametrize("drifted", ["file", "directory"])
-def test_mends_modes(server: Server, drifted: str) -> None:
-    """Somebody's chmod is undone, and only that is reported."""
+def test_corrects_modes(server: Server, drifted: str) -> None:
+    """A changed mode is corrected (drift), and only that is reported."""
     entries = [{"path": "a/c", "content": "1"}], [{"path": "a", "mode": "0755"}]
     server.run(*entries)
     path = server.home / {"file": "a/c", "directory": "a"}[drifted]
@@ -104,8 +104,8 @@ def test_mends_modes(server: Server, drifted: str) -> None:
     assert server.run(*entries)["changed"] is False
 
 
-def test_names_only_what_changed(server: Server) -> None:
-    """What follows from a change follows from that file's change alone."""
+def test_reports_changed_files_only(server: Server) -> None:
+    """The result has the changed files, for tasks that depend on them."""
     server.run([{"path": "a", "content": "1"}, {"path": "b", "content": "2"}])
     result = server.run([{"path": "a", "content": "1"}, {"path": "b", "content": "3"}])
     assert result["changed_paths"] == [str(server.home / "b")]
@@ -113,7 +113,7 @@ def test_names_only_what_changed(server: Server) -> None:
 
 
 def test_force_false_keeps_the_content(server: Server) -> None:
-    """A log is created empty with its owner and mode; later runs set these, and do not touch its content."""
+    """A log is created empty with owner and mode; later runs correct these and keep the content."""
     log = {"path": "log", "force": False, "mode": "0640"}
     assert server.run([log])["changed_paths"] == [str(server.home / "log")]
     assert ((server.home / "log").read_bytes(), server.mode("log")) == (b"", 0o640)
@@ -126,8 +126,8 @@ def test_force_false_keeps_the_content(server: Server) -> None:
     assert server.run([log])["changed"] is False
 
 
-def test_check_mode_only_tells(server: Server) -> None:
-    """A dry run says what would change, also where a directory and its owner are still to come."""
+def test_check_mode_only_reports(server: Server) -> None:
+    """A dry run reports what would change, even if a directory and its owner do not exist yet."""
     server.run([{"path": "old", "content": "1"}])
     files = [{"path": "old", "content": "2"}, {"path": "a/new", "content": "3", "owner": "nobody-has-this-name"}]
     result = server.run(files, [{"path": "a", "mode": "0755"}], _ansible_check_mode=True)
@@ -137,7 +137,7 @@ def test_check_mode_only_tells(server: Server) -> None:
 
 
 def test_nothing_is_replaced_before_all_is_validated(server: Server) -> None:
-    """A file that its program refuses leaves the others as they were, too, and the program's words are shown."""
+    """If the validation of one file fails, no file is replaced, and the message has the program's output."""
     server.run([{"path": "ports", "content": "1"}, {"path": "site", "content": "1"}])
     refusing = "sh -c 'echo line 7 is wrong; grep -q 1 %s'"
     files = [{"path": "ports", "content": "2"}, {"path": "site", "content": "2", "validate": refusing}]
@@ -149,14 +149,14 @@ def test_nothing_is_replaced_before_all_is_validated(server: Server) -> None:
 
 
 def test_validated_files_are_written(server: Server) -> None:
-    """The program sees the new file, not the old one; where nothing differs it is not asked."""
+    """The validation gets the new file; an unchanged file is not validated."""
     files = [{"path": "site", "content": "1", "validate": "grep -q 1 %s"}]
     assert server.run(files)["changed"] is True
     assert server.run([files[0] | {"validate": "false"}])["changed"] is False
 
 
 def test_links(server: Server) -> None:
-    """A link says exactly what it is told to, leads elsewhere when told so, and is left alone otherwise."""
+    """A link has exactly the given target, is changed if it differs, and is not written otherwise."""
     made = server.run([{"path": "a/1", "content": "1"}], links={"a/current": "1"})
     assert made["changed_paths"] == [str(server.home / "a/1"), str(server.home / "a/current")]
     assert (server.home / "a/current").read_text() == "1"
@@ -171,14 +171,14 @@ def test_links(server: Server) -> None:
 
 
 def test_a_link_in_the_place_of_a_file(server: Server) -> None:
-    """A copy that somebody has put there is no longer what the file is that the link leads to."""
+    """A regular file in place of a link is replaced."""
     server.run([{"path": "site", "content": "a copy"}])
     assert server.diff(server.run(links={"site": "../site"})) == [({"state": "file"}, {"state": "link to ../site"})]
     assert (server.home / "site").readlink() == Path("../site")
 
 
 def test_no_link_in_the_place_of_a_directory(server: Server) -> None:
-    """Whatever is in it is not this module's to throw away."""
+    """A directory in place of a link is kept, since its content would be lost."""
     server.run([{"path": "current/data", "content": "1"}])
     result = server.run(links={"current": "1"})
     assert result["failed"] is True
@@ -187,7 +187,7 @@ def test_no_link_in_the_place_of_a_directory(server: Server) -> None:
 
 
 def test_removes(server: Server) -> None:
-    """What is to be absent goes, be it a file, a directory, or a link; what a link leads to stays."""
+    """Files, directories and links are removed; the target of a link is kept."""
     server.run(
         [{"path": "file", "content": "1"}, {"path": "wheels/a", "content": "1"}, {"path": "b/c", "content": "1"}]
     )
@@ -203,7 +203,7 @@ def test_removes(server: Server) -> None:
 
 
 def test_links_and_removals_wait_for_what_is_validated(server: Server) -> None:
-    """A site that its program refuses is not turned on, and the one in its place not turned off."""
+    """If the validation of a site fails, no link is created or removed."""
     server.run([{"path": "default", "content": "1"}])
     site = {"path": "site", "content": "2", "validate": "test x = %s"}
     assert server.run([site], links={"on": "site"}, absent=["default"])["failed"] is True
@@ -212,8 +212,8 @@ def test_links_and_removals_wait_for_what_is_validated(server: Server) -> None:
     assert sorted(path.name for path in server.home.iterdir()) == ["on", "site"]
 
 
-def test_check_mode_only_tells_of_links(server: Server) -> None:
-    """A dry run neither links nor removes, also where what a link is to lead to is still to come."""
+def test_check_mode_only_reports_links(server: Server) -> None:
+    """A dry run neither creates nor removes links, even if the target does not exist yet."""
     server.run([{"path": "old", "content": "1"}], links={"current": "1"})
     result = server.run(links={"current": "2", "a/new": "3"}, absent=["old", "gone"], _ansible_check_mode=True)
     assert result["changed_paths"] == [str(server.home / name) for name in ("old", "current", "a/new")]
@@ -222,7 +222,7 @@ def test_check_mode_only_tells_of_links(server: Server) -> None:
 
 
 def test_force_false_writes_missing_files(server: Server) -> None:
-    """A file with content and `force: false` is written where it is missing, and nowhere else."""
+    """A file with content and `force: false` is only written if it is missing."""
     key = {"path": "key", "force": False, "mode": "0600", "content": "restored"}
     assert server.run(files=[key])["changed"]
     assert (server.home / "key").read_text() == "restored"
@@ -294,7 +294,7 @@ def declared(spec: dict) -> dict:
 
 
 def test_documentation_is_the_argument_spec() -> None:
-    """Each documented option is accepted, with its type and its default, and there is no other."""
+    """The documentation has exactly the accepted options, with their types and defaults."""
     assert documented(yaml.safe_load(module.DOCUMENTATION)["options"]) == declared(module.ARGUMENTS)
 
 
@@ -338,6 +338,6 @@ def test_the_plugin_sets_the_content(tmp_path: Path) -> None:
     ],
 )
 def test_the_plugin_rejects(file: object, message: str) -> None:
-    """What cannot be meant is an error that names the file."""
+    """An invalid entry is an error that contains the file."""
     with pytest.raises(AnsibleActionFail, match=message):
         rendered(file)
