@@ -11,7 +11,7 @@ from support import ansible_templates, load
 
 problems = load("roles/pypi/filter_plugins/authorities.py").authority_problems
 
-SETTINGS = ansible_templates.settings(pypi_tls="provided", pypi_tls_ca="/controller/ca.pem")
+SETTINGS = ansible_templates.settings(pypi_tls="provided", pypi_tls_ca="/control-node/ca.pem")
 KEYS = {name: ec.generate_private_key(ec.SECP256R1()) for name in ("company", "intermediate", "server", "other")}
 
 
@@ -60,8 +60,8 @@ def test_accepts_valid_authority(certificates: str, authority: str) -> None:
     [
         (SIGNED, OTHER, ["has signed none of the certificates in", "Name the file of the authority"]),
         (certificate("server", "intermediate"), ROOT, ["has signed none", "intermediate"]),
-        (SIGNED, "garbage", ["/controller/ca.pem", "not a PEM file with certificates"]),
-        (SIGNED, "", ["/controller/ca.pem is missing or empty"]),
+        (SIGNED, "garbage", ["/control-node/ca.pem", "not a PEM file with certificates"]),
+        (SIGNED, "", ["/control-node/ca.pem is missing or empty"]),
     ],
     ids=["another", "no intermediate", "garbage", "missing"],
 )
@@ -82,7 +82,7 @@ def test_rejects_relative_path() -> None:
 @pytest.mark.parametrize(("text", "expected"), [("", "is missing or empty"), ("garbage", "not a PEM file")])
 def test_rejects_invalid_public_ca_file(text: str, expected: str) -> None:
     """The file must contain certificates, which need not have signed the server's."""
-    settings = SETTINGS | {"pypi_public_ca_file": "/controller/public.pem"}
+    settings = SETTINGS | {"pypi_public_ca_file": "/control-node/public.pem"}
     (problem,) = problems(settings, SIGNED, {"pypi_tls_ca": ROOT, "pypi_public_ca_file": text})
     assert problem.startswith("pypi_public_ca_file: ")
     assert expected in problem

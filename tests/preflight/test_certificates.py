@@ -20,8 +20,8 @@ problems = load("roles/pypi/filter_plugins/certificates.py").certificate_problem
 SETTINGS = ansible_templates.settings(
     pypi_server_name="pypi.example.com",
     pypi_tls="provided",
-    pypi_tls_certificate="/controller/server.pem",
-    pypi_tls_private_key="/controller/server.key",
+    pypi_tls_certificate="/control-node/server.pem",
+    pypi_tls_private_key="/control-node/server.key",
 )
 KEY = ec.generate_private_key(ec.SECP256R1())
 OTHER_KEY = ec.generate_private_key(ec.SECP256R1())
@@ -80,16 +80,16 @@ WRONG = [
     (certificate("*.pypi.example.com"), key_text(), ["not valid for pypi.example.com"]),
     # Clients ignore common names (RFC 9525, section 6.3).
     (certificate(), key_text(), ["not valid for pypi.example.com"]),
-    ("garbage", key_text(), ["pypi_tls_certificate", "/controller/server.pem", "not a PEM file with certificates"]),
+    ("garbage", key_text(), ["pypi_tls_certificate", "/control-node/server.pem", "not a PEM file with certificates"]),
     (GOOD[:200], key_text(), ["pypi_tls_certificate", "not a PEM file with certificates"]),
-    (GOOD, "garbage", ["pypi_tls_private_key", "/controller/server.key", "not a PEM file with a private key"]),
+    (GOOD, "garbage", ["pypi_tls_private_key", "/control-node/server.key", "not a PEM file with a private key"]),
     (GOOD, key_text(passphrase=b"canary"), ["pypi_tls_private_key", "a passphrase", "ansible-vault"]),
     (GOOD, GOOD, ["pypi_tls_private_key", "not a PEM file with a private key"]),
     (GOOD, unsupported_key(), ["pypi_tls_private_key"]),
     (certificate("pypi.example.com", since=-5), key_text(), ["pypi_tls_certificate"]),
     (GOOD + key_text(), key_text(), ["pypi_tls_certificate"]),
-    ("", key_text(), ["pypi_tls_certificate", "/controller/server.pem is missing or empty"]),
-    (GOOD, "", ["pypi_tls_private_key", "/controller/server.key is missing or empty"]),
+    ("", key_text(), ["pypi_tls_certificate", "/control-node/server.pem is missing or empty"]),
+    (GOOD, "", ["pypi_tls_private_key", "/control-node/server.key is missing or empty"]),
 ]
 
 

@@ -23,7 +23,7 @@ SAMPLE = ROOT / "inventory/group_vars/pypi_servers"
 # Variables that exist before a template is rendered: facts, registered results, magic variables.
 SURROUNDINGS = {
     "inventory_hostname": "pypi.example.com",
-    "inventory_dir": "/controller/inventory",
+    "inventory_dir": "/control-node/inventory",
     "playbook_dir": str(ROOT),
     "role_path": str(ROOT / "roles/pypi"),
     "ansible_managed": "Ansible managed",

@@ -87,7 +87,7 @@ def test_role_runs_the_check() -> None:
 @pytest.mark.parametrize(
     ("settings", "authority"),
     [
-        ({}, "/controller/inventory/ca/pypi.example.com.crt"),
+        ({}, "/control-node/inventory/ca/pypi.example.com.crt"),
         ({"pypi_tls": "provided", "pypi_tls_ca": "/c/ca.pem"}, "/c/ca.pem"),
         ({"pypi_tls": "provided"}, None),
         ({"pypi_tls": "none", "pypi_tls_ca": "/c/ca.pem"}, None),

@@ -7,7 +7,7 @@ RUN apt-get update \
       ca-certificates curl openssl python3-pip python3-venv \
  && apt-get clean \
  && rm -rf /var/lib/apt/lists/*
-# A company's own certificate authorities, where the controller trusts some.
+# A company's own certificate authorities, if the control node trusts any.
 COPY certificates/ /usr/local/share/ca-certificates/
 RUN update-ca-certificates
 COPY clients.txt /opt/clients.txt

@@ -92,7 +92,7 @@ class Apache:
         wait_for(APPLICATION, killed)
 
 
-class Full:
+class FullDisk:
     """Fill the disk with a file."""
 
     pause = (0.05, 0.5)
@@ -165,7 +165,7 @@ FAULTS = {
     "application": Application,
     "one": One,
     "apache": Apache,
-    "full": Full,
+    "full": FullDisk,
     "inodes": Inodes,
     "read-only": ReadOnly,
     "unmount": Unmount,
