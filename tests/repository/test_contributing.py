@@ -47,7 +47,7 @@ def test_hooks_equal_make_lint() -> None:
     ("message", "accepted"),
     [
         ("store: write temporary uploads into packages/\n\nA reason.\n", True),
-        ("early answers: write the files as all others are written", True),
+        ("early responses: write the files as all others are written", True),
         ("README: name PyPI", True),
         (f"docs: {'x' * 59}\n", True),
         (f"docs: {'x' * 60}\n", False),

@@ -36,7 +36,7 @@ def write_settings(home: Path, data: Path, pages: Path) -> Path:
         "rights": home / "rights.json",
         "yanked": home / "yanked.json",
         "audit": home / "log/audit/audit.log",
-        "early_answers": home / "answers",
+        "early_responses": home / "responses",
     }
     limits = {
         "max_total_size": None,
@@ -55,7 +55,7 @@ def write_settings(home: Path, data: Path, pages: Path) -> Path:
     }
     paths["audit"].parent.mkdir(parents=True, exist_ok=True)
     paths["audit"].parent.chmod(0o2750)
-    paths["early_answers"].mkdir(exist_ok=True)
+    paths["early_responses"].mkdir(exist_ok=True)
     path = home / "settings.json"
     path.write_text(json.dumps({name: str(place) for name, place in paths.items()} | others))
     return path

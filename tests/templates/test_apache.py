@@ -181,7 +181,9 @@ def test_health_of_uploads_without_application() -> None:
     # If the connection fails, the response is the same, and not that of uploads.
     for status in ("500", "502", "504"):
         env = {"REDIRECT_STATUS": status, "REDIRECT_MONITOR": fetch("/-/health/uploads").env["MONITOR"]}
-        failed = respond(rules_of(index().lines), "/-/unavailable", env=env, exists=lambda name: "answers" not in name)
+        failed = respond(
+            rules_of(index().lines), "/-/unavailable", env=env, exists=lambda name: "responses" not in name
+        )
         assert (failed.target, failed.handler) == ("/usr/local/share/pypi/uploads-no-application.asis", "send-as-is")
     assert "MONITOR" not in fetch("/", "POST").env
     (unavailable,) = [s for s in index().sections if s.argument == "/-/unavailable"]
@@ -428,12 +430,12 @@ def test_error_page_is_for_errors_only(status: str) -> None:
     assert f"{status} /-/unavailable" in host.values("ErrorDocument")
     rules = rules_of(host.lines)
     response = respond(
-        rules, "/-/unavailable", env={"REDIRECT_STATUS": status}, exists=lambda name: "answers" not in name
+        rules, "/-/unavailable", env={"REDIRECT_STATUS": status}, exists=lambda name: "responses" not in name
     )
     assert (response.kind, response.target) == ("file", "/usr/local/share/pypi/unavailable.asis")
     assert response.handler == "send-as-is"
     early = respond(rules, "/-/unavailable", env={"REDIRECT_STATUS": status, "UNIQUE_ID": "abc"})
-    assert (early.target, early.handler) == ("/run/pypi-answers/abc.asis", "send-as-is")
+    assert (early.target, early.handler) == ("/run/pypi-early-responses/abc.asis", "send-as-is")
     for other in ("", "200", "404", "403", "503"):
         assert respond(rules, "/-/unavailable", env={"REDIRECT_STATUS": other}).status == 404
 

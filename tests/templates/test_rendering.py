@@ -201,7 +201,7 @@ def test_settings_json() -> None:
         "rights": "/etc/pypi/rights.json",
         "yanked": "/etc/pypi/yanked.json",
         "audit": "/var/log/pypi/audit/audit.log",
-        "early_answers": "/run/pypi-answers",
+        "early_responses": "/run/pypi-early-responses",
         "new_projects": "by_rights",
         "admission": {"max_upload_size": 1 << 30, "max_uploads": 128, "max_uploads_per_client": 64},
         "limits": {
@@ -225,7 +225,7 @@ def test_settings_json() -> None:
         "rights": "/b/rights.json",
         "yanked": "/b/yanked.json",
         "audit": "/d/audit/audit.log",
-        "early_answers": "/run/pypi-answers",
+        "early_responses": "/run/pypi-early-responses",
         "new_projects": "first_uploader",
         "admission": {"max_upload_size": 300 << 20, "max_uploads": 9, "max_uploads_per_client": 3},
         "limits": {
@@ -254,7 +254,7 @@ def test_application_reads_settings_json(tmp_path: Path) -> None:
     assert (settings.claims, settings.tombstones) == (Path("/a/state/claims.json"), Path("/a/state/tombstones.json"))
     assert settings.limits.min_free_space == 512 << 20
     assert settings.admission == AdmissionLimits(1 << 30, 128, 64)
-    assert settings.early_answers == Path("/run/pypi-answers")
+    assert settings.early_responses == Path("/run/pypi-early-responses")
     assert (paths.packages, paths.pages) == (Path("/a/packages"), Path("/c"))
     assert (paths.used_names, paths.yanked) == (Path("/a/state/names.txt"), Path("/a/state/yanked.json"))
     assert (paths.configured_yanks, settings.url) == (Path("/etc/pypi/yanked.json"), "https://pypi.example.com/")

@@ -184,7 +184,7 @@ def test_run_directories_equal_tmpfiles() -> None:
     at_boot = {path: (int(mode, 8), user, group) for kind, path, mode, user, group in lines if kind == "d"}
     assert len(at_boot) == len(lines) == 2
     assert at_boot["/run/pypi-passwords"] == (0o700, "www-data", "www-data")
-    assert at_boot["/run/pypi-answers"] == (0o2750, "pypi", "www-data")
+    assert at_boot["/run/pypi-early-responses"] == (0o2750, "pypi", "www-data")
     created = {}
     for path in ROOT.glob("roles/*/tasks/*.yml"):
         for task in ansible_templates.tasks(path):

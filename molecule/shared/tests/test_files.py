@@ -22,7 +22,7 @@ ATTRIBUTES = [
     ("{pypi_config_dir}/settings.json", "root", "pypi", 0o640),
     ("{pypi_config_dir}/application.conf", "root", "pypi", 0o640),
     ("/run/pypi-passwords", "www-data", "www-data", 0o700),
-    ("/run/pypi-answers", "pypi", "www-data", 0o2750),
+    ("/run/pypi-early-responses", "pypi", "www-data", 0o2750),
     ("{pypi_config_dir}/yanked.json", "root", "pypi", 0o640),
     ("{pypi_config_dir}/tls", "root", "root", 0o700),
     ("{pypi_log_dir}", "root", "adm", 0o751),

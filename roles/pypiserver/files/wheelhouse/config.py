@@ -92,8 +92,8 @@ class Settings:
 
     data: the data directory; data_is_mount: whether it must be a mount point; pages: the directory of the pages;
     rights: the file of wheelhouse.access.rights; yanked: the file of releases yanked by the settings; audit: the audit
-    log; early_answers: the directory of wheelhouse.web.early_answers; new_projects: "by_rights" or "first_uploader";
-    url: the URL of the index, which ends with a slash.
+    log; early_responses: the directory of wheelhouse.web.early_responses; new_projects: "by_rights" or
+    "first_uploader"; url: the URL of the index, which ends with a slash.
     """
 
     data: Path
@@ -102,7 +102,7 @@ class Settings:
     rights: Path
     yanked: Path
     audit: Path
-    early_answers: Path
+    early_responses: Path
     new_projects: str
     admission: AdmissionLimits
     limits: Limits
@@ -154,7 +154,7 @@ class Settings:
     def parse(cls, text: str) -> "Settings":
         """Parse JSON. Raises ValueError, KeyError or TypeError if a setting is missing or unknown."""
         found = json.loads(text)
-        paths = {name: Path(found[name]) for name in ("data", "pages", "rights", "yanked", "audit", "early_answers")}
+        paths = {name: Path(found[name]) for name in ("data", "pages", "rights", "yanked", "audit", "early_responses")}
         return cls(
             **paths,
             data_is_mount=bool(found["data_is_mount"]),

@@ -32,7 +32,7 @@ from wheelhouse.web import health
 from wheelhouse.web.admission import Admission
 from wheelhouse.web.backend import Backend
 from wheelhouse.web.body import RequestBody
-from wheelhouse.web.early_answers import EarlyAnswers
+from wheelhouse.web.early_responses import EarlyResponses
 from wheelhouse.web.errors import bottle, plain_text, status_line
 from wheelhouse.web.readiness import NotReadyError, Readiness
 from wheelhouse.web.request import REQUEST_KEY, Request
@@ -59,7 +59,7 @@ def create_app(settings: Settings) -> WSGIApplication:
     app = create_pypiserver(settings, policy, store)
     admission = Admission(policy, settings.admission)
     readiness = Readiness(settings, policy, audit, store)
-    early_answers = EarlyAnswers(settings.early_answers)
+    early_responses = EarlyResponses(settings.early_responses)
     # An error is not fatal here: the health check and each upload report it.
     with suppress(OSError), data.opened():
         remove_stale_files(settings)
@@ -70,7 +70,7 @@ def create_app(settings: Settings) -> WSGIApplication:
         try:
             with data.opened():
                 if environ["PATH_INFO"] != HEALTH:
-                    return send(start_response, audit_middleware(app, environ, admission, audit, early_answers))
+                    return send(start_response, audit_middleware(app, environ, admission, audit, early_responses))
                 if problem := health.problem(settings):
                     return send(start_response, error_response(UnhealthyError(problem)))
                 return app(environ, start_response)
@@ -147,7 +147,7 @@ def current_request() -> Request:
 
 
 def audit_middleware(
-    app: WSGIApplication, environ: Environ, admission: Admission, audit: AuditLog, early_answers: EarlyAnswers
+    app: WSGIApplication, environ: Environ, admission: Admission, audit: AuditLog, early_responses: EarlyResponses
 ) -> Response:
     """Run the app for an authenticated and admitted request, and audit every error response.
 
@@ -169,7 +169,7 @@ def audit_middleware(
         # Without the file, the client still learns that the request failed.
         with suppress(OSError):
             request_id = environ.get("HTTP_X_REQUEST_ID", "")
-            early_answers.write(request_id, response.status, response.headers, response.body)
+            early_responses.write(request_id, response.status, response.headers, response.body)
     return response
 
 

@@ -18,7 +18,7 @@ MAX_AGE_SECONDS = 60
 MAX_FILES = 2000
 
 
-class EarlyAnswers:
+class EarlyResponses:
     """The response files in one directory. Only the application writes them, and only the front reads them."""
 
     def __init__(self, directory: Path) -> None:
