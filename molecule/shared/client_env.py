@@ -53,7 +53,7 @@ class ClientEnvironment:
     """An empty home directory on a client container, without any configuration except what the caller adds."""
 
     def __init__(self, machine, put, login: dict[str, str]):
-        """Create it. login has url, host, user, password and url_with_login; {placeholders} below stand for these."""
+        """Create it. login has url, host, user, password and url_with_login; They replace the {placeholders} below."""
         self._machine, self._put, self._login = machine, put, login
         self.home = machine.check_output("mktemp -d /root/work.XXXXXX")
 

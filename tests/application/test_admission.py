@@ -149,7 +149,7 @@ def test_rejects_requests_without_a_user_before_the_body_is_read(index: Index) -
     index.start(max_upload_size=4096)
     for environ in ({}, {"HTTP_TRANSFER_ENCODING": "chunked"}, {"CONTENT_LENGTH": "5000"}):
         answer = send(index, None, **environ)
-        assert_rejected(index, answer, 401, "Sign in with a user and a password of this index", "denied", "")
+        assert_rejected(index, answer, 401, "Log in with a user and a password of this index", "denied", "")
         assert answer.headers["WWW-Authenticate"].startswith("Basic ")
 
 

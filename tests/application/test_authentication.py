@@ -32,7 +32,7 @@ def test_rejects_requests_without_a_user(index: Index, path: str, variables: dic
     """No other variable or header names the user, for any path and method."""
     for answer in (index.post(FORM, None, path, **variables), index.request("GET", path, **variables)):
         assert answer.code == 401
-        assert "Sign in" in answer.body
+        assert "Log in" in answer.body
         assert {name.lower(): value for name, value in answer.headers.items()}["www-authenticate"].startswith("Basic ")
     assert index.stored() == {}
     assert index.events() == ["denied", "denied"]

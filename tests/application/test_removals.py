@@ -61,7 +61,7 @@ def test_rejects_missing_releases(full: Index, name: str, version: str, code: in
     [
         ("bob", "403 bob is not allowed to remove acme-core"),
         ("carol", "403 carol is not allowed to upload or remove anything here (pypi_rights)"),
-        (None, "401 Sign in with a user and a password of this index"),
+        (None, "401 Log in with a user and a password of this index"),
     ],
 )
 def test_rejects_users_without_the_right(full: Index, user: str | None, status: str) -> None:

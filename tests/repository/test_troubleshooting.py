@@ -64,7 +64,7 @@ def test_commands_are_found() -> None:
 
 @pytest.mark.parametrize("message", re.findall(r"^> (.+)$", TEXT, re.MULTILINE))
 def test_messages_exist_in_the_kit(message: str) -> None:
-    """Each quoted message exists in the kit. An ellipsis stands for a variable part."""
+    """Each quoted message exists in the kit. An ellipsis replaces a variable part."""
     if message not in FOREIGN:
         text = sources()
         parts = [part.strip(" .") for part in message.split("…")]

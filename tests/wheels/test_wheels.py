@@ -68,7 +68,7 @@ def test_each_release_needs_specific_wheels(python: str, only: str) -> None:
 
 
 def test_collects_for_both_releases(index: Path, tmp_path: Path) -> None:
-    """One directory serves Debian 12 and 13, whichever Python collects; the output contains the setting."""
+    """One directory serves Debian 12 and 13, with any Python that collects; the output contains the setting."""
     directory = tmp_path / "new/wheels"
     done = collect(index, directory)
     assert done.returncode == 0, done.stdout + done.stderr

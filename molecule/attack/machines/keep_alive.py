@@ -3,8 +3,8 @@
 Runs on a client container with the standard library only. Usage: keep_alive.py PLAN, a JSON file: url, user, password,
 path, connections, requests (on each connection, after all are open), pause (seconds: all connections send their
 requests together at multiples of it). Ends earlier with the stop file. Prints JSON: {status: count}; "closed" and names
-of errors stand for connections closed before the response, and "idle" for those that this program had left idle for
-so long that a server may close them.
+of errors count connections closed before the response, and "idle" those that this program had left idle for so long
+that a server may close them.
 """
 
 import json

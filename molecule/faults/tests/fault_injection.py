@@ -33,7 +33,7 @@ class Outcome:
     """The outcome of one fault on one server.
 
     injected: how often the fault was injected; accepted: the number of uploads with status 200. The other attributes
-    are lists of violations. corrupt: stored files that nobody has sent; lost: accepted files that are not stored;
+    are lists of violations. corrupt: stored files that no client has sent; lost: accepted files that are not stored;
     wrong_hash: files whose page entry is missing or differs from the stored file; blocked: files that could not be
     published afterwards; leftovers: temporary files; errors: failed reads; other: others; notes: measurements.
     """

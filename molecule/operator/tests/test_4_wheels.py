@@ -72,7 +72,7 @@ def test_missing_wheel_is_reported(host, node, server, folder):
 
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
 def test_wheels_are_complete_for_all_pythons(version, tmp_path):
-    """Whichever Python collects the wheels on this machine, each Python can install from them offline."""
+    """Each Python can install offline from the wheels, which any Python of this machine may have collected."""
     python = python_of(version)
     if python is None:
         pytest.skip(f"this machine has no Python {version}")

@@ -113,7 +113,7 @@ def test_interrupted_changes_are_completed(
     state, other, tasks = "after", "before", tmp_path / "tasks"
     while (run := interrupted_deploy(tasks, *change(state))) is None:
         killed = {server: observe(server) for server in servers}
-        # The servers respond, whichever changes are in effect already.
+        # The servers respond with any part of the changes in effect.
         assert {state["health"] for state in killed.values()} == {200}, (tasks.read_text(), killed)
         run = deploy(*change(state))
         assert run.code == 0, run.output

@@ -70,7 +70,7 @@ def test_admin_changes_owner(publish, project, servers):
 
 
 def test_claim_rejects_unknown_user(project, servers):
-    """A misspelled user name is rejected, since nobody could upload any more."""
+    """A misspelled user name is rejected, because it would block all uploads."""
     result = servers[SERVER].run("wheelhouse claim %s poul", project)
     assert result.rc == 1
     assert "Check the spelling of the user" in result.stdout

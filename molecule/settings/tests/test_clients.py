@@ -1,6 +1,6 @@
 """The README's commands for clients, with an index that redirects to PyPI.
 
-A second TLS server on another container stands for PyPI, under its host name. pypi_public_ca_file contains its
+A second TLS server in another container represents PyPI, under its host name. pypi_public_ca_file contains its
 certificate authority.
 """
 

@@ -23,9 +23,9 @@ class Claims:
     def claim(self, project: str, user: str) -> bool:
         """Make a user the owner of a project that has no owner. Return False if it has one.
 
-        Atomic: exactly one of two concurrent callers succeeds. The other must check its permission again. The caller
-        must ensure that the project has no files: a project that was published before there were owners belongs to
-        those who have the right to it.
+        Atomic: exactly one of two concurrent callers succeeds (race). The other must check its permission again. The
+        caller must ensure that the project has no files: access to a project that was published before owners were
+        recorded depends on the rights only.
         """
         with self._table.transaction() as rows:
             if owner_in(rows, project) is not None:

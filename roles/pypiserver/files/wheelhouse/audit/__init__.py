@@ -4,6 +4,6 @@ Modules: entry (format of an entry), rotation (the current and the rotated files
 rejections), reserve (for a full disk), request (the entries of one request), verify (finds modified entries),
 continuity (whether data and log belong together). The command line is in wheelhouse.cli.audit.
 
-The hash chain shows modifications by everybody who cannot write the log. User pypi and root could rewrite both log and
-head: keep a copy on another host if that must be detected, too.
+The hash chain detects modifications by every user who cannot write the log. User pypi and root could rewrite both log
+and head: keep a copy on another host if that must be detected, too.
 """

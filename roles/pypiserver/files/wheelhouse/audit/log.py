@@ -131,7 +131,7 @@ class AuditLog:
         return all(reserved)
 
     def _release_reserves(self) -> bool:
-        """Release all reserves, as it is not known which disk is full. Return whether there were any."""
+        """Release all reserves, because the full disk is unknown. Return whether there were any."""
         released = [reserve.release() for reserve in self._reserves]
         return any(released)
 

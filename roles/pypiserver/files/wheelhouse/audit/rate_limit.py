@@ -43,7 +43,7 @@ class RejectionCount:
         }
 
     def facts(self) -> dict[str, Any]:
-        """Return the facts of the entry that stands for all of them."""
+        """Return the facts of the entry that counts all of them."""
         whose = "of this user" if self.common["user"] else "from this address"
         were = f"requests {whose} were" if self.number > 1 else f"request {whose} was"
         between = f"between {self.first} and {self.last}" if self.number > 1 else f"at {self.last}"

@@ -8,7 +8,7 @@ from wheelhouse.audit.log import AuditLog
 
 @dataclass(frozen=True)
 class Subject:
-    """What a request is about, as far as it is known. None: not known (yet), and not in the entries.
+    """What a request is about, as far as it is known. None: unknown, and not in the entries.
 
     project: normalized name (PEP 503); size: bytes; sha256: hexadecimal.
     """
@@ -23,7 +23,7 @@ class Subject:
 class AuditContext:
     """Writes the entries of one request.
 
-    user: who was authenticated, "" for nobody; address: the client's IP; is_logged: whether the log has an entry about
+    user: the authenticated user, or ""; address: the client's IP; is_logged: whether the log has an entry about
     the current subject.
     """
 

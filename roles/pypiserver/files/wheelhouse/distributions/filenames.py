@@ -23,7 +23,7 @@ def parse_project(filename: str) -> str:
     Raises RequestError if the filename is invalid, or has characters that are not safe in a path or URL.
     """
     # packaging accepts other characters, and converts them to lower case. A filename is also a path and a part of a
-    # URL, so it must be ASCII without spaces and slashes.
+    # URL, so it must be ASCII without spaces and slashes (path traversal).
     if not filename.isascii() or not filename.isprintable() or set(filename) & set(" /\\%\"'<>&?#"):
         raise RequestError("the file name has characters that no distribution's has")
     if len(filename) > MAX_LENGTH:

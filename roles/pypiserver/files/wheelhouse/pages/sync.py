@@ -33,7 +33,7 @@ def fingerprints_in(directory: Path) -> Fingerprints:
     with os.scandir(directory) as files:
         for file in files:
             if not file.name.startswith(".") and file.is_file():
-                with suppress(FileNotFoundError):  # deleted meanwhile
+                with suppress(FileNotFoundError):  # deleted since it was listed (race)
                     found[file.name] = fingerprint_of(file.stat())
     return found
 
@@ -216,7 +216,7 @@ class Reconciler:
                     without_time |= {name} - times.keys()
                 if fault:
                     faults[name] = fault
-        # Read the table again: files that were uploaded meanwhile are recorded by now.
+        # Read the table again: it may be stale, since files may have been uploaded in between (race).
         for name in without_time - (self._read_upload_times()[0] or {}).keys() if without_time else ():
             faults[name] = "time: it is not recorded. Run: wheelhouse rebuild"
         faults |= table_faults

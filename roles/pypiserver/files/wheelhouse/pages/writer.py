@@ -96,7 +96,8 @@ class PageWriter:
     def _write_project(self, project: str, records: list[FileRecord]) -> None:
         page, gone = self._paths.projects / project, self._page(project, "gone")
         if not records:
-            # Write the .gone marker first, so that the name is never redirected to PyPI in between.
+            # Write the .gone marker first, so that the name is never redirected to PyPI in between (dependency
+            # confusion).
             if project in self.used_names():
                 write_atomically(gone, b"", self._durable)
             for suffix in SUFFIXES:

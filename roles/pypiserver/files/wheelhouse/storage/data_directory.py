@@ -1,9 +1,10 @@
 """The data directory, kept open while it is used.
 
 A file system may be unmounted in the middle of an upload (umount --lazy). A path would then lead into the directory
-beneath the mount point, and half of the upload would be written where nobody finds it. So the directory is opened once,
-and everything in it is accessed through the descriptor (/proc/self/fd, proc(5)): all of it is in one file system. The
-directory is open only while it is used, because a file system with an open directory cannot be unmounted.
+below the mount point, and the rest of the upload would be written there, hidden by the next mount (race). So the
+directory is opened once, and everything in it is accessed through the descriptor (/proc/self/fd, proc(5)): all of it is
+in one file system. The directory is open only while it is used, because a file system with an open directory cannot be
+unmounted.
 """
 
 import os
@@ -32,7 +33,7 @@ class DataDirectory:
         self._path, self._is_mount = settings.data, settings.data_is_mount
         self._lock = threading.Lock()
         self._users = 0
-        # Paths are made of this number, so it is never closed. It refers to /dev/null while nobody uses the directory.
+        # Paths are made of this number, so it is never closed. It refers to /dev/null while the directory is not in use.
         self._descriptor = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         weakref.finalize(self, os.close, self._descriptor)
         self.settings = replace(settings, data=Path(f"/proc/self/fd/{self._descriptor}"))

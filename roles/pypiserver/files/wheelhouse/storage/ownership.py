@@ -114,7 +114,7 @@ def file_faults(directory: Directory, who: Identity) -> dict[str, tuple[Status, 
         try:
             status = permissions.status_of(directory.path / name)
         except FileNotFoundError:
-            continue  # deleted meanwhile
+            continue  # deleted since it was listed (race)
         if not stat.S_ISREG(status.mode):
             continue
         if fix := directory.fix(real_path(directory.path) / name, status, who):

@@ -112,6 +112,6 @@ def size_of_files(directory: Path) -> int:
     with os.scandir(directory) as files:
         for file in files:
             if not file.name.startswith("."):
-                with suppress(FileNotFoundError):  # deleted meanwhile
+                with suppress(FileNotFoundError):  # deleted since it was listed (race)
                     total += file.stat(follow_symlinks=False).st_size
     return total

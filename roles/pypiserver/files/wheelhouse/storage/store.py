@@ -68,7 +68,7 @@ class Store:
             details = self._check_archive(upload)
             file.sync()
         with exclusive_lock(lock_path(self._locks, project, "store")):
-            # Check again under the lock: another upload may have used the name or claimed the project meanwhile.
+            # Check again under the lock (race): another upload may have used the name or claimed the project.
             if self.filenames.check_available(project, filename, file.sha256):
                 upload.audit.write("same")
                 self._pages.refresh(project, [filename])

@@ -176,7 +176,7 @@ def audit_middleware(
 def require_authentication(context: AuditContext) -> None:
     """Raise UnauthenticatedError for a request without a user."""
     if not context.user:
-        raise UnauthenticatedError("Sign in with a user and a password of this index")
+        raise UnauthenticatedError("Log in with a user and a password of this index")
 
 
 def run_app(app: WSGIApplication, environ: Environ) -> Response:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from wheelhouse.files.atomic import write_atomically
 
+# The ID becomes a file name: other characters could be used for path traversal.
 REQUEST_ID = re.compile(r"[A-Za-z0-9@_-]{1,64}")
 # The front requests a file within milliseconds. Older files were not needed: the whole body had been sent.
 MAX_AGE_SECONDS = 60

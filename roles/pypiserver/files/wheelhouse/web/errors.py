@@ -59,6 +59,6 @@ def http_errors(failure: str) -> Iterator[None]:
 
 
 def plain_text(error: Any) -> str:
-    """Return the body of an error response, for Bottle: the message without HTML, because clients show it as it is."""
+    """Return the body of an error response, for Bottle: the message without HTML, because clients show it unchanged."""
     bottle.response.content_type = "text/plain; charset=utf-8"
     return f"{error.body}\n"
