@@ -33,7 +33,7 @@ class DataDirectory:
         self._path, self._is_mount = settings.data, settings.data_is_mount
         self._lock = threading.Lock()
         self._users = 0
-        # Paths are made of this number, so it is never closed. It refers to /dev/null while the directory is not in use.
+        # Paths contain this number, so it is never closed. It refers to /dev/null while the directory is not in use.
         self._descriptor = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         weakref.finalize(self, os.close, self._descriptor)
         self.settings = replace(settings, data=Path(f"/proc/self/fd/{self._descriptor}"))
