@@ -56,9 +56,9 @@ def command(*words: str | Path, limit: float, given: bytes | None = None, quiet:
     except subprocess.TimeoutExpired:
         raise MeasurementError(f"no answer within {limit:.0f} s") from None
     if done.returncode:
-        said = (done.stderr or b"").decode(errors="replace").strip() or (done.stdout or b"").decode(errors="replace")
+        text = (done.stderr or b"").decode(errors="replace").strip() or (done.stdout or b"").decode(errors="replace")
         raise MeasurementError(
-            said.strip().splitlines()[-1][:300] if said.strip() else f"exit status {done.returncode}"
+            text.strip().splitlines()[-1][:300] if text.strip() else f"exit status {done.returncode}"
         )
     return done.stdout or b""
 

@@ -30,8 +30,8 @@ def pss() -> int:
 
 if __name__ == "__main__":
     end = time.monotonic() + float(sys.argv[1])
-    seen = [pss()]
+    samples = [pss()]
     while time.monotonic() < end:
         time.sleep(0.5)
-        seen.append(pss())
-    print(statistics.median(seen), max(seen))
+        samples.append(pss())
+    print(statistics.median(samples), max(samples))

@@ -106,7 +106,7 @@ class Target:
     ) -> Iterator[SimpleNamespace]:
         """Run a program while the block runs. Its output is `result` afterwards.
 
-        seconds: a timeout, after which it is killed; stop: whether it is told to stop at the end of the block.
+        seconds: a timeout, after which it is killed; stop: whether it is stopped at the end of the block.
         """
         self._prepare(machine)
         mark = f"{DIRECTORY}/{uuid.uuid4().hex}"

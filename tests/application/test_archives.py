@@ -189,7 +189,7 @@ def test_rejects_hard_links_outside(target: str) -> None:
 def test_rejects_members_beneath_a_link(order: int) -> None:
     """Several links, each of which stays inside, can lead outside in combination."""
     more = [("foo-1.0/a", link("b/c")), ("foo-1.0/a/x", b"x")][::order]
-    with pytest.raises(RequestError, match=r"beneath 'foo-1\.0/a', which is a link"):
+    with pytest.raises(RequestError, match=r"below 'foo-1\.0/a', which is a link"):
         look(SDIST, tarred(sdist_members() | dict(more)))
 
 
@@ -530,7 +530,7 @@ METADATA_REFUSED = [
     ("Name: foo\nName: bar\nVersion: 1.0\n", "has not one Name"),
     ("Name: foo\nVersion: 1.0\nVersion: 1.0\n", "has not one Version"),
     ("Name: bar\nVersion: 1.0\n", "its metadata names bar, and its file name foo"),
-    ("Name: foo\nVersion: 1.1\n", "its metadata says version 1.1, and its file name 1.0"),
+    ("Name: foo\nVersion: 1.1\n", "its metadata has version 1.1, and its file name 1.0"),
     ("Name: foo\nVersion: 1.0+local\n", "version 1.0+local"),
     ("Name: foo\nVersion: latest\n", "version latest"),
     ("Name: f\xf6\xf6\nVersion: 1.0\n", "its metadata names"),
@@ -558,9 +558,9 @@ FORMS = [
     ({"name": "Foo", "version": "1", "filetype": "bdist_wheel", "requires_python": "<4,>=3.8"}, None),
     ({"metadata_version": "9", "pyversion": "cp27"}, None),
     ({"name": "bar"}, "the form names bar"),
-    ({"version": "1.1"}, "the form says version 1.1"),
-    ({"version": "none"}, "the form says version none"),
-    ({"filetype": "sdist"}, "the form calls it sdist, and its name says bdist_wheel"),
+    ({"version": "1.1"}, "the form has version 1.1"),
+    ({"version": "none"}, "the form has version none"),
+    ({"filetype": "sdist"}, "the form has filetype sdist, and its file name bdist_wheel"),
     ({"requires_python": ">=3.9"}, "the form requires Python >=3.9, and its metadata >=3.8, <4"),
     ({"requires_python": "3"}, "the form requires Python 3"),
 ]

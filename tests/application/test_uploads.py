@@ -124,7 +124,7 @@ REFUSED = {
         upload_form(WHEEL, wheel(), **{":action": "remove_pkg", "name": "foo", "version": "1.0"}),
         "A removal names a release, and has no file",
     ),
-    "another version": (upload_form(WHEEL, wheel(), version="1.1"), "the form says version 1.1"),
+    "another version": (upload_form(WHEEL, wheel(), version="1.1"), "the form has version 1.1"),
     "another Python": (upload_form(WHEEL, wheel(), requires_python=">=3.9"), "the form requires Python >=3.9"),
     "attestations": (upload_form(WHEEL, wheel(), attestations="[{}]"), "cannot verify attestations (PEP 740)"),
     "html": (upload_form("foo-1.0-py3.9-x.html", wheel()), "not the file name of a wheel or sdist"),

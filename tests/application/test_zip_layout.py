@@ -189,11 +189,11 @@ REFUSED = {
     "directory with content": (zipped(recorded(wheel_members() | {"foo/": "x"})), "a directory with content"),
     "file used as a directory": (
         zipped(recorded(wheel_members() | {"foo/bar": "x", "foo": "y"})),
-        "members beneath 'foo', which is a file",
+        "members below 'foo', which is a file",
     ),
     "file used as a directory, far apart": (
         zipped(recorded(wheel_members() | {"foo.py/bar": "x", "foo-1": "", "foo.pyi": ""})),
-        "members beneath 'foo.py', which is a file",
+        "members below 'foo.py', which is a file",
     ),
     "file and directory": (zipped(recorded(wheel_members() | {"foo": "x", "foo/": ""})), "two members named 'foo'"),
     "file in the place of the root": (zipped(recorded(wheel_members() | {"./.": "x"})), "no name that a file could"),

@@ -1,7 +1,7 @@
 """Run `wheelhouse` in a terminal as an administrator does, and inspect the processes that it starts as user pypi.
 
 Runs on a server as root with the standard library only. Usage: terminal.py PLAN, a JSON file: command, directory,
-environment. Prints JSON: seen (whether a process of user pypi was found), terminal (whether one of them had the
+environment. Prints JSON: found (whether there was a process of user pypi), terminal (whether one of them had the
 terminal), environment (the names of the given variables that one of them had), output.
 """
 
@@ -26,7 +26,7 @@ def children(process):
     return found
 
 
-def inspect(process, variables, seen):
+def inspect(process, variables, found):
     """Record the terminal and the environment of a process of user pypi."""
     directory = Path("/proc") / str(process)
     with suppress(OSError, IndexError):
@@ -35,16 +35,16 @@ def inspect(process, variables, seen):
         # Between setuid(2) and execve(2) it is still the wrapper, which runs none of the user's code.
         if b"/usr/local/bin/wheelhouse" in (directory / "cmdline").read_bytes():
             return
-        seen["seen"] = True
+        found["found"] = True
         # proc(5): the fifth field after the name is the controlling terminal.
         if int((directory / "stat").read_text().rpartition(")")[2].split()[4]):
-            seen["terminal"].add("controlling terminal")
+            found["terminal"].add("controlling terminal")
         for descriptor in (directory / "fd").iterdir():
             with suppress(OSError):
                 if str(descriptor.readlink()).startswith("/dev/pts/"):
-                    seen["terminal"].add(f"descriptor {descriptor.name}")
+                    found["terminal"].add(f"descriptor {descriptor.name}")
         environment = (directory / "environ").read_bytes().split(b"\0")
-        seen["environment"] |= {
+        found["environment"] |= {
             name for name in variables if any(x.startswith(f"{name}=".encode()) for x in environment)
         }
 
@@ -56,18 +56,18 @@ def main():
     if process == 0:
         os.chdir(plan["directory"])
         os.execvpe("/bin/sh", ["sh", "-c", plan["command"]], os.environ | plan["environment"])  # noqa: S606
-    seen, output = {"seen": False, "terminal": set(), "environment": set()}, b""
+    found, output = {"found": False, "terminal": set(), "environment": set()}, b""
     while os.waitpid(process, os.WNOHANG)[0] == 0:
         if select.select([terminal], [], [], 0.001)[0]:
             with suppress(OSError):
                 output += os.read(terminal, 65536)
         for child in [process, *children(process)]:
-            inspect(child, plan["environment"], seen)
+            inspect(child, plan["environment"], found)
     with suppress(OSError):
         while select.select([terminal], [], [], 0)[0] and (chunk := os.read(terminal, 65536)):
             output += chunk
-    seen |= {name: sorted(seen[name]) for name in ("terminal", "environment")}
-    print(json.dumps(seen | {"output": output.decode(errors="replace")[-2000:]}))
+    found |= {name: sorted(found[name]) for name in ("terminal", "environment")}
+    print(json.dumps(found | {"output": output.decode(errors="replace")[-2000:]}))
 
 
 main()

@@ -45,10 +45,10 @@ def shared_terminal(target: Target) -> Result:
     result = Result()
     plan = {"command": "wheelhouse audit verify", "directory": "/root"}
     environment = {"SECRET_TOKEN": "x", "PYTHONSTARTUP": "/nowhere", "LD_LIBRARY_PATH": "/nowhere"}
-    seen = target.run(target.host, "terminal.py", plan | {"environment": environment})
-    result.check("a process of user pypi runs", seen["seen"])
-    result.check("it does not have root's terminal", not seen["terminal"], ", ".join(seen["terminal"]))
-    result.check("it does not have root's environment", not seen["environment"], ", ".join(seen["environment"]))
+    found = target.run(target.host, "terminal.py", plan | {"environment": environment})
+    result.check("a process of user pypi runs", found["found"])
+    result.check("it does not have root's terminal", not found["terminal"], ", ".join(found["terminal"]))
+    result.check("it does not have root's environment", not found["environment"], ", ".join(found["environment"]))
     return result
 
 

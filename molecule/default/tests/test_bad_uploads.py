@@ -22,7 +22,7 @@ BAD = [
     ("acme_*-1.0.tar.gz", sdist(), {":action": "doc_upload"}, 400, "and no documentation"),
     ("acme_*-1.0.tar.gz", sdist(), {":action": "submit"}, 400, "does not know the action"),
     ("acme_*-1.0.tar.gz", sdist(), {"attestations": "[{}]"}, 400, "Upload without them"),
-    ("acme_*-1.0.tar.gz", sdist(), {"version": "1.1"}, 400, "the form says version 1.1"),
+    ("acme_*-1.0.tar.gz", sdist(), {"version": "1.1"}, 400, "the form has version 1.1"),
     ("acme_*-1.0.tar.gz", sdist("other"), {}, 400, "its metadata names other"),
     ("acme_*-1.0.tar.gz", tarred({"../x": ""}), {}, 400, "is not inside it"),
 ]

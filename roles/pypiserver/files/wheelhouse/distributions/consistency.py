@@ -34,7 +34,7 @@ def check_form(filename: str, form: Mapping[str, str], metadata: CoreMetadata | 
     filetype = "bdist_wheel" if filename.endswith(".whl") else "sdist"
     if form.get("filetype", "") not in ("", filetype):
         raise RequestError(
-            f"{filename} was rejected: the form calls it {form['filetype']}, and its name says {filetype}"
+            f"{filename} was rejected: the form has filetype {form['filetype']}, and its file name {filetype}"
         )
     in_form = form.get("requires_python", "")
     if in_form and metadata is not None:
@@ -56,8 +56,8 @@ def check_release(filename: str, source: str, name: str | None, version: str | N
             f"{filename} was rejected: {source} names {name.strip()[:MAX_LENGTH]}, and its file name {file_name}"
         )
     if version is not None and not is_same_version(version.strip(), str(file_version)):
-        said = version.strip()[:MAX_LENGTH]
-        raise RequestError(f"{filename} was rejected: {source} says version {said}, and its file name {file_version}")
+        stated = version.strip()[:MAX_LENGTH]
+        raise RequestError(f"{filename} was rejected: {source} has version {stated}, and its file name {file_version}")
 
 
 def is_same_version(one: str, other: str) -> bool:

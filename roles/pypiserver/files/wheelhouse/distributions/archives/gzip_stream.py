@@ -39,7 +39,7 @@ class GzipStream:
         return b""
 
     def read(self, size: int) -> bytes:
-        """Return so many bytes, fewer at the end."""
+        """Return this number of bytes, or fewer at the end."""
         end = self._position + size
         if end <= len(self._buffer):
             content, self._position = self._buffer[self._position : end], end
@@ -54,7 +54,7 @@ class GzipStream:
         return b"".join(chunks)
 
     def skip(self, size: int) -> None:
-        """Read so many bytes and drop them. Raises EOFError if there are fewer."""
+        """Read and drop this number of bytes. Raises EOFError if there are fewer."""
         while size:
             chunk = self.read(min(size, CHUNK_SIZE))
             if not chunk:

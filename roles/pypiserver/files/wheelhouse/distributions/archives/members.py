@@ -88,13 +88,13 @@ class Members:
 
     def check(self) -> None:
         """Raise RequestError if a file or link is used as a directory: the result would depend on the order."""
-        # NUL sorts before all characters of names, so paths beneath a path follow it immediately.
+        # NUL sorts before all characters of names, so paths below a path follow it immediately.
         paths = sorted(path.replace("/", "\0") for path in self._names | self._directories)
         for above, below in itertools.pairwise(paths):
             path = above.replace("\0", "/")
             if path in self._names and below.startswith(f"{above}\0"):
                 what = "a link" if path in self._links else "a file"
-                raise RequestError(f"it has members beneath {short_repr(path)}, which is {what}")
+                raise RequestError(f"it has members below {short_repr(path)}, which is {what}")
 
     def top_level(self) -> set[str]:
         """Return the names at the archive's root."""

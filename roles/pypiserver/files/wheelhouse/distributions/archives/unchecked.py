@@ -70,7 +70,7 @@ class BoundedTar:
     def seek(self, position: int) -> int:
         """Read forward to a position, or to the end. Raises ReadError for a position that was passed."""
         if position < self._position:
-            raise tarfile.ReadError("it leads backwards")
+            raise tarfile.ReadError("it needs to seek backwards")
         while position > self._position and self.content(min(CHUNK_SIZE, position - self._position)):
             pass
         return self._position

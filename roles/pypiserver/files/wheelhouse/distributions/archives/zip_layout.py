@@ -189,7 +189,7 @@ def read_directory(file: BinaryIO, directory: Directory) -> Iterator[Member]:
             break
         yield member
     if left:
-        raise BadZipFile("its directory has not as many bytes as its end record says")
+        raise BadZipFile("the size of its directory differs from its end record")
 
 
 def read_entry(file: BinaryIO) -> tuple[Member, int]:
