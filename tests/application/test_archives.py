@@ -303,7 +303,7 @@ CORRUPT = {
     "damaged module of an old sdist": (ZIP, damaged_deflated(ZIP)),
     "damaged METADATA": (WHEEL, wheel().replace(b"Name: foo", b"Name: fog")),
     "damaged WHEEL": (WHEEL, wheel().replace(b"Generator: by hand", b"Generator: by band")),
-    "METADATA shorter than it says": (WHEEL, with_entry(wheel(), f"{INFO}/METADATA", 24, struct.pack("<L", 5))),
+    "METADATA shorter than declared": (WHEEL, with_entry(wheel(), f"{INFO}/METADATA", 24, struct.pack("<L", 5))),
     "a directory elsewhere": (WHEEL, wheel()[:-6] + b"\xff\xff\xff\x7f\0\0"),
     "empty sdist": (SDIST, b""),
     "text as sdist": (SDIST, b"a page of text"),

@@ -137,12 +137,12 @@ def test_writes_the_entry_before_the_action(index: Index, monkeypatch: pytest.Mo
     index.upload(SDIST)
     assert seen == [["upload"]]
 
-    def watched(path: Path, **how: bool) -> None:
+    def record_events(path: Path, **how: bool) -> None:
         if path.name == SDIST:
             seen.append(index.events())
         unlink(path, **how)
 
-    monkeypatch.setattr(Path, "unlink", watched)
+    monkeypatch.setattr(Path, "unlink", record_events)
     index.remove("foo", "1.0")
     assert seen[1:] == [["upload", "tombstone", "removed"]]
 

@@ -120,8 +120,8 @@ DAMAGED = {
     "entries are null": '{"foo": null}',
     "an entry is empty": '{"foo": {}}',
     "an entry has too much": json.dumps({"foo": GOOD | {"more": "x"}}),
-    "an entry says nobody": json.dumps({"foo": {"user": None, "since": "2026"}}),
-    "an entry says a number": json.dumps({"foo": {"user": 7, "since": "2026"}}),
+    "an entry without a user": json.dumps({"foo": {"user": None, "since": "2026"}}),
+    "an entry with a number as user": json.dumps({"foo": {"user": 7, "since": "2026"}}),
 }
 
 

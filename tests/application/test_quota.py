@@ -54,7 +54,7 @@ def test_full_disk_is_507(index: Index, monkeypatch: pytest.MonkeyPatch, number:
     """Whatever the checks found, a full disk rejects the upload, at the latest when the file is synced."""
 
     def full(*_arguments: object) -> None:
-        raise OSError(number, "no room")
+        raise OSError(number, "no space")
 
     monkeypatch.setattr(TemporaryUpload, method, full)
     answer = index.upload(SDIST)

@@ -268,7 +268,7 @@ def failing(error: Exception) -> Callable:
 FULL = OSError(errno.ENOSPC, "No space left on device")
 FAILURES = {
     "no link": ("os.link", OSError(errno.EMLINK, "Too many links"), 503),
-    "no room for a name": ("os.link", FULL, 507),
+    "no space for a name": ("os.link", FULL, 507),
     "a bug": ("os.link", RuntimeError("bug"), 503),
     "no directory entry": ("wheelhouse.storage.store.sync_directory", OSError(errno.EIO, "Input/output error"), 503),
     "no page": ("wheelhouse.pages.writer.PageWriter.refresh", FULL, 507),

@@ -166,7 +166,7 @@ class AnyUploads(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_lost_or_left(self) -> None:
-        """Compare stored files and pages with what was accepted; nothing else may be left behind."""
+        """Compare stored files and pages with what was accepted; no other file may exist."""
         assert self.index.stored() == self.published
         projects = {parse_project(filename) for filename in FILES}
         on_pages = {name: digest for project in projects for name, digest in (self.index.page(project) or {}).items()}

@@ -78,17 +78,17 @@ class AnyHistory(RuleBasedStateMachine):
             patch.setattr(log_module, "write_atomically", stopping)
             self.log.write()
 
-    @rule(room=st.integers(0, 600))
-    def full(self, room: int) -> None:
+    @rule(space=st.integers(0, 600))
+    def full(self, space: int) -> None:
         """Write while the log's disk is full."""
         write = os.write
 
         def limited(file: int, content: bytes) -> int:
-            nonlocal room
-            if not room:
+            nonlocal space
+            if not space:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            done = write(file, content[:room])
-            room -= done
+            done = write(file, content[:space])
+            space -= done
             return done
 
         with pytest.MonkeyPatch.context() as patch:

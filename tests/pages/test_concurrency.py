@@ -57,7 +57,7 @@ def test_one_project(site: Site, kind: Callable) -> None:
     assert all_done([kind(site.pages.refresh, "foo", [name]) for name in names])
     assert site.on_pages() == site.on_disk()
     assert len(json.loads(site.read("projects/foo.json"))["files"]) == 8
-    assert site.leftovers() == []
+    assert site.stale_files() == []
 
 
 @pytest.mark.parametrize("kind", [thread, process])

@@ -42,7 +42,7 @@ def test_first_upload(site: Site) -> None:
     assert site.projects() == ["foo"]
     assert b"Name: foo" in site.read(f"metadata/{WHEEL}.metadata")
     assert site.paths.used_names.read_text() == "foo\n"
-    assert site.leftovers() == []
+    assert site.stale_files() == []
 
 
 def test_metadata_is_what_the_page_says(site: Site) -> None:
@@ -320,7 +320,7 @@ def test_a_write_that_fails_leaves_nothing(site: Site, monkeypatch: pytest.Monke
     with pytest.raises(OSError, match="No space"):
         site.upload(SDIST, sdist())
     monkeypatch.undo()
-    assert site.leftovers() == []
+    assert site.stale_files() == []
     assert site.on_pages() == before
 
 

@@ -194,14 +194,14 @@ def test_deletes_stale_files(processes: list[Checker], directory: Path, clock: C
     """Expired entries are deleted at most once a minute; other files are kept."""
     checker = processes[0]
     checker.check("alice", "right")
-    (leftover := directory / f".{'0' * 64}.1.1").touch()
+    (stale := directory / f".{'0' * 64}.1.1").touch()
     (forged := directory / ("f" * 64)).touch()
     clock.now += passwords.CACHE_SECONDS + passwords.RECENT_SECONDS + 1
     (old,) = [path for path in pairs(directory) if path != forged]
     checker.check("bob", "word")
     assert not old.exists()
     assert not forged.exists()
-    assert leftover.exists(), "it may be another process's, in use at this moment"
+    assert stale.exists(), "it may be another process's, in use at this moment"
     forged.touch()
     replace(htpasswd, f"alice:{ALICE}\nbob:{BOB}\ncarol:{ALICE}\n")
     checker.check("carol", "right")
@@ -214,11 +214,11 @@ def test_deletes_stale_temporary_files(
     processes: list[Checker], directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Temporary files of a killed process are deleted."""
-    (leftover := directory / f".{'0' * 64}.1.1").touch()
+    (stale := directory / f".{'0' * 64}.1.1").touch()
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 100)
     processes[0].check("alice", "right")
-    assert not leftover.exists()
+    assert not stale.exists()
 
 
 def test_ignores_entry_with_invalid_time(processes: list[Checker], directory: Path, runs: Runs) -> None:

@@ -150,6 +150,6 @@ class Site:
         """Return the names of projects with a .gone marker."""
         return {path.stem for path in (self.paths.pages / "projects").glob("*.gone")}
 
-    def leftovers(self) -> list[str]:
-        """Return the leftover temporary files."""
+    def stale_files(self) -> list[str]:
+        """Return the stale temporary files."""
         return [path.name for path in self.paths.pages.rglob(".*") if path.name not in (".state", ".complete")]

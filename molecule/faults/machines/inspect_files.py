@@ -1,7 +1,7 @@
-"""Inspect the files on a server: digests of the packages, and leftover temporary files.
+"""Inspect the files on a server: digests of the packages, and stale temporary files.
 
 Runs on a server as root with the standard library only. Usage: inspect_files.py DATA PAGES LOGS. Prints JSON: SHA-256
-by name of the files in the packages directory, and the paths of leftover temporary files.
+by name of the files in the packages directory, and the paths of stale temporary files.
 """
 
 import hashlib
@@ -30,13 +30,13 @@ def main(data, *others):
     """Inspect the directories."""
     packages = Path(data, "packages")
     stored = {path.name: sha256(path) for path in packages.iterdir() if not path.name.startswith(".")}
-    leftovers = [
+    stale = [
         str(path)
         for top in (data, *others)
         for path in files(top)
         if path.name.startswith(".") and path.name not in PERMANENT
     ]
-    print(json.dumps({"stored": stored, "leftovers": leftovers}))
+    print(json.dumps({"stored": stored, "stale": stale}))
 
 
 main(*sys.argv[1:])

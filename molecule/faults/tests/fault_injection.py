@@ -25,7 +25,7 @@ SMALL = {2_000: 60, 100_000: 30, 1_500_000: 10}
 INTERRUPTED = {None, 500, 502, 503, 504}
 NO_SPACE = {503, 507}
 
-HEADING = ("fault", "injected", "accepted", "corrupt", "lost", "wrong hash", "blocked", "leftovers", "reader errors")
+HEADING = ("fault", "injected", "accepted", "corrupt", "lost", "wrong hash", "blocked", "stale", "reader errors")
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Outcome:
     injected: how often the fault was injected; accepted: the number of uploads with status 200. The other attributes
     are lists of violations. corrupt: stored files that no client has sent; lost: accepted files that are not stored;
     wrong_hash: files whose page entry is missing or differs from the stored file; blocked: files that could not be
-    published afterwards; leftovers: temporary files; errors: failed reads; other: others; notes: measurements.
+    published afterwards; stale: stale temporary files; errors: failed reads; other: others; notes: measurements.
     """
 
     fault: str
@@ -45,7 +45,7 @@ class Outcome:
     lost: list[str] = field(default_factory=list)
     wrong_hash: list[str] = field(default_factory=list)
     blocked: list[str] = field(default_factory=list)
-    leftovers: list[str] = field(default_factory=list)
+    stale: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     other: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -54,14 +54,14 @@ class Outcome:
     @property
     def faults(self) -> dict[str, list[str]]:
         """Return some violations of each kind; empty if there are none."""
-        kinds = ("corrupt", "lost", "wrong_hash", "blocked", "leftovers", "errors", "other")
+        kinds = ("corrupt", "lost", "wrong_hash", "blocked", "stale", "errors", "other")
         return {kind: getattr(self, kind)[:5] for kind in kinds if getattr(self, kind)}
 
     @property
     def row(self) -> list:
-        """Return the columns of HEADING. Other violations are counted as leftovers."""
+        """Return the columns of HEADING. Other violations are counted as stale files."""
         counts = [
-            len(kind) for kind in (self.corrupt, self.lost, self.wrong_hash, self.blocked, self.leftovers + self.other)
+            len(kind) for kind in (self.corrupt, self.lost, self.wrong_hash, self.blocked, self.stale + self.other)
         ]
         return [self.injected, self.accepted, *counts, len(self.errors)]
 
@@ -208,7 +208,7 @@ class FaultRun:
         outcome.corrupt += [name for name in stored if stored[name] != expected.get(name)]
         outcome.lost += [name for name in accepted if stored.get(name) != expected[name]]
         outcome.wrong_hash += sorted(name for name, _ in stored.items() ^ second["listed"].items()) + result["faults"]
-        outcome.leftovers += found["leftovers"] + self.misplaced
+        outcome.stale += found["stale"] + self.misplaced
         self.misplaced = []
         if reads_must_work:
             outcome.errors += result["unavailable"]

@@ -66,7 +66,7 @@ def test_verify_leaves_no_traces(host, node, server):
 
 @pytest.mark.usefixtures("_deployed_with_company_certificate")
 def test_verify_accepts_company_ca(host, node, server, company):
-    """With pypi_tls_ca, the certificate is trusted; with project owners, too, nothing is left behind."""
+    """With pypi_tls_ca, the certificate is trusted; nothing remains on the server, also with project owners."""
     run = node.playbook(VERIFY, **company)
     assert run.hosts == {server: {"changed": 0, "failed": 0}}, run.output
     assert remaining_files(host) == ""

@@ -83,6 +83,6 @@ def delete_if_exists(path: Path) -> None:
 
 def check_writable(directory: Path) -> None:
     """Raise OSError unless a byte can be written in a directory."""
-    # An unnamed file (O_TMPFILE), so that nothing is left behind if the process ends.
+    # An unnamed file (O_TMPFILE), so that no stale file remains if the process ends.
     with tempfile.TemporaryFile(dir=directory) as file:
         file.write(b"\0")
