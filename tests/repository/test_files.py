@@ -100,6 +100,17 @@ def test_release_contains_every_module() -> None:
     assert sorted(found) == sorted(str(path) for path in WHEELHOUSE.rglob("*.py"))
 
 
+def test_release_has_the_packages_of_the_application() -> None:
+    """Each module is copied to the path from which it is imported, also in the package wheelhouse.files."""
+    modules = {str(path): path.relative_to(WHEELHOUSE.parent) for path in WHEELHOUSE.rglob("*.py")}
+    expression = ansible_templates.read_yaml("roles/pypiserver/vars/main.yml")["__pypiserver_application"]
+    directories = {"__pypiserver_release_dir": "/release", "__pypiserver_modules": sorted(modules)}
+    copied = ansible_templates.evaluate(expression, **directories)
+    assert {file["src"]: file["path"] for file in copied} == {
+        src: f"/release/application/{path}" for src, path in modules.items()
+    }
+
+
 @pytest.mark.parametrize("path", SCRIPTS, ids=named)
 def test_scripts_have_valid_syntax(path: Path) -> None:
     """The shell parses each script without errors."""
