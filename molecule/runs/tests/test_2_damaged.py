@@ -79,14 +79,12 @@ def _audit_log_not_writable(deployed, servers):
     """Make the file system of the audit log read-only, which no run repairs."""
     assert deployed[1].code == 0
     for host in servers.values():
-        # Read-only before it is mounted there: what is mounted reaches the namespaces of services, a later remount
-        # does not (mount_namespaces(7)).
-        host.check_output(f"mkdir /run/read-only && mount --bind {AUDIT} /run/read-only")
-        host.check_output("mount -o remount,ro,bind /run/read-only")
-        host.check_output(f"mount --bind /run/read-only {AUDIT}")
+        host.check_output(f"mount --bind {AUDIT} {AUDIT} && mount -o remount,ro,bind {AUDIT}")
+        # The application sees the mounts that there were when it started: in a container no mount is propagated.
+        host.check_output("systemctl restart pypi-application")
     yield
     for host in servers.values():
-        host.check_output(f"umount {AUDIT} /run/read-only && rmdir /run/read-only")
+        host.check_output(f"umount {AUDIT} && systemctl restart pypi-application")
 
 
 @pytest.mark.usefixtures("_audit_log_not_writable")
