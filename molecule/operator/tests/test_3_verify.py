@@ -1,6 +1,7 @@
 """playbooks/verify.yml: cleanup, company certificate authorities, and users without the needed rights."""
 
 import json
+import time
 
 import pytest
 
@@ -44,11 +45,19 @@ def _deployed_with_company_certificate(node, company):
 
 
 def remaining_files(host) -> str:
-    """List state and page files that contain or are named after verification projects."""
-    return host.check_output(
-        "grep -rl wheelhouse-verify- /srv/pypi /var/lib/pypi/pages --exclude=audit-head.json; "
-        "find /srv/pypi /var/lib/pypi/pages -name '*wheelhouse?verify*'; true"
-    )
+    """List state and page files that contain or are named after verification projects.
+
+    pypi-pages writes the landing page some seconds after a removal; waits for at most a minute.
+    """
+    for _ in range(60):
+        found = host.check_output(
+            "grep -rl wheelhouse-verify- /srv/pypi /var/lib/pypi/pages --exclude=audit-head.json; "
+            "find /srv/pypi /var/lib/pypi/pages -name '*wheelhouse?verify*'; true"
+        )
+        if not found:
+            break
+        time.sleep(1)
+    return found
 
 
 def test_verify_leaves_no_traces(host, node, server):
