@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.archives import sdist, tarred, wheel, with_entry
-from support.pages import Site, sha256
+from support.pages import Site, count_reads, sha256
 from wheelhouse.distributions import metadata
 from wheelhouse.distributions.core_metadata import MAX_METADATA_SIZE
 from wheelhouse.pages import file_records
@@ -15,14 +15,6 @@ from wheelhouse.pages import writer as site_module
 WHEEL = "foo-1.0-py3-none-any.whl"
 SDIST = "foo-1.0.tar.gz"
 OTHER = "bar-1.0.tar.gz"
-
-
-def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return a list to which the name of each file that is read completely is added."""
-    read: list[str] = []
-    sha256_of = file_records.sha256_of
-    monkeypatch.setattr(file_records, "sha256_of", lambda path: read.append(path.name) or sha256_of(path))
-    return read
 
 
 @pytest.fixture

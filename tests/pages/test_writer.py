@@ -7,20 +7,12 @@ from pathlib import Path
 
 import pytest
 from support.archives import sdist, tarred, wheel
-from support.pages import Site, sha256
+from support.pages import Site, count_reads, sha256
 from wheelhouse.files import atomic
 from wheelhouse.pages import file_records, writer
 
 WHEEL = "foo-1.0-py3-none-any.whl"
 SDIST = "foo-1.0.tar.gz"
-
-
-def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return a list to which the name of each file that is read completely is added."""
-    read: list[str] = []
-    sha256_of = file_records.sha256_of
-    monkeypatch.setattr(file_records, "sha256_of", lambda path: read.append(path.name) or sha256_of(path))
-    return read
 
 
 def failing(error: OSError):

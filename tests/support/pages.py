@@ -8,14 +8,24 @@ import re
 from html import unescape
 from pathlib import Path
 
+import pytest
 from wheelhouse.config import Paths
 from wheelhouse.distributions.filenames import parse_project
 from wheelhouse.files.atomic import write_atomically
+from wheelhouse.pages import file_records
 from wheelhouse.pages.sync import Reconciler
 from wheelhouse.pages.writer import PageWriter
 
 URL = "https://pypi.example.com/"
 PAGES = ("projects", "root", "metadata", "records", "locks")
+
+
+def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list to which the name of each file that is read completely is added."""
+    read: list[str] = []
+    sha256_of = file_records.sha256_of
+    monkeypatch.setattr(file_records, "sha256_of", lambda path: read.append(path.name) or sha256_of(path))
+    return read
 
 
 def make_directories(data: Path, pages: Path) -> None:
