@@ -57,7 +57,7 @@ class AnyHistory(RuleBasedStateMachine):
             raise Crash
 
         with pytest.MonkeyPatch.context() as patch, suppress(Crash):
-            patch.setattr(log_module, "_append", partial_append)
+            patch.setattr(log_module, "append_durably", partial_append)
             self.log.write()
 
     @rule(after=st.booleans(), times=st.integers(1, 2))

@@ -205,7 +205,7 @@ def test_unwritten_rejections_are_counted(log: Log, clock: Clock, monkeypatch: p
     def fail(*_arguments: object) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(log_module, "_append", fail)
+    monkeypatch.setattr(log_module, "append_durably", fail)
     for _ in range(2):
         clock.now += WINDOW_SECONDS
         for _ in range(3):

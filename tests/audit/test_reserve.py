@@ -19,7 +19,7 @@ class Disk:
         self.full = False
         self.reserve = {"log": log.path, "head": log.head}[place].with_suffix(".reserve")
         self._place = place
-        self._append, self._write_atomically = log_module._append, log_module.write_atomically
+        self._append, self._write_atomically = log_module.append_durably, log_module.write_atomically
 
     def _check(self) -> None:
         if self.full and self.reserve.exists():
@@ -44,7 +44,7 @@ class Disk:
 def disk(request: pytest.FixtureRequest, log: Log, monkeypatch: pytest.MonkeyPatch) -> Disk:
     """Return the file system of the log, or of the head, with free space."""
     found = Disk(log, request.param)
-    monkeypatch.setattr(log_module, "_append", found.append)
+    monkeypatch.setattr(log_module, "append_durably", found.append)
     monkeypatch.setattr(log_module, "write_atomically", found.write_atomically)
     monkeypatch.setattr(os, "statvfs", found.statvfs)
     return found
@@ -107,7 +107,7 @@ def test_completes_an_interrupted_entry(log: Log, disk: Disk, monkeypatch: pytes
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(log_module, "_append", crash)
+        patch.setattr(log_module, "append_durably", crash)
         with pytest.raises(KeyboardInterrupt):
             log.write()
     log.written += 1

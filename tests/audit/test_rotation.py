@@ -71,7 +71,7 @@ def test_a_crash_and_then_a_rotation(log: Log, monkeypatch: pytest.MonkeyPatch, 
         os.write(file, content[:length])
         raise stopped
 
-    monkeypatch.setattr(log_module, "_append", partial_append)
+    monkeypatch.setattr(log_module, "append_durably", partial_append)
     with pytest.raises(pytest.fail.Exception):
         log.write()
     monkeypatch.undo()
@@ -94,7 +94,7 @@ def test_a_crash_in_a_new_file_and_then_a_rotation(log: Log, monkeypatch: pytest
         os.write(file, content[:length])
         raise stopped
 
-    monkeypatch.setattr(log_module, "_append", partial_append)
+    monkeypatch.setattr(log_module, "append_durably", partial_append)
     with pytest.raises(pytest.fail.Exception):
         log.write()
     monkeypatch.undo()
@@ -108,13 +108,13 @@ def test_a_crash_in_a_new_file_and_then_a_rotation(log: Log, monkeypatch: pytest
 def test_a_rotation_while_a_line_is_written(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     """An entry may be written to the file that was just rotated; the next one is in the new file (race)."""
     log.write(2)
-    append = log_module._append
+    append = log_module.append_durably
 
     def overtaken(file: int, content: bytes) -> None:
         log.rotate()
         append(file, content)
 
-    monkeypatch.setattr(log_module, "_append", overtaken)
+    monkeypatch.setattr(log_module, "append_durably", overtaken)
     log.write()
     monkeypatch.undo()
     assert log.path.read_bytes() == b""

@@ -178,7 +178,7 @@ def test_a_crash_between_head_and_log(
 ) -> None:
     """The next writer completes the entry exactly once; no repair by hand is needed."""
     log.write(number - 1)
-    monkeypatch.setattr(log_module, "_append", partial_append(length))
+    monkeypatch.setattr(log_module, "append_durably", partial_append(length))
     with pytest.raises(Crash):
         log.write()
     monkeypatch.undo()

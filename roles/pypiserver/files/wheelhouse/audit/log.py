@@ -22,6 +22,7 @@ from wheelhouse.audit.reserve import DiskReserve
 from wheelhouse.audit.rotation import LogFile
 from wheelhouse.files.atomic import (
     DISK_FULL_ERRNOS,
+    append_durably,
     check_writable,
     delete_if_exists,
     sync_directory,
@@ -228,7 +229,7 @@ class AuditLog:
         if last == head.raw:
             return head, None
         if head.previous == (NO_PREVIOUS if last is None else digest_of(last)):
-            _append(file, head.raw + b"\n")
+            append_durably(file, head.raw + b"\n")
             return head, None
         return head, _explain_mismatch(head, _parse(last) if last else None)
 
@@ -238,7 +239,7 @@ class AuditLog:
         size = os.fstat(log).st_size
         self._write_head(entry)
         try:
-            _append(log, entry.raw + b"\n")
+            append_durably(log, entry.raw + b"\n")
             if not size:
                 sync_directory(self._log.parent)
         except OSError:
@@ -284,7 +285,7 @@ def _repair_end(file: int, head: AuditEntry | None) -> bytes | None:
     if head and (head.raw + b"\n").startswith(rest.rstrip(b"\0")):
         os.ftruncate(file, os.fstat(file).st_size - len(rest))
         return last
-    _append(file, b"\n")
+    append_durably(file, b"\n")
     return rest
 
 
@@ -293,17 +294,3 @@ def _parse(raw: bytes) -> AuditEntry | None:
         return AuditEntry.parse(raw)
     except ValueError:
         return None
-
-
-def _append(file: int, content: bytes) -> None:
-    """Append to a file, durably and all or nothing. Raises OSError."""
-    size = os.fstat(file).st_size
-    try:
-        # A full disk may take a part of it.
-        if os.write(file, content) != len(content):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        os.fsync(file)
-    except OSError:
-        os.ftruncate(file, size)
-        os.fsync(file)
-        raise

@@ -1,4 +1,4 @@
-"""Atomic and durable writes, and the temporary files that they need."""
+"""Atomic and durable writes and appends, and the temporary files that they need."""
 
 import errno
 import fcntl
@@ -37,6 +37,20 @@ def write_atomically(path: Path, content: bytes, durable: bool = True) -> None:
             temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
+
+
+def append_durably(file: int, content: bytes) -> None:
+    """Append to an open file, durably and all or nothing. The caller holds the lock of the file. Raises OSError."""
+    size = os.fstat(file).st_size
+    try:
+        # A full disk may take a part of it.
+        if os.write(file, content) != len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(file)
+    except OSError:
+        os.ftruncate(file, size)
+        os.fsync(file)
         raise
 
 

@@ -6,7 +6,6 @@ file records of the pages have the times as well. So the table is never required
 completed from the records by the next rebuild or sync_changed, and from the files' own times if both are lost.
 """
 
-import errno
 import os
 import re
 import sys
@@ -16,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from wheelhouse.files.atomic import sync_directory, write_atomically
+from wheelhouse.files.atomic import append_durably, sync_directory, write_atomically
 from wheelhouse.files.locks import exclusive_lock
 from wheelhouse.pages.file_records import FileRecord
 
@@ -88,7 +87,7 @@ class UploadTimes:
                 # A crash may have left a partial line.
                 if size and os.pread(file, 1, size - 1) != b"\n":
                     content = b"\n" + content
-                append(file, content, size)
+                append_durably(file, content)
             finally:
                 os.close(file)
             if not size:
@@ -116,17 +115,6 @@ def parse_line(line: bytes) -> tuple[str, str, str]:
 def format_lines(times: Mapping[str, UploadTime]) -> bytes:
     """Return the lines of some files."""
     return "".join(f"{one.time} {one.sha256} {name}\n" for name, one in times.items()).encode("ascii")
-
-
-def append(file: int, content: bytes, size: int) -> None:
-    """Append to a file of a given size in bytes, durably and all or nothing. Raises OSError."""
-    try:
-        if os.write(file, content) != len(content):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        os.fsync(file)
-    except OSError:
-        os.ftruncate(file, size)
-        raise
 
 
 class UploadTimeRecorder:
