@@ -1,35 +1,27 @@
-"""Smoke test of a release before it is activated: start the application and send it one request.
+"""Check of a release before it is activated: start the application with it and run the smoke test.
 
-The settings come from standard input. The exit status is 0 if it responds. The response depends on the data directory,
-which is not part of the release.
+The settings come from standard input. The exit status is 0 if the application works. Rollbacks run this module of an
+older release, so its name, its input and its exit status must not change.
 """
 
 import sys
-from http import HTTPStatus
-from typing import Any
-from wsgiref.util import setup_testing_defaults
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from wheelhouse.config import Settings
-from wheelhouse.web.app import HEALTH, create_app
-
-EXPECTED = (HTTPStatus.OK, HTTPStatus.SERVICE_UNAVAILABLE)
+from wheelhouse.web.smoke_test import SmokeTestError, smoke_test
 
 
 def main() -> int:
-    """Send a health check to the application, with the settings from standard input. Return the exit status."""
-    app = create_app(Settings.parse(sys.stdin.read()))
-    environ: dict[str, Any] = {"PATH_INFO": HEALTH}
-    setup_testing_defaults(environ)
-    statuses: list[str] = []
-
-    def start_response(status: str, _headers: object, _error: object = None) -> Any:
-        statuses.append(status)
-
-    body = b"".join(app(environ, start_response))
-    if int(statuses[-1].split()[0]) in EXPECTED:
-        return 0
-    print(f"The application responds to {HEALTH} with {statuses[-1]}: {body.decode(errors='replace')}", file=sys.stderr)
-    return 1
+    """Run the smoke test in a temporary directory, with the settings from standard input. Return the exit status."""
+    settings = Settings.parse(sys.stdin.read())
+    try:
+        with TemporaryDirectory(prefix="wheelhouse-") as directory:
+            smoke_test(settings, Path(directory))
+    except SmokeTestError as error:
+        print(f"The application of this release does not work. {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
