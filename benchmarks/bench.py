@@ -37,6 +37,7 @@ etc/logrotate.d/pypi etc/tmpfiles.d/pypi.conf
 etc/pypi/application.conf etc/pypi/groups etc/pypi/rights.json etc/pypi/settings.json etc/pypi/yanked.json
 etc/systemd/system/apache2.service.d etc/systemd/system/pypi-*
 opt/pypi/current opt/pypi/$(readlink opt/pypi/current)/requirements.txt
+opt/pypi/$(readlink opt/pypi/current)/bin/wheelhouse opt/pypi/$(readlink opt/pypi/current)/settings.json
 opt/pypi/$(readlink opt/pypi/current)/application
 opt/pypi/$(readlink opt/pypi/current)/lib/python*/site-packages/wheelhouse.pth
 srv/pypi/.wheelhouse

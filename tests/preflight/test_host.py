@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import platform
 import pwd
 from pathlib import Path
 from typing import Any
@@ -146,3 +147,17 @@ def test_accepts_independent_sites(host: Host, ports: list[int]) -> None:
     host.write("apache2/sites-enabled/other.conf", "Listen 8081\n" + SITE.format(8081))
     host.write("apache2/sites-enabled/pypi.conf", SITE.format(80) + SITE.format(443))
     assert problems(host.inspect(ports=ports)) == []
+
+
+def test_reports_the_python_of_debian(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ansible may run the module with another Python than the one that releases are built with."""
+    host.write("python3", "#!/bin/sh\necho 3.99.1\n")
+    (host.home / "python3").chmod(0o755)
+    monkeypatch.setattr(module, "PYTHON", host.home / "python3")
+    assert host.inspect()["python_version"] == "3.99.1"
+
+
+def test_reports_its_own_python(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a host without /usr/bin/python3, the version is that of Ansible's Python."""
+    monkeypatch.setattr(module, "PYTHON", host.home / "python3")
+    assert host.inspect()["python_version"] == platform.python_version()

@@ -45,6 +45,8 @@ WRONG = [
     ({"pypi_tls_days": 90}, ["pypi_tls_renew_days: 90", "from 1 to 89", "less than pypi_tls_days", WHERE]),
     ({"pypi_tls_renew_days": "365"}, ["pypi_tls_renew_days: 365", "from 1 to 364", WHERE]),
     ({"pypi_tls_renew_days": 0}, ["pypi_tls_renew_days: 0", "from 1 to 364", WHERE]),
+    ({"pypi_kept_releases": 0}, ["pypi_kept_releases: 0", "from 1 to 100", "rollbacks need the previous", WHERE]),
+    ({"pypi_kept_releases": "101"}, ["pypi_kept_releases: 101", "from 1 to 100", WHERE]),
     ({"pypi_max_members": 0}, ["pypi_max_members must be at least 1 file (got 0)", WHERE]),
     ({"pypi_max_members": "-5"}, ["pypi_max_members", "at least 1", "(got -5)"]),
     ({"pypi_max_unpacked_ratio": 0}, ["pypi_max_unpacked_ratio must be at least 1 times the size"]),
@@ -74,6 +76,8 @@ RIGHT = [
     {"pypi_max_unpacked_size": "1"},
     {"pypi_max_members": 1, "pypi_max_unpacked_ratio": "1", "pypi_audit_months": 1},
     {"pypi_max_failed_logins": 1},
+    {"pypi_kept_releases": 1},
+    {"pypi_kept_releases": "100"},
 ]
 
 

@@ -59,7 +59,9 @@ def test_no_galaxy_metadata() -> None:
     assert [str(path) for path, found in metadata.items() if found.keys() != {"dependencies"}] == []
 
 
-@pytest.mark.parametrize("playbook", ["site.yml", "playbooks/verify.yml"])
+@pytest.mark.parametrize(
+    "playbook", ["site.yml", *sorted(f"playbooks/{path.name}" for path in ROOT.glob("playbooks/*.yml"))]
+)
 def test_playbook_can_be_imported(tmp_path: Path, playbook: str) -> None:
     """Another repository can import the playbooks without an ansible.cfg."""
     (tmp_path / "wheelhouse").symlink_to(ROOT)

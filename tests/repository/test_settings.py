@@ -16,7 +16,6 @@ OTHERS = {
     "pypi_host",
     "pypi_htpasswd",
     "pypi_present_users",
-    "pypi_release",
     "pypi_responses",
     "pypi_secrets",
 }

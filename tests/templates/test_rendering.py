@@ -61,7 +61,7 @@ VARIANTS = {
 
 
 @pytest.mark.parametrize(
-    "name", ["templates/usr/local/bin/wheelhouse.j2", "templates/usr/local/lib/pypi/passwords.wsgi.j2"]
+    "name", ["templates/opt/pypi/release/bin/wheelhouse.j2", "templates/usr/local/lib/pypi/passwords.wsgi.j2"]
 )
 def test_python_scripts_compile(name: str) -> None:
     """Rendered Python files have valid syntax."""
@@ -325,7 +325,9 @@ def test_units_run_existing_programs() -> None:
     text = ansible_templates.render("templates/etc/systemd/system/pypi-pages.service.j2")
     (command,) = re.findall(r"^ExecStart=(.*)$", text, re.MULTILINE)
     program, *words = command.split()
-    assert f"templates{program}.j2" in ansible_templates.TEMPLATES
+    links = ansible_templates.trust_as_template("{{ __pypiserver_links | items2dict('path', 'src') }}")
+    target = ansible_templates.evaluate(links)[program]
+    assert target.replace("/current/", "/release/") in destinations().values()
     assert words == ["rebuild", "--changed"]
     assert "User=pypi" in text.splitlines()
 

@@ -63,7 +63,11 @@ def install(home: Path, user: str) -> Path:
     program.parent.mkdir(parents=True, exist_ok=True)
     program.write_text(FAKE)
     program.chmod(0o755)
-    text = ansible_templates.render("templates/usr/local/bin/wheelhouse.j2", pypi_program_dir=str(home / "opt"))
+    text = ansible_templates.render(
+        "templates/opt/pypi/release/bin/wheelhouse.j2",
+        pypi_program_dir=str(home / "opt"),
+        __pypiserver_found={"build": "current"},
+    )
     assert text.startswith("#!/usr/bin/python3 -I\n")
     assert text.count('USER = "pypi"') == 1
     wrapper = home / "wheelhouse"
@@ -276,9 +280,10 @@ def test_isolated_python_finds_application(home: Path, tmp_path: Path) -> None:
     release = home / "opt/abc"
     subprocess.run([sys.executable, "-I", "-m", "venv", "--without-pip", release], check=True)
     version = f"{sys.version_info.major}.{sys.version_info.minor}.0"
-    facts = {"python_version": version}
     text = ansible_templates.read_yaml("roles/pypiserver/vars/main.yml")["__pypiserver_site_packages"]
-    site_packages = Path(ansible_templates.evaluate(text, ansible_facts=facts, __pypiserver_release_dir=str(release)))
+    site_packages = Path(
+        ansible_templates.evaluate(text, pypi_shared_python_version=version, __pypiserver_release_dir=str(release))
+    )
     assert site_packages.is_dir()
     shutil.copy(ROOT / "roles/pypiserver/files/wheelhouse.pth", site_packages)
     application = release / "application/wheelhouse"

@@ -1,9 +1,7 @@
 """A run succeeds only if the index works: it repairs a damaged server, or fails with the reason."""
 
-import shutil
-
 import pytest
-from shared.deployment import PROJECT, ansible_playbook
+from shared.deployment import ansible_playbook
 
 # Damages, as shell commands.
 DAMAGE = [
@@ -46,16 +44,12 @@ def test_repaired_index_works(publish, fetch):
 
 
 @pytest.fixture(scope="session")
-def broken_release(deployed, inventory, servers, tmp_path_factory):
+def broken_release(deployed, inventory, servers, changed_kit):
     """Run site.yml with an application that cannot start. Returns the run, and whether the release is unchanged."""
     assert deployed[1].code == 0
-    kit = tmp_path_factory.mktemp("kit")
-    for name in ("roles", "templates", "site.yml"):
-        (shutil.copytree if (PROJECT / name).is_dir() else shutil.copy)(PROJECT / name, kit / name)
-    with (kit / "roles/pypiserver/files/wheelhouse/web/app.py").open("a", encoding="utf-8") as file:
-        file.write("\nraise RuntimeError('this release is broken')\n")
+    kit = changed_kit("web/app.py", "raise RuntimeError('this release is broken')")
     before = {server: host.check_output("readlink /opt/pypi/current") for server, host in servers.items()}
-    run = ansible_playbook(inventory, str(kit / "site.yml"))
+    run = ansible_playbook(inventory, kit)
     after = {server: host.check_output("readlink /opt/pypi/current") for server, host in servers.items()}
     return run, before == after
 

@@ -32,7 +32,7 @@ ATTRIBUTES = [
     ("/etc/apache2/sites-available/pypi.conf", "root", "root", 0o644),
     ("/etc/logrotate.d/pypi", "root", "root", 0o644),
     ("/usr/local/sbin/pypi-try-site", "root", "root", 0o755),
-    ("/usr/local/bin/wheelhouse", "root", "root", 0o755),
+    ("{pypi_program_dir}/current/bin/wheelhouse", "root", "root", 0o755),
     ("/usr/local/lib/pypi/passwords.py", "root", "root", 0o644),
 ]
 

@@ -29,6 +29,8 @@ SETTINGS_FILE = "inventory/group_vars/pypi_servers/settings.yml"
 MAX_UPLOADS = 1000
 # Browsers and operating systems reject certificates that are valid for more than 398 days.
 MAX_TLS_DAYS = 397
+# Each release is a virtualenv.
+MAX_KEPT_RELEASES = 100
 
 
 def size_problems(settings: dict[str, Any]) -> list[str]:
@@ -65,6 +67,9 @@ def range_problems(settings: dict[str, Any]) -> list[str]:
     problems = outside("pypi_max_uploads", 1, MAX_UPLOADS, "each takes threads and memory")
     problems += outside("pypi_max_uploads_per_client", 1, uploads, "at most pypi_max_uploads")
     problems += outside("pypi_upload_deadline", int(settings["pypi_timeout"]) + 1, None, "more than pypi_timeout")
+    problems += outside(
+        "pypi_kept_releases", 1, MAX_KEPT_RELEASES, "rollbacks need the previous release, and each uses disk space"
+    )
     if settings["pypi_tls"] == "self_signed":
         problems += outside("pypi_tls_days", 2, MAX_TLS_DAYS, "clients reject more than 398 days")
         problems += outside("pypi_tls_renew_days", 1, days - 1, "less than pypi_tls_days")

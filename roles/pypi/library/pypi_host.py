@@ -3,8 +3,11 @@
 
 import hashlib
 import os
+import platform
 import pwd
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -23,6 +26,7 @@ options:
 RETURN = r"""
 deployed: {type: bool, returned: always, description: Whether the index was deployed before.}
 has_data: {type: bool, returned: always, description: Whether the data directory is that of an index.}
+python_version: {type: str, returned: always, description: The version of Debian's Python, such as 3.13.5.}
 package_lists: {type: bool, returned: always, description: Whether apt has package lists.}
 data_uid: {type: int, returned: if there is data, description: The uid that owns the data, even without such a user.}
 data_uid_user: {type: str, returned: always, description: The name of the user with data_uid, or empty.}
@@ -38,7 +42,16 @@ APACHE = Path("/etc/apache2")
 OWN_SITES = {"pypi.conf", "000-default.conf"}
 DEFAULT_SITE = APACHE / "sites-enabled/000-default.conf"
 PACKAGES = Path("/var/lib/dpkg/status")
+PYTHON = Path("/usr/bin/python3")
 LISTS = Path("/var/lib/apt/lists")
+
+
+def python_version() -> str:
+    """Return the version of Debian's Python. Ansible may run this module with another one (interpreter discovery)."""
+    if not PYTHON.exists() or PYTHON.resolve() == Path(sys.executable).resolve():
+        return platform.python_version()
+    command = [str(PYTHON), "-I", "-S", "-c", "import platform; print(platform.python_version())"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def uid_of(user: str) -> int | None:
@@ -139,6 +152,7 @@ def main() -> None:
         changed=False,
         deployed=Path(module.params["settings_file"]).exists(),
         has_data=Path(module.params["data_mark"]).exists(),
+        python_version=python_version(),
         package_lists=any(LISTS.glob("*_Packages*")),
         data_uid=data_uid,
         data_uid_user=user_of(data_uid),
