@@ -31,7 +31,9 @@ SURROUNDINGS = {
     "ansible_skip_tags": [],
     "ansible_search_path": [str(ROOT / "roles" / role) for role in ROLES] + [str(ROOT)],
     "ansible_facts": {"python_version": "3.11.2", "distribution": "Debian", "distribution_major_version": "12"},
-    "__pypi_host": {"package_lists": True, "python_version": "3.11.2"},
+    "__pypi_host": {"package_lists": True, "python_version": "3.11.2", "foreign_drop_ins": []},
+    "__apache_others": {"files": []},
+    "__apache_default": {"files": ["000-default.conf"]},
     "__apache_pypi_url": {"stdout": "https://public.example/simple/"},
     "__pypiserver_found": {"build": "0123456789ab"},
     "__verify_dir": "/tmp/verify",  # noqa: S108  (a name, and nothing is there)
