@@ -5,12 +5,13 @@ import json
 import os
 import platform
 import pwd
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from support import ansible_templates, load
+from support import ROOT, ansible_templates, load
+from support.installed import arguments, evaluate, written
 
 module = load("roles/pypi/library/pypi_host.py")
 ME = pwd.getpwuid(os.getuid()).pw_name
@@ -25,6 +26,7 @@ class Host:
         self._capsys = capsys
         for name, path in (("APACHE", "apache2"), ("PACKAGES", "status"), ("LISTS", "lists")):
             monkeypatch.setattr(module, name, home / path)
+        monkeypatch.setattr(module, "UNITS", [home / "system", home / "system.control"])
         monkeypatch.setattr(module, "DEFAULT_SITE", home / "apache2/sites-enabled/000-default.conf")
         self.data = [str(home / name) for name in ("packages", "state")]
 
@@ -161,3 +163,26 @@ def test_reports_its_own_python(host: Host, monkeypatch: pytest.MonkeyPatch) -> 
     """On a host without /usr/bin/python3, the version is that of Ansible's Python."""
     monkeypatch.setattr(module, "PYTHON", host.home / "python3")
     assert host.inspect()["python_version"] == platform.python_version()
+
+
+def test_finds_drop_ins_of_others(host: Host) -> None:
+    """Drop-ins of systemctl edit and set-property are found; those of the kit and of other units are not."""
+    own = "system/pypi-.service.d/sandbox.conf"
+    others = [
+        "system/pypi-pages.service.d/override.conf",
+        "system.control/pypi-application.service.d/50-MemoryMax.conf",
+    ]
+    for path in [own, *others, "system/ssh.service.d/override.conf", "system/apache2.service.d/other.conf"]:
+        host.write(path)
+    found = host.inspect(drop_ins=[str(host.home / own)])
+    assert found["foreign_drop_ins"] == sorted(str(host.home / path) for path in others)
+
+
+def test_knows_the_drop_ins_of_the_kit() -> None:
+    """A run would remove a drop-in that a role writes and that is not in the list, and write it again."""
+    known = [
+        path
+        for argument in arguments([ROOT / "roles/pypi/tasks/host.yml"], "pypi_host")
+        for path in evaluate(argument["drop_ins"])
+    ]
+    assert sorted(known) == sorted(path for path in written() if PurePosixPath(path).match("pypi-*.d/*.conf"))

@@ -1,6 +1,7 @@
 """The program pypi-state compares the files that services have read with those on the disk."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -164,6 +165,7 @@ def test_change_during_reload_remains_pending(server: Server) -> None:
         (RUNNING.replace("=active", "=inactive"), "started"),
         (RUNNING.replace("=active", "=failed"), "started"),
         (RUNNING.replace("=enabled", "=disabled"), "started"),
+        (RUNNING.replace("=enabled", "=masked"), "started"),
         ("ActiveState=inactive\nUnitFileState=\nNeedDaemonReload=no", "started"),
     ],
 )
@@ -237,3 +239,36 @@ def test_prints_json(server: Server) -> None:
     server.pending()
     done = subprocess.run([sys.executable, "-I", server.script, "pending"], check=True, capture_output=True, text=True)
     assert json.loads(done.stdout) == {"daemon_reload": False, "rebuild": False, "units": []}
+
+
+def test_removed_drop_in_requires_restart(server: Server) -> None:
+    """A service that was started with a drop-in of an admin is restarted when a run has removed it."""
+    name = "pypi-application.service"
+    (server.home / f"etc/systemd/system/{name}.d").mkdir()
+    server.write(f"etc/systemd/system/{name}.d/override.conf", "[Service]")
+    server.load(name, "start")
+    (server.home / f"etc/systemd/system/{name}.d/override.conf").unlink()
+    assert server.pending()["units"] == {name: "restarted"}
+
+
+@pytest.mark.parametrize("suffix", ["json", "html", "json.gz", "html.gz"])
+def test_deleted_page_requires_rebuild(server: Server, suffix: str) -> None:
+    """A page that was deleted by hand is written again; one that an upload is about to write is not missed."""
+    (server.home / "pages/records").mkdir()
+    record = server.home / "pages/records/acme.json"
+    for name in ("json", "html", "json.gz", "html.gz"):
+        server.write(f"pages/projects/acme.{name}", "")
+    server.write("pages/records/acme.json", "{}")
+    server.write("pages/records/.state", json.dumps({"newest": {"acme": "1.0", "removed": "1.0"}}))
+    # A project whose files are all corrupt has a record and no page.
+    server.write("pages/records/corrupt.json", "{}")
+    os.utime(server.home / "pages/records/corrupt.json", (1, 1))
+    os.utime(record, (1, 1))
+    assert server.pending() == NOTHING
+    (server.home / f"pages/projects/acme.{suffix}").unlink()
+    assert server.pending() == NOTHING | {"rebuild": True}
+    os.utime(record)
+    assert server.pending() == NOTHING
+    os.utime(record, (1, 1))
+    server.write("pages/records/.state", "{")
+    assert server.pending() == NOTHING

@@ -20,6 +20,7 @@ options:
   data_mark: {type: path, required: true, description: The file that every data directory of the index has.}
   data: {type: list, elements: path, required: true, description: The directories with data that user pypi owns.}
   user: {type: str, default: pypi, description: The user who owns the data.}
+  drop_ins: {type: list, elements: path, default: [], description: The drop-ins of the index's units.}
   ports: {type: list, elements: int, required: true, description: The ports that the index listens on.}
 """
 
@@ -34,6 +35,7 @@ user_uid: {type: int, returned: if the user exists, description: The uid of the 
 foreign_files: {type: int, returned: always, description: Number of files that neither the user nor root owns.}
 mpm: {type: str, returned: always, description: The enabled MPM of Apache, or empty.}
 default_site_changed: {type: bool, returned: always, description: Whether 000-default is enabled and edited.}
+foreign_drop_ins: {type: list, returned: always, description: Other drop-ins of the index's units.}
 foreign_ports: {type: list, returned: always, description: Ports of other sites for which ports.conf has the Listen.}
 """
 
@@ -44,6 +46,8 @@ DEFAULT_SITE = APACHE / "sites-enabled/000-default.conf"
 PACKAGES = Path("/var/lib/dpkg/status")
 PYTHON = Path("/usr/bin/python3")
 LISTS = Path("/var/lib/apt/lists")
+# Directories of drop-ins that an admin writes: systemctl edit, and systemctl set-property (system.control).
+UNITS = [Path(f"{parent}/systemd/{name}") for parent in ("/etc", "/run") for name in ("system", "system.control")]
 
 
 def python_version() -> str:
@@ -116,6 +120,12 @@ def foreign_ports(ports: list[int]) -> list[int]:
     return sorted(port for port in listens & needed if port is not None)
 
 
+def foreign_drop_ins(own: list[str]) -> list[str]:
+    """Return the drop-ins for the index's units, whose names begin with pypi-, that are not its own."""
+    found = [str(path) for units in UNITS for path in units.glob("pypi-*.d/*.conf")]
+    return sorted(set(found) - set(own))
+
+
 def default_site_changed() -> bool:
     """Return whether Debian's default site is enabled and differs from the packaged one (dpkg-query(1), Conffiles)."""
     if not DEFAULT_SITE.is_file():
@@ -141,6 +151,7 @@ def main() -> None:
             "data_mark": {"type": "path", "required": True},
             "data": {"type": "list", "elements": "path", "required": True},
             "user": {"type": "str", "default": "pypi"},
+            "drop_ins": {"type": "list", "elements": "path", "default": []},
             "ports": {"type": "list", "elements": "int", "required": True},
         },
         supports_check_mode=True,
@@ -161,6 +172,7 @@ def main() -> None:
         foreign_files=sum(number for uid, number in counts.items() if uid not in (0, user_uid)),
         mpm=mpm(),
         default_site_changed=default_site_changed(),
+        foreign_drop_ins=foreign_drop_ins(module.params["drop_ins"]),
         foreign_ports=foreign_ports(module.params["ports"]),
     )
 
