@@ -16,6 +16,8 @@ RUNNING = "ActiveState=active\nUnitFileState=enabled\nNeedDaemonReload=no"
 UNITS = ["pypi-application.service", "pypi-application-proxy.socket", "apache2.service", "pypi-pages.path"]
 UNITS += ["pypi-pages.timer", "pypi-certificate.timer"]
 PROXY = "pypi-application-proxy.service"
+# Services that timers start.
+TIMED = ["pypi-pages.service", "pypi-certificate.service"]
 
 
 class Server:
@@ -23,7 +25,8 @@ class Server:
 
     def __init__(self, home: Path, **settings: object):
         self.home = home
-        self.units = dict.fromkeys([*UNITS, PROXY], RUNNING)
+        idle = RUNNING.replace("=active", "=inactive").replace("=enabled", "=static")
+        self.units = dict.fromkeys([*UNITS, PROXY], RUNNING) | dict.fromkeys(TIMED, idle)
         directories = {f"pypi_{name}_dir": str(home / name) for name in ("config", "program", "pages")}
         text = ansible_templates.render("templates/usr/local/sbin/pypi-state.j2", **directories | settings)
         # Replace only the paths that no setting can change.
@@ -192,6 +195,13 @@ def test_inactive_proxy_is_not_started(server: Server) -> None:
 def test_changed_unit_file_requires_daemon_reload(server: Server) -> None:
     """The output of systemctl contains whether a unit file has changed."""
     server.units["pypi-pages.path"] = RUNNING.replace("Reload=no", "Reload=yes")
+    assert server.pending() == NOTHING | {"daemon_reload": True}
+
+
+@pytest.mark.parametrize("unit", TIMED)
+def test_changed_service_of_a_timer_requires_daemon_reload(server: Server, unit: str) -> None:
+    """An active timer keeps its service loaded; the service itself is neither started nor restarted."""
+    server.units[unit] = server.units[unit].replace("Reload=no", "Reload=yes")
     assert server.pending() == NOTHING | {"daemon_reload": True}
 
 
