@@ -57,7 +57,10 @@ class Paths:
 
     @property
     def complete(self) -> Path:
-        """The marker of complete pages. Without it, Apache serves no pages and redirects no project to PyPI."""
+        """The marker of complete pages. Without it, Apache serves no pages and redirects no project to PyPI.
+
+        Its modification time is that of the last complete reconciliation.
+        """
         return self.projects / ".complete"
 
     @property
