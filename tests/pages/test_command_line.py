@@ -11,7 +11,9 @@ from support import WHEELHOUSE
 from support.archives import sdist
 from support.command import run
 from support.pages import Site, write_settings
+from wheelhouse.config import Settings
 from wheelhouse.pages import sync
+from wheelhouse.storage.tombstones import Tombstones
 
 SDIST = "foo-1.0.tar.gz"
 
@@ -68,6 +70,29 @@ def test_check(site: Site, settings: Path, capsys: pytest.CaptureFixture) -> Non
     site.put(SDIST, sdist("foo", "2.0"))
     assert run(settings, "check") == 1
     assert capsys.readouterr().out == f"{SDIST}: differs: it is not the file that was uploaded\n"
+
+
+def test_check_reports_an_emptied_index(site: Site, settings: Path, capsys: pytest.CaptureFixture) -> None:
+    """Files that disappear by hand disappear from the pages; an index without any file is reported nevertheless."""
+    site.put("bar-1.0.tar.gz", sdist("bar", "1.0"))
+    assert run(settings, "rebuild") == 0
+    (site.paths.packages / SDIST).unlink()
+    assert run(settings, "rebuild") == 0
+    assert run(settings, "check") == 0
+    (site.paths.packages / "bar-1.0.tar.gz").unlink()
+    assert run(settings, "rebuild") == 0
+    assert run(settings, "check") == 1
+    said = capsys.readouterr().out
+    assert "the index is empty, and files of these projects were not removed by a request: bar, foo." in said
+
+
+def test_check_accepts_an_index_whose_files_were_removed(site: Site, settings: Path) -> None:
+    """A removal by a request leaves a tombstone; a new index never had a file."""
+    tombstones = Tombstones(Settings.load(settings).tombstones, site.paths.locks / "tombstones")
+    tombstones.add(SDIST, "ab" * 32, "alice")
+    (site.paths.packages / SDIST).unlink()
+    assert run(settings, "rebuild") == 0
+    assert run(settings, "check") == 0
 
 
 def test_restore_times(site: Site, settings: Path, capsys: pytest.CaptureFixture) -> None:

@@ -8,11 +8,16 @@ from packaging.utils import canonicalize_version
 from wheelhouse.cli.audit import discontinuities, mismatch
 from wheelhouse.cli.common import audited, project_name, show, version_number
 from wheelhouse.config import Settings
+from wheelhouse.distributions.filenames import parse_filename
 from wheelhouse.pages import yanks
-from wheelhouse.pages.sync import Reconciler
+from wheelhouse.pages.sync import Reconciler, fingerprints_in
 from wheelhouse.pages.writer import PageWriter
 from wheelhouse.storage import ownership
 from wheelhouse.storage.cleanup import remove_stale_files
+from wheelhouse.storage.tombstones import Tombstones
+
+# Names in a message.
+MAX_NAMES = 5
 
 if TYPE_CHECKING:
     from wheelhouse.cli.common import Subcommands
@@ -59,15 +64,36 @@ def rebuild(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def check(settings: Settings, _arguments: argparse.Namespace) -> int:
-    """Check every file, owners and modes, and the audit log's continuity. Returns 1 if there is a fault."""
+    """Check every file, owners and modes, the audit log's continuity, and whether the index was emptied.
+
+    Returns 1 if there is a fault.
+    """
     owners = ownership.examine(settings)
     lost, lost_files = discontinuities(settings)
     lines = owners.lines + lost
     try:
+        lines += emptied(settings)
         lines += reconciler_of(settings).check(skipped=owners.files | lost_files)
     except PermissionError as error:
         lines.append(f"The files were not compared: {error.strerror}. Run the commands above first.")
     return show(lines)
+
+
+def emptied(settings: Settings) -> list[str]:
+    """Return a line if the index is empty, and had files that were not removed by a request. Raises OSError.
+
+    Files that disappear from the directory disappear from pages and records, so nothing else reports them.
+    """
+    tombstones = Tombstones(settings.tombstones, settings.paths.locks / "tombstones").all()
+    projects = PageWriter(settings.paths).used_names() - {parse_filename(one.filename)[0] for one in tombstones}
+    if not projects or fingerprints_in(settings.packages):
+        return []
+    names = sorted(projects)
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return [
+        f"{settings.packages}: the index is empty, and files of these projects were not removed by a request: "
+        f"{', '.join(names[:MAX_NAMES])}{more}. Mount the file system of the data, or restore the backup"
+    ]
 
 
 def restore_times(settings: Settings, _arguments: argparse.Namespace) -> int:
