@@ -6,7 +6,7 @@ import pytest
 from support import ansible_templates, control
 from support.preflight import problems, runs
 
-ROLES = ["packages", "pypiserver", "accounts", "tls", "apache"]
+ROLES = ["packages", "pypiserver", "accounts", "tls", "monitoring", "apache"]
 NO_CERTIFICATE = {
     "pypi_tls": "provided",
     "pypi_tls_certificate": "/nowhere.crt",
@@ -23,7 +23,7 @@ APPLIED = [
     (["tls", "apache"], [], ["tls", "apache"]),
     (["always", "accounts"], [], ["accounts"]),
     (["always"], [], []),
-    (["all"], ["tls"], ["packages", "pypiserver", "accounts", "apache"]),
+    (["all"], ["tls"], ["packages", "pypiserver", "accounts", "monitoring", "apache"]),
     (["accounts", "tls"], ["tls"], ["accounts"]),
     # A tag of the playbook that imports site.yml: all of it is applied.
     (["index"], [], ROLES),

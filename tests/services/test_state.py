@@ -205,6 +205,12 @@ def test_changed_service_of_a_timer_requires_daemon_reload(server: Server, unit:
     assert server.pending() == NOTHING | {"daemon_reload": True}
 
 
+def test_monitoring_adds_its_timers(tmp_path: Path) -> None:
+    """With pypi_monitoring, two more timers run."""
+    server = Server(tmp_path, pypi_monitoring=True)
+    assert server.pending()["units"] == {"pypi-metrics.timer": "started", "pypi-canary.timer": "started"}
+
+
 def test_application_is_started_before_apache(server: Server) -> None:
     """A new site may not work with an old application."""
     server.units = dict.fromkeys(server.units, RUNNING.replace("=active", "=inactive"))

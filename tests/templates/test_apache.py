@@ -13,6 +13,7 @@ from support import ROOT, ansible_templates
 from support.apache import APPLICATION, PORTS, SITE, Section, parse
 from support.rewrite import Outcome, compiled, respond, rules_of
 
+METRICS = "/-/metrics"
 NETWORKS = ["10.0.0.0/8", "2001:db8::/32"]
 IP = "ip 10.0.0.0/8 2001:db8::/32"
 
@@ -102,6 +103,59 @@ def test_upload_access(changed: dict, expected: list, path: str) -> None:
 def test_denies_other_urls_by_default(changed: dict, path: str) -> None:
     """URLs without a rule are denied, whatever pypi_read is."""
     assert rules(index(**changed), path) == ["all denied"]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"pypi_read": "anyone"},
+        {"pypi_read": ["admins"]},
+        {"pypi_allowed_networks": NETWORKS},
+        {"pypi_allowed_networks": NETWORKS, "pypi_access": "any"},
+    ],
+    ids=str,
+)
+def test_canary_may_read_from_the_server(changed: dict) -> None:
+    """With monitoring, the canary's user may read from the server itself; the rules of others are the same."""
+    expected = rules(index(**changed), "/simple/")
+    found = rules(index(pypi_monitoring=True, pypi_canary_user="tester", **changed), "/simple/")
+    assert found == [("RequireAny", ("RequireAll", "local", "user tester"), *expected)] or found == [
+        ("RequireAny", *expected, ("RequireAll", "local", "user tester"))
+    ]
+    for path in ("/", "/legacy/", "/RPC2"):
+        host = index(pypi_monitoring=True, pypi_canary_user="tester", **changed)
+        assert rules(host, path) == rules(index(**changed), path)
+
+
+def test_metrics_are_for_the_server_itself() -> None:
+    """Without pypi_metrics_networks, other addresses are denied, whatever the networks of the index are."""
+    for changed in ({}, {"pypi_allowed_networks": NETWORKS}, {"pypi_read": "anyone"}):
+        assert rules(index(pypi_monitoring=True, **changed), METRICS) == ["local"]
+    networks = ["203.0.113.9", "2001:db8::/48"]
+    host = index(pypi_monitoring=True, pypi_metrics_networks=networks)
+    assert rules(host, METRICS) == ["local", "ip 203.0.113.9 2001:db8::/48"]
+    assert [s.argument for s in host.sections if "203.0.113.9" in str(outline(s))] == [METRICS]
+
+
+def test_metrics_are_a_file() -> None:
+    """Apache serves the metrics without the application, the data and the pages."""
+    outcome = respond(rules_of(index(pypi_monitoring=True).lines), METRICS, exists=lambda _: False)
+    assert (outcome.kind, outcome.target) == ("file", "/var/lib/pypi-monitoring/metrics/pypi.prom")
+    assert outcome.type == "text/plain;version=0.0.4;charset=utf-8"
+    (section,) = [s for s in covering(index(pypi_monitoring=True), METRICS) if s.values("AllowMethods")]
+    assert section.values("AllowMethods") == ["GET"]
+    (directory,) = [s for s in index(pypi_monitoring=True).all("Directory") if "monitoring" in s.argument]
+    assert directory.values("Options") == ["None"]
+
+
+def test_monitoring_is_off_by_default() -> None:
+    """Without monitoring, the site has no directive for it."""
+    assert fetch(METRICS).status == 404
+    text = ansible_templates.render(SITE)
+    assert "metrics" not in text
+    assert "monitoring" not in text
+    assert "canary" not in text
 
 
 HEALTH = ["/-/health", "/-/health/reads", "/-/health/uploads"]

@@ -14,14 +14,15 @@ import pytest
 from support import ROOT, ansible_templates, named
 from wheelhouse.config import AdmissionLimits, Settings
 from wheelhouse.pages import yanks
+from wheelhouse_monitoring.settings import Settings as MonitoringSettings
 
 USERS = [
-    {"name": "bob", "groups": ["publishers"], "password": "canary"},
+    {"name": "bob", "groups": ["publishers"], "password": "sentinel"},
     {"name": "alice", "groups": ["publishers", "admins"]},
     {"name": "carol", "groups": []},
     {"name": "dave"},
     {"name": "erin", "groups": ["admins"], "state": "absent"},
-    {"name": "frank", "state": "present", "password_hash": "$2y$12$canary"},
+    {"name": "frank", "state": "present", "password_hash": "$2y$12$sentinel"},
 ]
 RIGHTS = [
     {"groups": ["admins"], "may": ["upload", "remove"], "projects": ["*"]},
@@ -44,6 +45,8 @@ VARIANTS = {
     "health networks": {"pypi_allowed_networks": ["10.0.0.0/8"], "pypi_health_networks": ["192.0.2.9", "::1"]},
     "networks or login": {"pypi_allowed_networks": ["10.0.0.0/8"], "pypi_access": "any"},
     "networks, anyone": {"pypi_allowed_networks": ["10.0.0.0/8"], "pypi_read": "anyone"},
+    "monitoring": {"pypi_monitoring": True, "pypi_allowed_networks": ["10.0.0.0/8"], "pypi_max_total_size": "5T"},
+    "metrics networks": {"pypi_monitoring": "true", "pypi_metrics_networks": ["203.0.113.9", "2001:db8::/32"]},
     "proxies": {"pypi_trusted_proxies": ["192.0.2.1", "2001:db8::1"]},
     "hsts": {"pypi_hsts_max_age": 31536000},
     "directives": {"pypi_apache_directives": "Header set X-One 1\nHeader set X-Two 2"},
@@ -172,7 +175,7 @@ def test_contains_no_passwords(variant: dict) -> None:
     """Templates contain no passwords or hashes."""
     for template in ansible_templates.TEMPLATES:
         if template.startswith("templates/"):
-            assert "canary" not in ansible_templates.render(template, **variant)
+            assert "sentinel" not in ansible_templates.render(template, **variant)
 
 
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS.keys())
@@ -237,6 +240,51 @@ def test_settings_json() -> None:
         },
         "url": "https://pypi.example.com:8443/",
     }
+
+
+def test_exporter_reads_monitoring_json(tmp_path: Path) -> None:
+    """The template and the monitoring programs use the same names."""
+    path = tmp_path / "monitoring.json"
+    changed = {"pypi_data_dir": "/a", "pypi_pages_dir": "/c", "pypi_log_dir": "/d", "pypi_program_dir": "/e"}
+    changed |= {"pypi_max_total_size": "1K", "pypi_https_port": "8443"}
+    path.write_text(ansible_templates.render("templates/etc/pypi/monitoring.json.j2", **changed))
+    settings = MonitoringSettings.load(path)
+    assert [str(one) for one in (settings.data, settings.pages, settings.logs, settings.program)] == [
+        "/a",
+        "/c",
+        "/d",
+        "/e",
+    ]
+    assert (settings.min_free_bytes, settings.max_total_bytes) == (512 << 20, 1024)
+    assert (settings.canary.server_name, settings.canary.port) == ("pypi.example.com", 8443)
+    assert str(settings.metrics_file) == ansible_templates.evaluate(
+        ansible_templates.trust_as_template("{{ pypi_shared_metrics_file }}")
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "reads"),
+    [
+        ({}, True),
+        ({"pypi_allowed_networks": ["10.0.0.0/8"]}, True),
+        ({"pypi_read": "anyone"}, False),
+        ({"pypi_allowed_networks": ["10.0.0.0/8"], "pypi_access": "any"}, False),
+    ],
+    ids=str,
+)
+def test_canary_tries_what_is_forbidden(tmp_path: Path, changed: dict, reads: bool) -> None:
+    """Uploads always need a login; reads do, depending on the settings."""
+    path = tmp_path / "monitoring.json"
+    path.write_text(ansible_templates.render("templates/etc/pypi/monitoring.json.j2", **changed))
+    assert MonitoringSettings.load(path).canary.forbidden == [["POST", "/"]] + [["GET", "/simple/"]] * reads
+
+
+@pytest.mark.parametrize("password", ["P@ss \"word\" of 'canary' {{ x }}", "ä\\n"])
+def test_login_of_the_canary(password: str) -> None:
+    """Any password is passed on as it is."""
+    user = {"name": "canary", "password": password}
+    text = ansible_templates.render("templates/etc/pypi/canary.json.j2", pypi_users=[user])
+    assert json.loads(text) == {"user": "canary", "password": password}
 
 
 def test_application_reads_settings_json(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The systemd units: commands, users, limits and sandboxes."""
 
+import json
 import re
 
 import pytest
@@ -12,6 +13,9 @@ SANDBOX = f"{UNITS}/pypi-.service.d/sandbox.conf.j2"
 # Settings that are lists: each line adds to them, and an empty one clears them (systemd.exec(5)).
 LISTS = {"RestrictAddressFamilies", "InaccessiblePaths", "SystemCallFilter", "ReadWritePaths", "ExecStartPre"}
 LISTS |= {"ExecStart", "ExecStartPost", "ExecReload", "Environment", "CapabilityBoundingSet", "AmbientCapabilities"}
+LISTS |= {"IPAddressAllow", "IPAddressDeny", "LoadCredential"}
+# The only service that connects to Apache, and so to the network of the host.
+CANARY = "pypi-canary.service"
 
 Unit = dict[str, dict[str, list[str]]]
 
@@ -34,8 +38,13 @@ def parse_unit(*templates: str, **changed: object) -> Unit:
 
 
 def service(name: str, **changed: object) -> dict[str, list[str]]:
-    """Return the settings of a service. Drop-ins are read after the unit file itself (systemd.unit(5))."""
-    return parse_unit(f"{UNITS}/{name}.j2", SANDBOX, **changed)["Service"]
+    """Return the settings of a service.
+
+    Drop-ins are read after the unit file itself, those of all directories by file name (systemd.unit(5)).
+    """
+    own = [str(path.relative_to(ROOT)) for path in (ROOT / UNITS).glob(f"{name}.d/*.conf.j2")]
+    drop_ins = sorted([SANDBOX, *own], key=lambda path: path.rpartition("/")[2])
+    return parse_unit(f"{UNITS}/{name}.j2", *drop_ins, **changed)["Service"]
 
 
 def unit_only(name: str, **changed: object) -> dict[str, list[str]]:
@@ -91,15 +100,16 @@ def test_application_has_configured_limits() -> None:
 def test_services_are_sandboxed(name: str) -> None:
     """Services have no network, privileges, devices or home directories."""
     found = service(name)
-    for setting in ("NoNewPrivileges", "PrivateDevices", "PrivateNetwork", "ProtectHome", "RestrictNamespaces"):
+    for setting in ("NoNewPrivileges", "PrivateDevices", "ProtectHome", "RestrictNamespaces"):
         assert found[setting] == ["yes"]
+    assert found["PrivateNetwork"] == ["no" if name == CANARY else "yes"]
     for setting in ("LockPersonality", "MemoryDenyWriteExecute", "ProtectKernelModules", "RestrictSUIDSGID"):
         assert found[setting] == ["yes"]
     assert found["ProtectSystem"][0] in ("full", "strict")
     assert (found["CapabilityBoundingSet"], found["AmbientCapabilities"]) == ([], [])
     families = " ".join(found["RestrictAddressFamilies"]).split()
     assert set(families) <= {"AF_UNIX", "AF_INET"}
-    assert ("AF_INET" in families) is name.startswith("pypi-application")
+    assert ("AF_INET" in families) is (name.startswith("pypi-application") or name == CANARY)
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -118,6 +128,65 @@ def test_secrets_are_inaccessible(name: str) -> None:
     assert found["User"] == ["pypi"]
     paths = " ".join(found["InaccessiblePaths"]).split()
     assert {"-/a/etc/tls", "-/a/etc/htpasswd", "-/run/pypi-passwords", "-/etc/apache2"} <= set(paths)
+
+
+def test_canary_reaches_this_host_only() -> None:
+    """The canary connects to Apache on 127.0.0.1; it can read neither data nor logs."""
+    found = service(CANARY, pypi_data_dir="/a/data", pypi_config_dir="/a/etc", pypi_log_dir="/a/log")
+    assert (found["IPAddressDeny"], found["IPAddressAllow"]) == (["any"], ["localhost"])
+    assert "SupplementaryGroups" not in found
+    assert {"-/a/etc/tls", "-/a/data", "-/a/log"} <= set(" ".join(found["InaccessiblePaths"]).split())
+
+
+@pytest.mark.parametrize(
+    ("changed", "authority"),
+    [
+        ({}, ["ca.crt:/etc/pypi/tls/ca.crt"]),
+        ({"pypi_tls": "provided"}, []),
+        ({"pypi_tls": "provided", "pypi_tls_ca": "/c/ca.crt"}, ["ca.crt:/etc/pypi/canary-ca.crt"]),
+        ({"pypi_tls": "none"}, []),
+    ],
+    ids=str,
+)
+def test_canary_gets_its_credentials_from_systemd(changed: dict, authority: list[str]) -> None:
+    """Neither the command line nor a file that other users can read has the password."""
+    found = service(CANARY, **changed)
+    assert found["LoadCredential"] == ["login:/etc/pypi/canary.json", *authority]
+    settings = json.loads(ansible_templates.render("templates/etc/pypi/monitoring.json.j2", **changed))
+    assert settings["canary"]["private_ca"] is bool(authority)
+
+
+def test_exporter_can_use_nothing_of_its_groups_but_directories_and_logs() -> None:
+    """Group www-data may also send requests to the application as any user, and read password hashes."""
+    found = service("pypi-metrics.service", pypi_config_dir="/a/etc")
+    assert found["SupplementaryGroups"] == ["adm www-data"]
+    paths = set(" ".join(found["InaccessiblePaths"]).split())
+    assert {"-/run/pypi-application.sock", "-/run/pypi-passwords", "-/a/etc/htpasswd", "-/a/etc/tls"} <= paths
+    assert found["ProtectSystem"] == ["strict"]
+
+
+@pytest.mark.parametrize("name", ["pypi-metrics", "pypi-canary"])
+def test_monitoring_services_write_one_directory(name: str) -> None:
+    """The units run the programs with the settings, and write to the directory that Apache and the programs use."""
+    found = service(f"{name}.service", pypi_config_dir="/a/etc")
+    (command,) = found["ExecStart"]
+    interpreter, isolated, program, word, settings = command.split()
+    assert (interpreter, isolated, settings) == ("/usr/bin/python3", "-I", "/a/etc/monitoring.json")
+    assert word == name.removeprefix("pypi-")
+    assert program == "/usr/local/lib/pypi/monitoring"
+    assert found["User"] == ["pypi-monitoring"]
+    directory = f"/var/lib/{found['StateDirectory'][0]}"
+    written = json.loads(ansible_templates.render("templates/etc/pypi/monitoring.json.j2"))["directory"]
+    assert written == directory
+    assert found["Type"] == ["oneshot"]
+    assert int(found["TimeoutStartSec"][0]) > 0
+
+
+def test_monitoring_intervals_are_settings() -> None:
+    """Timers run at the configured intervals."""
+    changed = {"pypi_metrics_interval": 17, "pypi_canary_interval": 170}
+    for name, seconds in (("pypi-metrics", "17s"), ("pypi-canary", "170s")):
+        assert parse_unit(f"{UNITS}/{name}.timer.j2", **changed)["Timer"]["OnUnitInactiveSec"] == [seconds]
 
 
 @pytest.mark.parametrize("name", ["pypi-application.service", "pypi-application-proxy.service"])

@@ -57,7 +57,7 @@ def test_keeps_only_the_data() -> None:
 
 def test_removes_users_and_packages() -> None:
     """Users of services are removed, and packages if asked, except those that other programs may need."""
-    assert users(task_files(), state="present") == users(UNINSTALL, state="absent") == {"pypi"}
+    assert users(task_files(), state="present") == users(UNINSTALL, state="absent") == {"pypi", "pypi-monitoring"}
     assert packages(task_files(), state="present") - packages(UNINSTALL, state="absent") == SHARED_PACKAGES
 
 

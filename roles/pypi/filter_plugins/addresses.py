@@ -112,7 +112,12 @@ def port_problems(settings: dict[str, Any]) -> list[str]:
 def network_problems(settings: dict[str, Any]) -> list[str]:
     return [
         f"{setting}: {problem}."
-        for setting in ("pypi_allowed_networks", "pypi_health_networks", "pypi_trusted_proxies")
+        for setting in (
+            "pypi_allowed_networks",
+            "pypi_health_networks",
+            "pypi_metrics_networks",
+            "pypi_trusted_proxies",
+        )
         for network in settings[setting]
         if (problem := network_problem(str(network)))
     ]

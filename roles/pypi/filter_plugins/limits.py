@@ -31,6 +31,9 @@ MAX_UPLOADS = 1000
 MAX_TLS_DAYS = 397
 # Each release is a virtualenv.
 MAX_KEPT_RELEASES = 100
+# Seconds. Faster intervals cost more than they show; the alert rules expect no slower ones.
+METRICS_INTERVALS = (10, 300)
+CANARY_INTERVALS = (60, 3600)
 
 
 def size_problems(settings: dict[str, Any]) -> list[str]:
@@ -70,6 +73,8 @@ def range_problems(settings: dict[str, Any]) -> list[str]:
     problems += outside(
         "pypi_kept_releases", 1, MAX_KEPT_RELEASES, "rollbacks need the previous release, and each uses disk space"
     )
+    problems += outside("pypi_metrics_interval", *METRICS_INTERVALS, "seconds")
+    problems += outside("pypi_canary_interval", *CANARY_INTERVALS, "seconds")
     if settings["pypi_tls"] == "self_signed":
         problems += outside("pypi_tls_days", 2, MAX_TLS_DAYS, "clients reject more than 398 days")
         problems += outside("pypi_tls_renew_days", 1, days - 1, "less than pypi_tls_days")
