@@ -10,6 +10,13 @@ RUN apt-get update \
 # A company's own certificate authorities, if the control node trusts any.
 COPY certificates/ /usr/local/share/ca-certificates/
 RUN update-ca-certificates
+# promtool checks the alert rules and the metrics. Only the program: the package starts a server.
+RUN apt-get update \
+ && cd /tmp \
+ && apt-get download prometheus \
+ && dpkg-deb --fsys-tarfile prometheus_*.deb | tar --extract --directory / ./usr/bin/promtool \
+ && rm prometheus_*.deb \
+ && rm -rf /var/lib/apt/lists/*
 COPY clients.txt /opt/clients.txt
 RUN python3 -m venv /opt/clients \
  && /opt/clients/bin/pip install --no-cache-dir --require-hashes --requirement /opt/clients.txt

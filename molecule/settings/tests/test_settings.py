@@ -96,7 +96,14 @@ def test_hashes_passwords_with_configured_cost(servers):
     for host in servers.values():
         path = host.check_output("find /etc/pypi /etc/index -name htpasswd 2>/dev/null; true")
         lines = host.file(path).content_string.splitlines()
-        assert {line.split(":")[0] for line in lines} == {"hana", "paul", "rita", "verify"}
+        assert {line.split(":")[0] for line in lines} == {
+            "canary",
+            "hana",
+            "paul",
+            "rita",
+            "robin",
+            "verify",
+        }
         assert all(line.split(":", 1)[1].startswith("$2y$05$") for line in lines)
 
 

@@ -31,7 +31,7 @@ def test_apache_listens_on_configured_ports_only(host, settings):
     assert {int(fields[3].rpartition(":")[2]) for fields in listening} == expected
 
 
-UNITS = ["pypi-application", "pypi-application-proxy", "pypi-pages", "pypi-certificate"]
+UNITS = ["pypi-application", "pypi-application-proxy", "pypi-pages", "pypi-certificate", "pypi-metrics", "pypi-canary"]
 
 
 def properties(host, unit: str, *names: str) -> dict[str, str]:
@@ -68,7 +68,12 @@ def test_application_has_no_network(host):
 @pytest.mark.parametrize("unit", UNITS)
 def test_unit_is_sandboxed(host, settings, unit):
     """Each unit has an exposure of at most 3.0 in systemd-analyze, and limits for memory and tasks."""
-    if unit == "pypi-certificate" and settings["pypi_tls"] != "self_signed":
+    is_off = {
+        "pypi-certificate": settings["pypi_tls"] != "self_signed",
+        "pypi-metrics": not settings["pypi_monitoring"],
+        "pypi-canary": not settings["pypi_monitoring"],
+    }
+    if is_off.get(unit):
         assert not host.file(f"/etc/systemd/system/{unit}.service").exists
         return
     report = host.check_output(f"systemd-analyze security {unit}.service")
