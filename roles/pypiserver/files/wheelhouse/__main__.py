@@ -6,11 +6,11 @@ import signal
 import sys
 import traceback
 
-from wheelhouse.cli import audit, pages, projects
+from wheelhouse.cli import audit, backup, pages, projects
 from wheelhouse.config import Settings
 from wheelhouse.storage.data_directory import DataDirectory, DataDirectoryError
 
-SUBJECTS = (pages, projects, audit)
+SUBJECTS = (pages, projects, audit, backup)
 
 # The exit status that a shell reports for programs that SIGPIPE has ended.
 OUTPUT_CLOSED = 128 + signal.SIGPIPE

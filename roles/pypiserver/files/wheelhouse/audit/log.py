@@ -9,7 +9,7 @@ requests are rejected can neither fill the log nor prevent the entries of others
 
 import errno
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -180,10 +180,11 @@ class AuditLog:
             return None
 
     @contextmanager
-    def reading(self) -> Iterator[tuple[AuditEntry | None, list[LogFile]]]:
+    def reading(self, locked: Callable[[], None] = lambda: None) -> Iterator[tuple[AuditEntry | None, list[LogFile]]]:
         """Yield the newest entry according to the head, and all files, oldest first, opened.
 
-        They are a consistent snapshot, even if other threads write meanwhile. Recovers from a crash. Raises OSError.
+        They are a consistent snapshot, even if other threads write meanwhile. locked: is called while they are opened
+        and nobody can write. Recovers from a crash. Raises OSError.
         """
         with ExitStack() as opened:
             with exclusive_lock(self._lock), self._opened() as log:
@@ -194,6 +195,7 @@ class AuditLog:
                 files = [LogFile.open(path) for path in rotation.rotated_files(self._log)]
                 for file in files:
                     opened.callback(file.file.close)
+                locked()
             yield head, [*files, newest]
 
     @contextmanager
