@@ -62,6 +62,15 @@ def test_does_not_touch_the_data(index: Index, check: Callable[[str], int]) -> N
     assert index.audit() == log
 
 
+def test_does_not_report_backups(index: Index, check: Callable[[str], int], capsys: pytest.CaptureFixture) -> None:
+    """The status of backups is not read: a problem with them is not a problem of the release."""
+    path = Path(json.loads(index.settings.read_text())["backup_status"])
+    path.parent.mkdir()
+    path.write_text("corrupt")
+    assert check(index.settings.read_text()) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_rejects_a_failing_application(
     index: Index, check: Callable[[str], int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

@@ -47,6 +47,7 @@ def write_settings(home: Path, data: Path, pages: Path) -> Path:
         "yanked": home / "yanked.json",
         "audit": home / "log/audit/audit.log",
         "early_responses": home / "responses",
+        "backup_status": home / "backup/status.json",
     }
     limits = {
         "max_total_size": None,

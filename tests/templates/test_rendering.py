@@ -59,6 +59,8 @@ VARIANTS = {
     "limits": {"pypi_max_total_size": "500G", "pypi_min_free_space": "0", "pypi_new_projects": "first_uploader"},
     "expiring users": {"pypi_users": [{"name": "alice", "expires": "2027-01-01"}]},
     "uploads": {"pypi_max_uploads": "7", "pypi_upload_min_rate": "1", "pypi_max_application_memory": "300M"},
+    "backups": {"pypi_backup_repository": "/mnt/backup", "pypi_backup_password": "x"},
+    "backups by SFTP": {"pypi_backup_repository": "sftp://u@host:22//x", "pypi_backup_max_rate": "10M"},
     "other directories": {"pypi_data_dir": "/a/data", "pypi_config_dir": "/a/etc", "pypi_log_dir": "/a/log"},
 }
 
@@ -165,9 +167,11 @@ def test_template_paths_equal_destinations(template: str, destination: str) -> N
 
 @pytest.mark.parametrize("template", ansible_templates.TEMPLATES)
 def test_contains_ansible_managed(template: str) -> None:
-    """Each file has the ansible_managed comment, except JSON, which has no comments."""
+    """Each file has the ansible_managed comment, except those without comments: JSON, and restic's password file."""
     text = ansible_templates.render(template, ansible_managed="Canary")
-    assert ("Canary" in text) is not (template.endswith(".json.j2") or "__verify_dir" in destinations()[template])
+    assert ("Canary" in text) is not (
+        template.endswith((".json.j2", "/password.j2")) or "__verify_dir" in destinations()[template]
+    )
 
 
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS.keys())
@@ -205,6 +209,7 @@ def test_settings_json() -> None:
         "yanked": "/etc/pypi/yanked.json",
         "audit": "/var/log/pypi/audit/audit.log",
         "early_responses": "/run/pypi-early-responses",
+        "backup_status": "/var/lib/pypi/backup/status.json",
         "new_projects": "by_rights",
         "admission": {"max_upload_size": 1 << 30, "max_uploads": 128, "max_uploads_per_client": 64},
         "limits": {
@@ -229,6 +234,7 @@ def test_settings_json() -> None:
         "yanked": "/b/yanked.json",
         "audit": "/d/audit/audit.log",
         "early_responses": "/run/pypi-early-responses",
+        "backup_status": "/var/lib/pypi/backup/status.json",
         "new_projects": "first_uploader",
         "admission": {"max_upload_size": 300 << 20, "max_uploads": 9, "max_uploads_per_client": 3},
         "limits": {

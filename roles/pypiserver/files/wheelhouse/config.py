@@ -95,8 +95,9 @@ class Settings:
 
     data: the data directory; data_is_mount: whether it must be a mount point; pages: the directory of the pages;
     rights: the file of wheelhouse.access.rights; yanked: the file of releases yanked by the settings; audit: the audit
-    log; early_responses: the directory of wheelhouse.web.early_responses; new_projects: "by_rights" or
-    "first_uploader"; url: the URL of the index, which ends with a slash.
+    log; early_responses: the directory of wheelhouse.web.early_responses; backup_status: the file of
+    wheelhouse.web.backups, which exists if there are backups; new_projects: "by_rights" or "first_uploader"; url: the
+    URL of the index, which ends with a slash.
     """
 
     data: Path
@@ -106,6 +107,7 @@ class Settings:
     yanked: Path
     audit: Path
     early_responses: Path
+    backup_status: Path
     new_projects: str
     admission: AdmissionLimits
     limits: Limits
@@ -157,7 +159,8 @@ class Settings:
     def parse(cls, text: str) -> "Settings":
         """Parse JSON. Raises ValueError, KeyError or TypeError if a setting is missing or unknown."""
         found = json.loads(text)
-        paths = {name: Path(found[name]) for name in ("data", "pages", "rights", "yanked", "audit", "early_responses")}
+        names = ("data", "pages", "rights", "yanked", "audit", "early_responses", "backup_status")
+        paths = {name: Path(found[name]) for name in names}
         return cls(
             **paths,
             data_is_mount=bool(found["data_is_mount"]),

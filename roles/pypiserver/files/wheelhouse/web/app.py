@@ -8,7 +8,7 @@ import base64
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication
 
@@ -31,6 +31,7 @@ from wheelhouse.storage.tombstones import Tombstones
 from wheelhouse.web import health
 from wheelhouse.web.admission import Admission
 from wheelhouse.web.backend import Backend
+from wheelhouse.web.backups import Backups
 from wheelhouse.web.body import RequestBody
 from wheelhouse.web.early_responses import EarlyResponses
 from wheelhouse.web.errors import bottle, plain_text, status_line
@@ -60,6 +61,7 @@ def create_app(settings: Settings) -> WSGIApplication:
     admission = Admission(policy, settings.admission)
     readiness = Readiness(settings, policy, audit, store)
     early_responses = EarlyResponses(settings.early_responses)
+    backups = Backups(settings.backup_status)
     # An error is not fatal here: the health check and each upload report it.
     with suppress(OSError), data.opened():
         remove_stale_files(settings)
@@ -73,7 +75,7 @@ def create_app(settings: Settings) -> WSGIApplication:
                     return send(start_response, audit_middleware(app, environ, admission, audit, early_responses))
                 if problem := health.problem(settings):
                     return send(start_response, error_response(UnhealthyError(problem)))
-                return app(environ, start_response)
+                return send(start_response, with_detail(run_app(app, environ), backups.detail()))
         except DataDirectoryError as error:
             return send(start_response, error_response(UnhealthyError(str(error))))
 
@@ -131,6 +133,14 @@ def readiness_response(environ: Environ, data: DataDirectory, readiness: Readine
     except NotReadyError as error:
         return error_response(error)
     return Response("200 OK", PLAIN_TEXT, b"ready\n")
+
+
+def with_detail(response: Response, detail: bytes) -> Response:
+    """Return a response with more text at the end of its body. The response to a HEAD request has none."""
+    if not (detail and response.body):
+        return response
+    headers = [header for header in response.headers if header[0].lower() != "content-length"]
+    return replace(response, headers=headers, body=response.body + detail)
 
 
 def error_response(error: RequestError) -> Response:

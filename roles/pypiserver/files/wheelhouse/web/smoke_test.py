@@ -63,6 +63,7 @@ def settings_of(home: Path, settings: Settings) -> Settings:
         yanked=home / "yanked.json",
         audit=home / "audit/audit.log",
         early_responses=home / "responses",
+        backup_status=home / "backup-status.json",
         admission=ADMISSION,
         limits=LIMITS,
     )
