@@ -167,3 +167,21 @@ def test_checks_secrets_before_host() -> None:
     """The role checks the secrets before it contacts the host."""
     files = [task.get("ansible.builtin.import_tasks") for task in ansible_templates.tasks("roles/pypi/tasks/main.yml")]
     assert files.index("secrets.yml") < files.index("host.yml")
+
+
+def test_generates_missing_secrets(secrets: Path) -> None:
+    """A secret is generated once, and check mode writes none."""
+    name = "pypi.example.com-backup-password.txt"
+    arguments = {"path": str(secrets), "generate": [name]}
+    assert action.run(plugin, arguments, check=True)["changed"] is True
+    assert not secrets.exists()
+    run(secrets)
+    assert action.run(plugin, arguments)["changed"] is True
+    password = (secrets / name).read_text()
+    assert len(password.strip()) == 32
+    assert (secrets / name).stat().st_mode & 0o777 == 0o600
+    assert action.run(plugin, arguments)["changed"] is False
+    assert (secrets / name).read_text() == password
+    (secrets / name).unlink()
+    action.run(plugin, arguments)
+    assert (secrets / name).read_text() != password

@@ -41,6 +41,7 @@ class Host:
             "settings_file": str(self.home / "settings.json"),
             "data_mark": str(self.home / ".wheelhouse"),
             "data": self.data,
+            "backup_files": str(self.home / "config/backup"),
             "user": ME,
             "ports": [80, 443],
         }
@@ -78,6 +79,32 @@ def test_detects_deployment(host: Host) -> None:
     assert (found["deployed"], found["has_data"], found["package_lists"]) == (True, True, True)
     assert found["user_uid"] == os.getuid()
     assert found["foreign_files"] == 0
+
+
+def test_counts_packages(host: Host) -> None:
+    """Temporary uploads do not count."""
+    assert host.inspect()["packages"] == 0
+    for name in ("a.whl", "b.whl", ".upload-x"):
+        host.write(f"packages/{name}")
+    assert host.inspect()["packages"] == 2
+
+
+@pytest.mark.parametrize(
+    ("progress", "step"),
+    [(None, ""), ('{"step": null}', "begun"), ("{", "begun"), ('{"step": "set aside"}', "set aside")],
+)
+def test_detects_interrupted_restore(host: Host, progress: str | None, step: str) -> None:
+    """The last step of an interrupted restore is known."""
+    if progress:
+        host.write(".restore/progress.json", progress)
+    assert host.inspect()["restoring"] == step
+
+
+def test_detects_configuration_of_backups(host: Host) -> None:
+    """The directory exists while backups are configured."""
+    assert host.inspect()["backup_files"] is False
+    host.write("config/backup/password")
+    assert host.inspect()["backup_files"] is True
 
 
 def test_detects_files_of_other_users(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import pytest
 from support import ansible_templates, control
 from support.preflight import problems, runs
 
-ROLES = ["packages", "pypiserver", "accounts", "tls", "monitoring", "apache"]
+ROLES = ["packages", "pypiserver", "accounts", "tls", "monitoring", "apache", "backup"]
 NO_CERTIFICATE = {
     "pypi_tls": "provided",
     "pypi_tls_certificate": "/nowhere.crt",
@@ -23,7 +23,7 @@ APPLIED = [
     (["tls", "apache"], [], ["tls", "apache"]),
     (["always", "accounts"], [], ["accounts"]),
     (["always"], [], []),
-    (["all"], ["tls"], ["packages", "pypiserver", "accounts", "monitoring", "apache"]),
+    (["all"], ["tls"], ["packages", "pypiserver", "accounts", "monitoring", "apache", "backup"]),
     (["accounts", "tls"], ["tls"], ["accounts"]),
     # A tag of the playbook that imports site.yml: all of it is applied.
     (["index"], [], ROLES),
@@ -48,7 +48,7 @@ def test_each_role_has_a_tag() -> None:
     assert [role["tags"] for role in roles if role["role"] in ROLES] == [[role] for role in ROLES]
 
 
-@pytest.mark.parametrize("tag", ["packages", "pypiserver", "accounts", "apache"])
+@pytest.mark.parametrize("tag", ["packages", "pypiserver", "accounts", "apache", "backup"])
 def test_tag_without_certificate_ignores_it(tag: str) -> None:
     """Only the role tls reads the certificate files."""
     assert problems(**ansible_templates.sample() | NO_CERTIFICATE, ansible_run_tags=[tag]) == []
@@ -73,19 +73,32 @@ LOST = ("host.yml", "host | Fail if the data of an existing deployment is missin
 LOST_DATA = {"__pypi_host": {"deployed": True, "has_data": False}}
 
 
+RESTORE = ("host.yml", "host | Fail if a restore was interrupted")
+SCHEDULES = ("host.yml", "host | Check the schedules of backups")
+
+
 @pytest.mark.parametrize(
     ("task", "needed_by", "given"),
     [
         (("host.yml", "host | Check the ports of the index"), {"packages", "apache"}, {}),
         (MOUNT, {"pypiserver"}, {"pypi_data_is_mount": True}),
         (LOST, {"pypiserver"}, LOST_DATA),
+        (RESTORE, {"pypiserver"}, {"__pypi_host": {"restoring": "begun"}}),
+        (SCHEDULES, {"backup"}, {"pypi_backup_repository": "/mnt/backup"}),
     ],
-    ids=["ports", "mount", "lost data"],
+    ids=["ports", "mount", "lost data", "interrupted restore", "schedules"],
 )
 def test_tags_determine_host_checks(task: tuple[str, str], needed_by: set[str], given: dict) -> None:
     """Ports are checked by roles that start Apache, data by roles that write it."""
     assert {tag for tag in ROLES if runs(*task, tag, **given)} == needed_by
     assert runs(*task, "all", **given)
+
+
+def test_restore_may_continue() -> None:
+    """Only playbooks/restore.yml, which sets pypi_data_is_new, runs on a host with an interrupted restore."""
+    assert not runs(*RESTORE, "all", __pypi_host={"restoring": "begun"}, pypi_data_is_new=True)
+    assert not runs(*RESTORE, "all", __pypi_host={"restoring": ""})
+    assert not runs(*SCHEDULES, "all")
 
 
 @pytest.mark.parametrize(("options", "rejected"), [(["--tags", "accounts"], False), ([], True)], ids=str)

@@ -10,14 +10,17 @@ DEFAULTS = ansible_templates.DEFAULTS.read_text(encoding="utf-8")
 TYPES = {"str": str, "path": str, "int": int, "bool": bool, "list": list, "dict": dict, "raw": object}
 NAME = re.compile(r"(?<![\w.~/])pypi_[a-z0-9_]*[a-z0-9]\b(?!\()")
 
-# Other names with the prefix of settings: modules, filters, a group of hosts.
+# Other names with the prefix of settings: modules, filters, a Python package, a group of hosts.
 OTHERS = {
+    "pypi_backup",
     "pypi_files",
     "pypi_host",
     "pypi_htpasswd",
+    "pypi_local_directory",
     "pypi_present_users",
     "pypi_responses",
     "pypi_secrets",
+    "pypi_sftp_words",
     "pypi_template_destinations",
 }
 OTHERS |= {"pypi_servers"}

@@ -36,6 +36,7 @@ SURROUNDINGS = {
     "__apache_default": {"files": ["000-default.conf"]},
     "__apache_pypi_url": {"stdout": "https://public.example/simple/"},
     "__pypiserver_found": {"build": "0123456789ab"},
+    "__uninstall_replaced": {"files": [{"path": "/srv/pypi/.replaced-20260101T000000Z"}]},
     "__verify_dir": "/tmp/verify",  # noqa: S108  (a name, and nothing is there)
     "__verify_password": "a password",
 }

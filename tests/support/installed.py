@@ -10,7 +10,7 @@ INSTALLERS = [role["role"] for role in ansible_templates.read_yaml("site.yml")[0
 # Variables of tasks, which are paths below the release.
 PATHS = {"__pypiserver_release_dir": "/opt/pypi/release", "__pypiserver_site_packages": "/opt/pypi/release/lib"}
 # Settings that install more.
-SWITCHED_ON: dict[str, Any] = {"pypi_monitoring": True}
+SWITCHED_ON: dict[str, Any] = {"pypi_monitoring": True, "pypi_backup_repository": "sftp://user@host//path"}
 NOT_INSTALLING = {"uninstall.yml", "rollback.yml"}
 # Directories that a service's unit lets systemd create; it removes only those in /run.
 KEPT_DIRECTORIES = {"State": "/var/lib", "Cache": "/var/cache", "Logs": "/var/log", "Configuration": "/etc"}

@@ -1,7 +1,11 @@
 """The systemd units: commands, users, limits and sandboxes."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 from support import ROOT, ansible_templates
@@ -12,10 +16,13 @@ SERVICES = sorted(path.name.removesuffix(".j2") for path in (ROOT / UNITS).glob(
 SANDBOX = f"{UNITS}/pypi-.service.d/sandbox.conf.j2"
 # Settings that are lists: each line adds to them, and an empty one clears them (systemd.exec(5)).
 LISTS = {"RestrictAddressFamilies", "InaccessiblePaths", "SystemCallFilter", "ReadWritePaths", "ExecStartPre"}
+LISTS |= {"BindReadOnlyPaths"}
 LISTS |= {"ExecStart", "ExecStartPost", "ExecReload", "Environment", "CapabilityBoundingSet", "AmbientCapabilities"}
 LISTS |= {"IPAddressAllow", "IPAddressDeny", "LoadCredential"}
-# The only service that connects to Apache, and so to the network of the host.
+# The services with access to the network: the canary, which connects to Apache, and those that use the repository.
 CANARY = "pypi-canary.service"
+BACKUPS = ("pypi-backup.service", "pypi-backup-check.service")
+NETWORK = (CANARY, *BACKUPS)
 
 Unit = dict[str, dict[str, list[str]]]
 
@@ -37,14 +44,20 @@ def parse_unit(*templates: str, **changed: object) -> Unit:
     return unit
 
 
-def service(name: str, **changed: object) -> dict[str, list[str]]:
-    """Return the settings of a service.
+def drop_ins(name: str) -> list[str]:
+    """Return the templates of a service's drop-ins in the order in which systemd reads them, after the unit file.
 
-    Drop-ins are read after the unit file itself, those of all directories by file name (systemd.unit(5)).
+    Those of all directories are read by file name (systemd.unit(5)). Both services that use the repository have the
+    same one.
     """
-    own = [str(path.relative_to(ROOT)) for path in (ROOT / UNITS).glob(f"{name}.d/*.conf.j2")]
-    drop_ins = sorted([SANDBOX, *own], key=lambda path: path.rpartition("/")[2])
-    return parse_unit(f"{UNITS}/{name}.j2", *drop_ins, **changed)["Service"]
+    directory = BACKUPS[0] if name in BACKUPS else name
+    own = [str(path.relative_to(ROOT)) for path in (ROOT / UNITS).glob(f"{directory}.d/*.conf.j2")]
+    return sorted([SANDBOX, *own], key=lambda path: path.rpartition("/")[2])
+
+
+def service(name: str, **changed: object) -> dict[str, list[str]]:
+    """Return the settings of a service."""
+    return parse_unit(f"{UNITS}/{name}.j2", *drop_ins(name), **changed)["Service"]
 
 
 def unit_only(name: str, **changed: object) -> dict[str, list[str]]:
@@ -98,18 +111,19 @@ def test_application_has_configured_limits() -> None:
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_services_are_sandboxed(name: str) -> None:
-    """Services have no network, privileges, devices or home directories."""
+    """Services have no network, privileges, devices or home directories. Backups need a network and may read files."""
     found = service(name)
     for setting in ("NoNewPrivileges", "PrivateDevices", "ProtectHome", "RestrictNamespaces"):
         assert found[setting] == ["yes"]
-    assert found["PrivateNetwork"] == ["no" if name == CANARY else "yes"]
+    assert found["PrivateNetwork"] == ["no" if name in NETWORK else "yes"]
     for setting in ("LockPersonality", "MemoryDenyWriteExecute", "ProtectKernelModules", "RestrictSUIDSGID"):
         assert found[setting] == ["yes"]
     assert found["ProtectSystem"][0] in ("full", "strict")
-    assert (found["CapabilityBoundingSet"], found["AmbientCapabilities"]) == ([], [])
+    assert found["CapabilityBoundingSet"] == (["CAP_DAC_READ_SEARCH"] if name in BACKUPS else [])
+    assert found["AmbientCapabilities"] == []
     families = " ".join(found["RestrictAddressFamilies"]).split()
-    assert set(families) <= {"AF_UNIX", "AF_INET"}
-    assert ("AF_INET" in families) is (name.startswith("pypi-application") or name == CANARY)
+    assert set(families) <= {"AF_UNIX", "AF_INET"} | ({"AF_INET6"} if name in BACKUPS else set())
+    assert ("AF_INET" in families) is (name.startswith("pypi-application") or name in NETWORK)
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -121,7 +135,7 @@ def test_services_cannot_create_symbolic_links(name: str) -> None:
     assert service(name)["SystemCallArchitectures"] == ["native"]
 
 
-@pytest.mark.parametrize("name", ["pypi-application.service", "pypi-pages.service"])
+@pytest.mark.parametrize("name", ["pypi-application.service", "pypi-pages.service", "pypi-backup-copy.service"])
 def test_secrets_are_inaccessible(name: str) -> None:
     """User pypi parses uploads, and can read neither password hashes nor the private key."""
     found = service(name, pypi_config_dir="/a/etc")
@@ -275,3 +289,59 @@ def test_reload_commits_state_on_success(template: str, reload: str) -> None:
     assert not before[-1].startswith("-")
     assert re.fullmatch(r"-\+?/usr/local/sbin/pypi-state prepare \S+ reload", before[-2])
     assert re.fullmatch(r"-\+?/usr/local/sbin/pypi-state commit \S+", commit)
+
+
+@pytest.mark.parametrize("name", BACKUPS)
+def test_backup_writes_only_its_state_and_a_local_repository(name: str) -> None:
+    """Everything else is read-only, so a defect of restic cannot change the index."""
+    remote = service(name, pypi_backup_repository="s3:https://backup.example.com/bucket")
+    assert remote["ProtectSystem"] == ["strict"]
+    assert remote["ReadWritePaths"] == ["/var/lib/pypi/backup /var/cache/pypi-backup"]
+    local = service(name, pypi_backup_repository="/mnt/backup/pypi")
+    assert local["ReadWritePaths"] == ["/var/lib/pypi/backup /var/cache/pypi-backup -/mnt/backup/pypi"]
+    unit = parse_unit(f"{UNITS}/{name}.j2", pypi_backup_repository="/mnt/backup/pypi")["Unit"]
+    assert unit["RequiresMountsFor"] == ["/mnt/backup/pypi"]
+
+
+def test_backup_has_uniform_paths() -> None:
+    """The paths in a snapshot do not depend on the settings. Of the TLS directory, only the authority is included."""
+    found = service("pypi-backup.service", pypi_data_dir="/a/data", pypi_config_dir="/a/etc")
+    pairs = dict(line.removeprefix("-").split(":")[::-1] for line in found["BindReadOnlyPaths"])
+    assert pairs == {
+        "/run/pypi-backup/packages": "/a/data/packages",
+        "/run/pypi-backup/copy": "/var/lib/pypi/backup/copy",
+        "/run/pypi-backup/tls/ca.key": "/a/etc/tls/ca.key",
+        "/run/pypi-backup/tls/ca.crt": "/a/etc/tls/ca.crt",
+    }
+    provided = service("pypi-backup.service", pypi_tls="provided")["BindReadOnlyPaths"]
+    assert len(provided) == 2
+
+
+def test_backup_secrets_are_not_in_units() -> None:
+    """Every user can read unit files."""
+    secret = {"pypi_backup_repository": "rest:https://u:sesame@host/x", "pypi_backup_password": "sesame"}
+    secret |= {"pypi_backup_environment": {"AWS_SECRET_ACCESS_KEY": "sesame"}}
+    units = [name for name in ansible_templates.TEMPLATES if name.startswith(UNITS)]
+    assert [name for name in units if "sesame" in ansible_templates.render(name, **secret)] == []
+    assert "sesame" in ansible_templates.render("templates/etc/pypi/backup/environment.j2", **secret)
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
+@pytest.mark.parametrize("name", ["pypi-backup", "pypi-backup-check", "pypi-backup-copy"])
+def test_systemd_accepts_backup_units(tmp_path: Path, name: str) -> None:
+    """Units have no unknown options, and systemd rates the exposure of the sandbox at most 3.0."""
+    given = {"pypi_backup_repository": "/mnt/backup"}
+    unit = tmp_path / f"{name}.service"
+    unit.write_text(ansible_templates.render(f"{UNITS}/{name}.service.j2", **given))
+    (tmp_path / f"{name}.service.d").mkdir()
+    for template in drop_ins(f"{name}.service"):
+        path = tmp_path / f"{name}.service.d" / Path(template).name.removesuffix(".j2")
+        path.write_text(ansible_templates.render(template))
+    environment = os.environ | {"SYSTEMD_UNIT_PATH": f"{tmp_path}:"}
+    command = ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", unit]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    faults = [line for line in done.stderr.splitlines() if str(tmp_path) in line and "is not executable" not in line]
+    assert faults == []
+    command = ["systemd-analyze", "security", "--offline=true", "--threshold=30", f"{name}.service"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pypi_backup.paths import Paths
 from support import ROOT, ansible_templates
 from support.installed import arguments, evaluate, installed, packages, task_files, users
 
@@ -10,6 +11,7 @@ from support.installed import arguments, evaluate, installed, packages, task_fil
 RESTORED = {"/etc/apache2/ports.conf", "/etc/apache2/sites-enabled/000-default.conf"}
 # Debian packages that other programs may need.
 SHARED_PACKAGES = {"apache2", "ca-certificates", "logrotate", "openssl", "python3-bcrypt", "python3-venv"}
+SHARED_PACKAGES |= {"openssh-client"}
 UNINSTALL = sorted((ROOT / "roles/uninstall/tasks").glob("*.yml"))
 
 
@@ -53,6 +55,14 @@ def test_keeps_only_the_data() -> None:
     """Packages, state and the audit log are kept, with the directories above them."""
     data = ["/srv/pypi/.wheelhouse", "/srv/pypi/packages", "/srv/pypi/state", "/var/log/pypi/audit"]
     assert sorted(left(data=False) - RESTORED - emptied()) == data
+
+
+def test_keeps_the_record_of_the_backup_repository() -> None:
+    """It belongs to the data; the other files of pypi-backup do not."""
+    files = Paths(config=Path("/etc/pypi/backup"))
+    kept = removed(data=True) - removed(data=False)
+    assert str(files.record) in kept
+    assert not {str(files.status), str(files.lock), str(files.packages.parent)} - removed(data=False)
 
 
 def test_removes_users_and_packages() -> None:

@@ -1,7 +1,9 @@
 """Ansible action plugin: create the secrets directory on the control node and exclude it from git."""
 
 import os
+import secrets
 import shlex
+import string
 import subprocess
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +16,8 @@ IGNORE_EVERYTHING = "*"
 # Only comments, which Ansible parses as an empty inventory: it warns of a directory without one.
 README = "# Generated passwords and keys. Back them up. Do not commit them to git.\n"
 OWN = (".gitignore", "README", "passwords/README")
+CHARACTERS = string.ascii_letters + string.digits
+SECRET_LENGTH = 32
 VAULT = b"$ANSIBLE_VAULT;"
 # Maximum number of names in a message.
 LISTED = 3
@@ -58,8 +62,16 @@ def tracked_problem(directory: Path) -> str | None:
     )
 
 
+def generate() -> str:
+    """Return a random line of letters and digits."""
+    return "".join(secrets.choice(CHARACTERS) for _ in range(SECRET_LENGTH)) + "\n"
+
+
 class ActionModule(ActionBase):
-    """Fails if git tracks secrets; otherwise creates the directory and its .gitignore. Contacts no host."""
+    """Fails if git tracks secrets; otherwise creates the directory and its .gitignore. Contacts no host.
+
+    generate: names of files in the directory that get a random text unless they exist.
+    """
 
     _requires_connection = False
 
@@ -68,7 +80,8 @@ class ActionModule(ActionBase):
         directory = Path(self._loader.path_dwim(self._task.args["path"]))
         if problem := tracked_problem(directory):
             raise AnsibleActionFail(problem)
-        missing = self._missing(directory)
+        generated = {directory / name: generate() for name in self._task.args.get("generate", [])}
+        missing = self._missing(directory) | {path: text for path, text in generated.items() if not path.exists()}
         if not self._task.check_mode:
             for path in (directory, directory / "passwords"):
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 """Ansible module: gather facts about an existing deployment of the index and an existing Apache."""
 
 import hashlib
+import json
 import os
 import platform
 import pwd
@@ -21,6 +22,7 @@ options:
   data: {type: list, elements: path, required: true, description: The directories with data that user pypi owns.}
   user: {type: str, default: pypi, description: The user who owns the data.}
   drop_ins: {type: list, elements: path, default: [], description: The drop-ins of the index's units.}
+  backup_files: {type: path, required: true, description: The directory that exists while backups are configured.}
   ports: {type: list, elements: int, required: true, description: The ports that the index listens on.}
 """
 
@@ -28,6 +30,9 @@ RETURN = r"""
 deployed: {type: bool, returned: always, description: Whether the index was deployed before.}
 has_data: {type: bool, returned: always, description: Whether the data directory is that of an index.}
 python_version: {type: str, returned: always, description: The version of Debian's Python, such as 3.13.5.}
+packages: {type: int, returned: always, description: Number of packages in the data directory.}
+restoring: {type: str, returned: always, description: The last step of an interrupted restore, or empty.}
+backup_files: {type: bool, returned: always, description: Whether the host has files of backups.}
 package_lists: {type: bool, returned: always, description: Whether apt has package lists.}
 data_uid: {type: int, returned: if there is data, description: The uid that owns the data, even without such a user.}
 data_uid_user: {type: str, returned: always, description: The name of the user with data_uid, or empty.}
@@ -85,6 +90,22 @@ def owners(directories: list[str]) -> dict[int, int]:
         except FileNotFoundError:
             continue
     return counts
+
+
+def packages_in(data: Path) -> int:
+    """Return the number of packages, without temporary files."""
+    return sum(not path.name.startswith(".") for path in data.glob("packages/*"))
+
+
+def restoring(data: Path) -> str:
+    """Return the last step of an interrupted restore (pypi_backup/restore.py), "begun", or empty if there is none."""
+    work = data / ".restore"
+    if not work.exists():
+        return ""
+    try:
+        return str(json.loads((work / "progress.json").read_bytes())["step"] or "begun")
+    except (OSError, ValueError, KeyError):
+        return "begun"
 
 
 def owner(entry: os.DirEntry[str]) -> int:
@@ -152,6 +173,7 @@ def main() -> None:
             "data": {"type": "list", "elements": "path", "required": True},
             "user": {"type": "str", "default": "pypi"},
             "drop_ins": {"type": "list", "elements": "path", "default": []},
+            "backup_files": {"type": "path", "required": True},
             "ports": {"type": "list", "elements": "int", "required": True},
         },
         supports_check_mode=True,
@@ -164,6 +186,9 @@ def main() -> None:
         deployed=Path(module.params["settings_file"]).exists(),
         has_data=Path(module.params["data_mark"]).exists(),
         python_version=python_version(),
+        packages=packages_in(Path(module.params["data_mark"]).parent),
+        restoring=restoring(Path(module.params["data_mark"]).parent),
+        backup_files=Path(module.params["backup_files"]).exists(),
         package_lists=any(LISTS.glob("*_Packages*")),
         data_uid=data_uid,
         data_uid_user=user_of(data_uid),
