@@ -1,0 +1,129 @@
+"""Backups: consistent while uploads run, visible when they fail, and without a trace when they are switched off."""
+
+import re
+import threading
+
+import pytest
+
+UNITS = ["pypi-backup", "pypi-backup-check", "pypi-backup-copy"]
+SECRETS = "/etc/pypi/backup"
+
+
+def test_timers_are_active(host):
+    """Backups and checks are scheduled, also after a reboot."""
+    for name in ("pypi-backup.timer", "pypi-backup-check.timer"):
+        timer = host.service(name)
+        assert timer.is_running
+        assert timer.is_enabled
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_unit_is_sandboxed(host, unit):
+    """Each unit has an exposure of at most 3.0 in systemd-analyze."""
+    report = host.check_output(f"systemd-analyze security {unit}.service")
+    exposure = float(re.search(r"Overall exposure level for \S+: ([0-9.]+)", report)[1])
+    assert exposure <= 3.0, report
+
+
+def test_missing_backup_is_a_detail(fetch, status):
+    """Before the first backup, the health check says so and stays 200."""
+    assert status()["backup"] == {}
+    response = fetch("/-/health")
+    assert (response.status, response.body) == (200, "Ok\nbackups: none yet\n")
+
+
+def test_backup_during_uploads(servers, back_up, publish, status, fetch):
+    """Uploads are accepted during a backup, which succeeds."""
+    assert servers
+    stop, statuses = threading.Event(), []
+
+    def upload():
+        for number in range(1000):
+            if stop.is_set():
+                return
+            statuses.append(publish(f"1.{number}"))
+
+    uploads = threading.Thread(target=upload)
+    uploads.start()
+    try:
+        run = back_up()
+    finally:
+        stop.set()
+        uploads.join()
+    assert run.code == 0, run.output
+    assert statuses
+    assert set(statuses) == {200}
+    assert status()["backup"]["result"] == "ok"
+    assert fetch("/-/health").body == "Ok"
+
+
+def test_check_of_the_repository(host, status):
+    """The second timer's service reads the data of the repository."""
+    host.check_output("systemctl start pypi-backup-check.service")
+    assert status()["check"]["result"] == "ok"
+
+
+def test_secrets_are_private(host, settings, inventory, server):
+    """Password and key are readable for root only, and in no unit and no process."""
+    assert host.file(SECRETS).mode == 0o700
+    for name in ("environment", "password", "ssh-key"):
+        assert host.file(f"{SECRETS}/{name}").mode == 0o600
+    password = host.file(f"{SECRETS}/password").content_string.strip()
+    kept = f"{settings['pypi_secrets_dir']}/{server}-backup-password.txt"
+    with open(kept, encoding="utf-8") as file:  # noqa: PTH123
+        assert file.read().strip() == password
+    assert inventory
+    assert host.run("grep -r %s /etc/systemd /var/lib/pypi/backup /usr/local", password).rc == 1
+    assert password not in host.check_output("journalctl --unit pypi-backup")
+
+
+def test_run_shows_no_secrets(deploy, host):
+    """The output of a run with --diff has neither the password nor the key."""
+    password = host.file(f"{SECRETS}/password").content_string.strip()
+    host.check_output(f"rm {SECRETS}/password {SECRETS}/ssh-key")
+    run = deploy("--diff", "-vvv", "--tags", "backup")
+    assert run.code == 0, run.output
+    assert password not in run.output
+    assert "PRIVATE KEY" not in run.output
+
+
+def test_failed_backup_is_visible(host, back_up, fetch, status, logs, server):
+    """A failure is in the health check, in the result of the playbook, in the status and in the journal."""
+    assert logs
+    host.check_output(f"mv {SECRETS}/ssh-key /root/ssh-key")
+    run = back_up("--limit", server)
+    assert run.code != 0
+    assert "has failed" in run.normalized_output
+    response = fetch("/-/health")
+    assert (response.status, response.body) == (200, "Ok\nbackups: the last one failed\n")
+    assert status()["backup"]["reason"]
+    assert status()["backup"]["succeeded"]
+    assert "pypi-backup:" in host.check_output("journalctl --unit pypi-backup")
+    host.check_output(f"mv /root/ssh-key {SECRETS}/ssh-key")
+    assert back_up("--limit", server).code == 0
+    assert fetch("/-/health").body == "Ok"
+
+
+def test_invalid_schedule_changes_nothing(deploy, servers):
+    """Systemd on the host checks the schedule before any change."""
+    run = deploy("--extra-vars", "pypi_backup_schedule=sometimes")
+    assert run.code != 0
+    assert "Nothing was changed. pypi_backup_schedule: sometimes is not a valid calendar event" in run.normalized_output
+    assert {counts["changed"] for counts in run.hosts.values()} == {0}
+    assert servers
+
+
+def test_backups_can_be_switched_off_and_on(deploy, servers, host):
+    """Without the setting, no file of backups stays; the repository is kept and opened again."""
+    run = deploy("--extra-vars", "pypi_backup_repository=")
+    assert run.code == 0, run.output
+    for path in (SECRETS, "/var/lib/pypi/backup", "/var/cache/pypi-backup", "/usr/local/sbin/pypi-backup"):
+        assert not host.file(path).exists
+    assert host.run("systemctl list-unit-files 'pypi-backup*' | grep pypi-backup").rc == 1
+    again = deploy("--extra-vars", "pypi_backup_repository=")
+    assert again.hosts == {server: {"changed": 0, "failed": 0} for server in servers}, again.changes
+    run = deploy()
+    assert run.code == 0, run.output
+    assert host.check_output("pypi-backup restic snapshots --json") != "[]"
+    again = deploy()
+    assert again.hosts == {server: {"changed": 0, "failed": 0} for server in servers}, again.changes
