@@ -20,13 +20,15 @@ FOREIGN = {
     "E: dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct the problem.",
     "CERTIFICATE_VERIFY_FAILED",
 }
-# Programs that Debian or the role packages installs.
+# Programs that Debian, or the role packages or backup, installs.
 PROGRAMS = {
-    "apache2ctl", "apt-get", "cat", "chown", "curl", "df", "dpkg", "journalctl", "mount", "openssl", "rm", "ss",
-    "systemctl", "tail",
+    "apache2ctl", "apt-get", "cat", "chown", "curl", "df", "dpkg", "journalctl", "mount", "openssl",
+    "pypi-backup", "rm", "ss", "systemctl", "tail",
 }  # fmt: skip
 # Paths of Debian, and those that a run creates on the control node.
 OTHER_PATHS = {"/dev/null", "inventory", "inventory/secrets/passwords/alice.txt"}
+# Files of pypi-backup.
+OTHER_PATHS |= {"/var/lib/pypi/backup/status.json", "/var/lib/pypi/backup/repository.json"}
 
 
 def commands() -> list[tuple[str, str]]:
