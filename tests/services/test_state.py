@@ -288,3 +288,22 @@ def test_deleted_page_requires_rebuild(server: Server, suffix: str) -> None:
     os.utime(record, (1, 1))
     server.write("pages/records/.state", "{")
     assert server.pending() == NOTHING
+
+
+BACKUP_TIMERS = {"pypi-backup.timer": "started", "pypi-backup-check.timer": "started"}
+
+
+@pytest.mark.parametrize(("repository", "units"), [("", {}), ("/mnt/backup", BACKUP_TIMERS)])
+def test_timers_of_backups_are_started(tmp_path: Path, repository: str, units: dict) -> None:
+    """With pypi_backup_repository, two more timers run."""
+    server = Server(tmp_path, pypi_backup_repository=repository)
+    assert server.pending() == NOTHING | {"units": units}
+
+
+@pytest.mark.parametrize("name", ["pypi-backup", "pypi-backup-check", "pypi-backup-copy"])
+def test_changed_service_of_backups_requires_daemon_reload(tmp_path: Path, name: str) -> None:
+    """Timers start two of the services, and the backup starts the third."""
+    server = Server(tmp_path, pypi_backup_repository="/mnt/backup")
+    server.units |= dict.fromkeys(BACKUP_TIMERS, RUNNING)
+    server.units[f"{name}.service"] = "ActiveState=inactive\nUnitFileState=static\nNeedDaemonReload=yes"
+    assert server.pending() == NOTHING | {"daemon_reload": True}
