@@ -20,6 +20,7 @@ def write(index: Index, **changed: object) -> None:
     """Write the status file of an index whose backups and checks succeed, with changes."""
     status = {
         "max_age_hours": 48,
+        "check_max_age_hours": 336,
         "since": hours_ago(1000),
         "backup": DONE | {"succeeded": hours_ago(1)},
         "check": DONE | {"succeeded": hours_ago(1)},
@@ -36,7 +37,11 @@ def test_reports_nothing_without_backups(index: Index) -> None:
 
 PROBLEMS = [
     ({}, None),
-    ({"check": {}}, None),
+    ({"check": {}, "since": hours_ago(335)}, None),
+    ({"check": {}, "since": hours_ago(337)}, "the last check of the repository is too old"),
+    ({"check": DONE | {"succeeded": hours_ago(335)}}, None),
+    ({"check": DONE | {"succeeded": hours_ago(337)}}, "the last check of the repository is too old"),
+    ({"check": DONE | {"succeeded": hours_ago(337)}, "check_max_age_hours": 338}, None),
     ({"backup": {}, "since": hours_ago(47)}, "none yet"),
     ({"backup": {}, "since": hours_ago(49)}, "the newest one is too old"),
     ({"backup": DONE | {"succeeded": hours_ago(49)}}, "the newest one is too old"),
@@ -51,7 +56,7 @@ PROBLEMS = [
 
 @pytest.mark.parametrize(("changed", "problem"), PROBLEMS, ids=str)
 def test_finds_problem(index: Index, changed: dict, problem: str | None) -> None:
-    """A failed, missing or outdated backup is a problem; a backup is expected within the maximum age."""
+    """A failed, missing or outdated backup or check is a problem; each is expected within its maximum age."""
     write(index, **changed)
     assert Backups(index.home / "backup/status.json").problem(NOW) == problem
 

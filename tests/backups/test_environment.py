@@ -46,7 +46,8 @@ def test_settings_are_read(files: Paths) -> None:
     """The template and the program use the same names."""
     settings = Settings.load(files)
     assert (settings.host, settings.directory, settings.options) == ("pypi.example.com", None, [])
-    assert (settings.retention, settings.max_age_hours) == ({"daily": 14, "weekly": 8, "monthly": 12}, 48)
+    assert settings.retention == {"daily": 14, "weekly": 8, "monthly": 12}
+    assert (settings.max_age_hours, settings.check_max_age_hours) == (48, 336)
 
 
 def test_settings_have_options_of_restic() -> None:

@@ -5,10 +5,14 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from support import ROOT
+from pypi_backup import status
+from pypi_backup.paths import BackupError, Paths
+from pypi_backup.paths import Settings as BackupSettings
+from support import ROOT, ansible_templates
 from support.monitoring import Host, access_line, audit_line
 from wheelhouse_monitoring.definitions import COUNTERS, GAUGES
 
@@ -189,8 +193,8 @@ def test_results_of_canary_and_backup(host: Host) -> None:
     host.settings.canary_file.write_text(json.dumps(status | {"steps": steps}))
     host.settings.backup_status.parent.mkdir()
     backup = {"result": "failed", "succeeded": "1970-01-01T00:00:07+00:00", "reason": "no connection", "bytes": 5}
-    given = {"max_age_hours": 48, "since": "1970-01-01T00:00:01+00:00", "backup": backup, "check": {}}
-    host.settings.backup_status.write_text(json.dumps(given))
+    given = {"max_age_hours": 48, "check_max_age_hours": 336, "since": "1970-01-01T00:00:01+00:00"}
+    host.settings.backup_status.write_text(json.dumps(given | {"backup": backup, "check": {}}))
     found = host.metrics()
     assert found["wheelhouse_canary_success"] == 0
     assert found["wheelhouse_canary_timestamp_seconds"] == 5.5
@@ -200,11 +204,38 @@ def test_results_of_canary_and_backup(host: Host) -> None:
         "wheelhouse_canary_step_success{list}": 0,
     }
     assert {name.removeprefix("wheelhouse_backup_"): value for name, value in found.items() if "backup_" in name} == {
-        "max_age_seconds": 48 * 3600,
+        "max_age_seconds{backup}": 48 * 3600,
+        "max_age_seconds{check}": 336 * 3600,
         "since_timestamp_seconds": 1,
         "success{backup}": 0,
         "last_success_timestamp_seconds{backup}": 7,
     }
+
+
+def test_reads_the_status_that_pypi_backup_writes(host: Host) -> None:
+    """The exporter and pypi-backup agree on path, names and times: before the first run, after a success, a failure."""
+    files = Paths(config=host.settings.directory, state=host.settings.backup_status.parent)
+    files.state.mkdir()
+    given = ansible_templates.render("templates/etc/pypi/backup/settings.json.j2", pypi_backup_check_max_age=100)
+    (files.config / "settings.json").write_text(given)
+    settings = BackupSettings.load(files)
+    status.refresh(files, settings)
+    found = host.metrics()
+    assert found["wheelhouse_collector_success{backup}"] == 1
+    assert found["wheelhouse_backup_max_age_seconds{backup}"] == 48 * 3600
+    assert found["wheelhouse_backup_max_age_seconds{check}"] == 100 * 3600
+    assert abs(found["wheelhouse_backup_since_timestamp_seconds"] - time.time()) < 60
+    assert not [name for name in found if name.startswith("wheelhouse_backup_success")]
+    with status.recorded(files, settings, "backup") as facts:
+        facts |= {"snapshot": "0123", "files": 1, "bytes": 2}
+    with suppress(BackupError), status.recorded(files, settings, "check"):
+        raise BackupError("damaged")
+    found = host.metrics()
+    assert (found["wheelhouse_backup_success{backup}"], found["wheelhouse_backup_success{check}"]) == (1, 0)
+    assert abs(found["wheelhouse_backup_last_success_timestamp_seconds{backup}"] - time.time()) < 60
+    assert "wheelhouse_backup_last_success_timestamp_seconds{check}" not in found
+    installed = json.loads(ansible_templates.render("templates/etc/pypi/monitoring.json.j2"))
+    assert installed["backup_status"] == str(Paths(config=Path("/etc/pypi/backup")).status)
 
 
 @pytest.mark.parametrize(
@@ -238,8 +269,8 @@ def test_every_metric_is_written(host: Host) -> None:
     host.settings.canary_file.write_text(json.dumps(canary))
     host.settings.backup_status.parent.mkdir()
     result = {"result": "ok", "succeeded": "2026-11-22T01:02:03+00:00"}
-    status = {"max_age_hours": 48, "since": "2026-11-22T01:02:03+00:00", "backup": result, "check": result}
-    host.settings.backup_status.write_text(json.dumps(status))
+    status = {"max_age_hours": 48, "check_max_age_hours": 336, "since": "2026-11-22T01:02:03+00:00"}
+    host.settings.backup_status.write_text(json.dumps(status | {"backup": result, "check": result}))
     written = {name.partition("{")[0] for name in host.metrics()}
     assert written == GAUGES.keys() | COUNTERS.keys()
 

@@ -27,6 +27,7 @@ def test_accepts_shipped_settings(given: dict) -> None:
         ({"pypi_max_total_size": "much"}, "pypi_max_total_size"),
         ({"pypi_backup_repository": "backup"}, "pypi_backup_repository"),
         ({"pypi_backup_max_age": 0}, "pypi_backup_max_age must be at least 1 hour (got 0)"),
+        ({"pypi_backup_check_max_age": 0}, "pypi_backup_check_max_age must be at least 1 hour (got 0)"),
         ({"pypi_backup_retention": {"dayly": 3}}, "Did you mean daily?"),
         ({"pypi_tls": "provided"}, "must be the path of a PEM file"),
         ({"pypi_tls": "provided", "pypi_tls_certificate": "/nowhere/a.crt"}, "/nowhere/a.crt is missing"),

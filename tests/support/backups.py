@@ -98,7 +98,7 @@ class Site:
     def configure(self, **changed: object) -> None:
         """Write settings.json with some changes."""
         settings = {"host": "pypi.example.com", "directory": str(self.repository), "retention": {}, "options": []}
-        settings |= {"check_subset": "100%", "max_age_hours": 48}
+        settings |= {"check_subset": "100%", "max_age_hours": 48, "check_max_age_hours": 336}
         (self.files.config / "settings.json").write_text(json.dumps(settings | changed))
         (self.files.config / "environment").write_text(f'RESTIC_REPOSITORY="{self.repository}"\n')
 

@@ -24,6 +24,7 @@ COUNTS = {
     "pypi_max_failed_logins": "wrong password for each minute and address",
     "pypi_audit_months": "month",
     "pypi_backup_max_age": "hour",
+    "pypi_backup_check_max_age": "hour",
 }
 SETTINGS_FILE = "inventory/group_vars/pypi_servers/settings.yml"
 # Each upload needs two threads and memory.

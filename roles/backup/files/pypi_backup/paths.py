@@ -55,8 +55,8 @@ class Settings:
 
     host: the name under which snapshots are stored; directory: the repository if it is a local directory, or None;
     retention: number of snapshots to keep by period, empty to keep all; options: for every call of restic;
-    check_subset: the part of the data that a check reads; max_age_hours: the age from which the newest backup is too
-    old.
+    check_subset: the part of the data that a check reads; max_age_hours, check_max_age_hours: the ages from
+    which the newest backup and the last check are too old.
     """
 
     host: str
@@ -65,6 +65,7 @@ class Settings:
     options: list[str]
     check_subset: str
     max_age_hours: int
+    check_max_age_hours: int
 
     @classmethod
     def load(cls, paths: Paths) -> "Settings":

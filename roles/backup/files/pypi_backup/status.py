@@ -1,12 +1,14 @@
 """The status file: the results of the last backup and of the last check of the repository.
 
-Everybody may read it. The health check of the index reads it (wheelhouse.web.backups), and so can monitoring:
+Everybody may read it. The health check of the index (wheelhouse.web.backups) and the exporter of metrics
+(wheelhouse_monitoring.results) read it:
 
-    {"max_age_hours": 48, "since": TIME, "backup": RESULT, "check": RESULT}
+    {"max_age_hours": 48, "check_max_age_hours": 336, "since": TIME, "backup": RESULT, "check": RESULT}
 
-since: when backups were switched on. RESULT is empty before the first run, and then has: result ("ok" or "failed"),
-finished (TIME), seconds, reason (of a failure, else ""), succeeded (TIME of the last success, or null). That of a
-backup also has, of the last success: snapshot (ID), files, bytes. TIME is ISO 8601, UTC.
+The ages are those from which the last successful backup and check are too old. since: when backups were switched on.
+RESULT is empty before the first run, and then has: result ("ok" or "failed"), finished (TIME), seconds, reason (of a
+failure, else ""), succeeded (TIME of the last success, or null). That of a backup also has, of the last success:
+snapshot (ID), files, bytes. TIME is ISO 8601, UTC.
 """
 
 import json
@@ -31,7 +33,7 @@ def read(paths: Paths, settings: Settings) -> dict[str, Any]:
     status: dict[str, Any] = {"since": now(), "backup": {}, "check": {}}
     with suppress(OSError, ValueError, TypeError):
         status |= json.loads(paths.status.read_bytes())
-    return status | {"max_age_hours": settings.max_age_hours}
+    return status | {"max_age_hours": settings.max_age_hours, "check_max_age_hours": settings.check_max_age_hours}
 
 
 def write(path: Path, content: object, mode: int = 0o644) -> None:

@@ -71,7 +71,9 @@ GAUGES = {
         "Whether a step of the canary's last run succeeded; a step that was not made is missing.", "step", STEPS
     ),
     "wheelhouse_backup_since_timestamp_seconds": Definition("Time at which backups were switched on."),
-    "wheelhouse_backup_max_age_seconds": Definition("Age of the last backup above which it is too old."),
+    "wheelhouse_backup_max_age_seconds": Definition(
+        "Age of the last successful run above which it is too old.", "operation", OPERATIONS
+    ),
     "wheelhouse_backup_success": Definition("Whether the last run succeeded.", "operation", OPERATIONS),
     "wheelhouse_backup_last_success_timestamp_seconds": Definition(
         "Time of the last successful run.", "operation", OPERATIONS

@@ -67,7 +67,7 @@ def _succeeds(name: str, collect: Callable[[], None], samples: Samples) -> bool:
     """Run a collector. Returns whether it succeeded; a failure is reported."""
     try:
         collect()
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         print(f"{name} was not collected: {error!r}", file=sys.stderr)
         samples.set("wheelhouse_collector_success", 0, name)
         return False

@@ -26,13 +26,13 @@ def read_status(path: Path) -> dict[str, Any]:
     return found
 
 
-def _set_number(samples: Samples, name: str, value: Any) -> None:
+def _set_number(samples: Samples, name: str, value: Any, label: str = "") -> None:
     """Set a gauge to a number or a boolean; None: leave it out. Raises TypeError."""
     if value is None:
         return
     if not isinstance(value, int | float) or not math.isfinite(value):
         raise TypeError(f"{name}: not a number: {value!r:.100}")
-    samples.set(name, value)
+    samples.set(name, value, label)
 
 
 def collect_canary(settings: Settings, samples: Samples) -> None:
@@ -51,18 +51,16 @@ def collect_canary(settings: Settings, samples: Samples) -> None:
 def collect_backup(settings: Settings, samples: Samples) -> None:
     """Read the result of backups, as pypi-backup writes it. Without backups, there is no file.
 
-    {"max_age_hours": number, "since": TIME, "backup": RESULT, "check": RESULT}; RESULT: {} before the first run, or
-    {"result": "ok" or "failed", "succeeded": TIME or null, ...}; TIME: ISO 8601.
-
-    Raises OSError, ValueError, TypeError or AttributeError.
+    roles/backup/files/pypi_backup/status.py describes its content. Raises OSError, ValueError, KeyError, TypeError or
+    AttributeError.
     """
     found = read_status(settings.backup_status)
-    if "max_age_hours" in found:
-        _set_number(samples, "wheelhouse_backup_max_age_seconds", found["max_age_hours"] * 3600)
-    if "since" in found:
-        samples.set("wheelhouse_backup_since_timestamp_seconds", _timestamp(found["since"]))
-    for operation in OPERATIONS:
-        result = found.get(operation, {})
+    if not found:
+        return
+    samples.set("wheelhouse_backup_since_timestamp_seconds", _timestamp(found["since"]))
+    for operation, age in zip(OPERATIONS, ("max_age_hours", "check_max_age_hours"), strict=True):
+        _set_number(samples, "wheelhouse_backup_max_age_seconds", found[age] * 3600, operation)
+        result = found[operation]
         if "result" in result:
             samples.set("wheelhouse_backup_success", result["result"] == "ok", operation)
         if succeeded := result.get("succeeded"):

@@ -14,7 +14,8 @@ from typing import Any
 NONE_YET = "none yet"
 FAILED = "the last one failed"
 OUTDATED = "the newest one is too old"
-NOT_VERIFIED = "the last check of the repository failed"
+CHECK_FAILED = "the last check of the repository failed"
+CHECK_OUTDATED = "the last check of the repository is too old"
 UNREADABLE = "their status cannot be read"
 
 
@@ -50,11 +51,13 @@ class Backups:
 def _problem(status: dict[str, Any], now: datetime) -> str | None:
     """Return what is wrong according to the status file. Raises ValueError, KeyError, TypeError, AttributeError."""
     backup, check = status["backup"], status["check"]
-    newest = datetime.fromisoformat(backup.get("succeeded") or status["since"])
+    newest, checked = (datetime.fromisoformat(one.get("succeeded") or status["since"]) for one in (backup, check))
     if backup.get("result") == "failed":
         return FAILED
     if now - newest > timedelta(hours=status["max_age_hours"]):
         return OUTDATED
     if not backup.get("succeeded"):
         return NONE_YET
-    return NOT_VERIFIED if check.get("result") == "failed" else None
+    if check.get("result") == "failed":
+        return CHECK_FAILED
+    return CHECK_OUTDATED if now - checked > timedelta(hours=status["check_max_age_hours"]) else None
