@@ -23,7 +23,7 @@ from support.web import Index
 
 # Another version than the installed one can be tested: RESTIC=/path python -m pytest tests/backups
 RESTIC = os.environ.get("RESTIC") or shutil.which("restic") or ""
-needs_restic = pytest.mark.skipif(not RESTIC, reason="restic is not installed")
+needs_restic = pytest.mark.skipif(not RESTIC, reason="restic is not installed; the backup scenario runs it")
 PASSWORD = "the password of the repository"
 
 
