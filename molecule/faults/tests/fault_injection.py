@@ -3,14 +3,15 @@
 import json
 import random
 import subprocess
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+
+from shared.load import Load, in_background
 
 MACHINES = Path(__file__).resolve().parents[1] / "machines"
 
@@ -72,12 +73,12 @@ class FaultRun:
     def __init__(self, server: str, host, client, settings: dict, password: str, put: Callable, seed: int):
         self.server, self.host, self.client, self.settings = server, host, client, settings
         self.chance = random.Random(f"{seed} {server}")
-        self.password, self._put = password, put
+        self.password = password
         self.data = settings["pypi_data_dir"]
         self.misplaced: list[str] = []
         for name in ("inject.py", "inspect_files.py"):
             put(host, f"/root/{name}", (MACHINES / name).read_bytes())
-        put(client, "/root/load.py", (MACHINES / "load.py").read_bytes())
+        self._load = Load(client, put, settings["pypi_url"], "alice", password)
 
     # Clients.
 
@@ -87,40 +88,18 @@ class FaultRun:
         names = (f"{projects}_{number % over}-1.{number}-py3-none-any.whl" for number in range(count))
         return [{"name": name, "size": size} for name, size in zip(names, drawn, strict=True)]
 
-    def load(
-        self, projects: str, files: Iterable[dict], *, publishers: int = 4, readers: int = 0, list_files: bool = False
-    ) -> dict:
-        """Publish files until all of them have been tried or stop() is called. Returns the result of load.py."""
-        result = f"/root/result-{threading.get_ident()}.json"
-        plan = {
-            "url": self.settings["pypi_url"],
-            "user": "alice",
-            "password": self.password,
-            "projects": projects.replace("_", "-"),
-            "files": list(files),
-            "publishers": publishers,
-            "readers": readers,
-            "list_files": list_files,
-            "stop": "/root/stop",
-            "result": result,
-        }
-        path = f"{result}.plan"
-        self.client.check_output("rm -f /root/stop")
-        self._send(path, json.dumps(plan).encode())
-        self.client.check_output("python3 /root/load.py %s", path)
-        return json.loads(self.client.file(result).content)
-
-    def _send(self, path: str, content: bytes) -> None:
-        """Write a file of any size on the client container."""
-        step = 90_000
-        self.client.check_output("rm -f %s", path)
-        for start in range(0, len(content), step):
-            self._put(self.client, f"{path}.part", content[start : start + step])
-            self.client.check_output("cat %s >> %s", f"{path}.part", path)
+    def load(self, *arguments, **options) -> dict:
+        """Publish and read: see Load.run()."""
+        return self._load.run(*arguments, **options)
 
     def stop(self) -> None:
         """Make the clients finish their current requests and start no new ones."""
-        self.client.check_output("touch /root/stop")
+        self._load.stop()
+
+    @property
+    def stop_file(self) -> str:
+        """The path on the client container that exists after stop()."""
+        return self._load.stop_file
 
     # Faults.
 
@@ -269,28 +248,3 @@ class FaultRun:
 def is_file(rejected: str) -> bool:
     """Return whether a rejected request was for a file, not for a page."""
     return rejected.startswith("/packages/")
-
-
-@contextmanager
-def in_background(work: Callable):
-    """Run a function in a thread while the context is active. Yields a function that returns its result afterwards."""
-    results, errors = [], []
-
-    def run() -> None:
-        try:
-            results.append(work())
-        except BaseException as error:  # noqa: BLE001  (raised below)
-            errors.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-
-    def result():
-        if errors:
-            raise errors[0]
-        return results[0]
-
-    try:
-        yield result
-    finally:
-        thread.join()

@@ -4,12 +4,13 @@ from collections import Counter
 from functools import partial
 
 import pytest
-from fault_injection import Outcome, in_background
+from fault_injection import Outcome
 from shared.client_env import ClientEnvironment
+from shared.load import in_background
 
 INSTALL = """
 good=0; bad=0
-while [ ! -e /root/stop ]; do
+while [ ! -e {stop} ]; do
     for number in 0 1 2 3 4; do
         {program} --target there --no-deps {options} --index-url {url} installed-$number >log 2>&1 && good=$((good+1)) \
             || {{ bad=$((bad+1)); tail -n 2 log; }}
@@ -30,7 +31,8 @@ def crowded(on_all_servers, put):
         login = {"user": "alice", "password": fault_run.password, "url": settings["pypi_url"], "host": fault_run.server}
         url = login["url"].replace("://", f"://alice:{fault_run.password}@")
         env = ClientEnvironment(fault_run.client, put, login | {"url_with_login": url})
-        script = INSTALL.format(program=program, options=PROGRAMS[program], url=f"{url}simple/")
+        options = {"options": PROGRAMS[program], "url": f"{url}simple/", "stop": fault_run.stop_file}
+        script = INSTALL.format(program=program, **options)
         env.write("install", script.replace("{", "{{").replace("}", "}}"))
         return env.run("sh install").stdout
 

@@ -1,8 +1,8 @@
 """Many clients of an index in one program: publishers upload until they are stopped, while readers download.
 
-Runs on a client container with the standard library only. Usage: load.py PLAN, a JSON file; see fault_injection.py
-for its content and for the result. A file's content is derived from its name, so an interrupted upload can be repeated
-with identical content.
+Runs on a client container with the standard library only. Usage: load.py PLAN, a JSON file; see shared/load.py for its
+content. The result has, of each file, the statuses of all its uploads, and the time at which it was accepted. A file's
+content is derived from its name, so an interrupted upload can be repeated with identical content.
 """
 
 import base64
@@ -110,8 +110,8 @@ class Publishers:
                 return
             salt = file.get("salt", "")
             content = wheel(file["name"], file["size"], salt)
-            upload = {"name": file["name"], "salt": salt, "size": file["size"], "statuses": [], "errors": []}
-            upload["sha256"] = hashlib.sha256(content).hexdigest()
+            upload = {"name": file["name"], "salt": salt, "size": file["size"]}
+            upload |= {"sha256": hashlib.sha256(content).hexdigest(), "statuses": [], "errors": [], "accepted": None}
             self.files[file["name"], salt] = upload
             self._upload_until_accepted(upload, content)
 
@@ -120,7 +120,9 @@ class Publishers:
         while not self._stop.exists() or not upload["statuses"]:
             status, body = self._server.publish(upload["name"], content)
             upload["statuses"].append(status)
-            if status != 200:
+            if status == 200:
+                upload["accepted"] = time.time()
+            else:
                 upload["errors"] = [*upload["errors"][:2], body.decode(errors="replace")[:200]]
             if status is not None and status < 500:
                 return
