@@ -16,7 +16,7 @@ export PORT PYTHON SEED
 export MOLECULE_COMMAND_BORDERS := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit molecule $(SCENARIOS:%=molecule-%) attack faults bench password wheels requirements
+.PHONY: help demo test lint unit molecule $(SCENARIOS:%=molecule-%) attack faults drill bench password wheels requirements
 .PHONY: release clean
 
 help: ## List the commands
@@ -56,13 +56,18 @@ $(SCENARIOS:%=molecule-%): molecule-%: .venv/made
 attack: .venv/made ## Attacks by role, with a table of results; 25 minutes
 	@tools/ensure-docker
 	@tools/images/build clients
-	@tools/attack
+	@tools/scenario attack
 
 faults: .venv/made ## Interrupted runs, fault injection under load, with a table of results; 40 minutes (SEED=1)
 	@tools/ensure-docker
 	@tools/images/build clients
 	@INTERRUPT_EVERY=1 molecule test --scenario-name runs
-	@tools/faults
+	@tools/scenario faults
+
+drill: .venv/made ## Loss of servers with 3,000 files under load, and their restore; with a table
+	@tools/ensure-docker
+	@tools/images/build clients
+	@DRILL_FILES=3000 tools/scenario backup
 
 bench: .venv/made ## Measure the kit and other set-ups (QUICK=1: 3 minutes instead of 20)
 	@tools/ensure-docker

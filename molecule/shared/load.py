@@ -17,7 +17,7 @@ class Load:
 
     def __init__(self, client, put: Callable, url: str, user: str, password: str):
         self.client, self._put = client, put
-        self._login = {"url": url, "user": user, "password": password}
+        self.login = {"url": url, "user": user, "password": password}
         # One directory for each index: several may be in use at once.
         self._directory = f"/root/load/{urlsplit(url).hostname}"
         # The clients finish when it exists.
@@ -33,7 +33,7 @@ class Load:
         list_files: whether the result has all files of these projects on the pages.
         """
         result = f"{self._directory}/{threading.get_ident()}.json"
-        plan = self._login | {
+        plan = self.login | {
             "projects": projects.replace("_", "-"),
             "files": list(files),
             "publishers": publishers,

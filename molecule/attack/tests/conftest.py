@@ -23,7 +23,7 @@ def target_of(servers, clients, client_of, all_settings, put, password_of):
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Print the table, and store it for tools/attack."""
+    """Print the table, and store it for tools/scenario."""
     text = "\n".join(["", *table(), "", *details(), "", total()])
     TABLE.parent.mkdir(exist_ok=True)
     TABLE.write_text(f"{text}\n", encoding="utf-8")

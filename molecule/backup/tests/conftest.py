@@ -1,14 +1,17 @@
-"""Fixtures of the backup scenario: backups, and restores on new hosts."""
+"""Fixtures of the backup scenario: backups, new hosts in the place of lost ones, and the table of the drill."""
 
 import json
+import subprocess
+from collections.abc import Callable
 
 import pytest
 import testinfra
+from drill import RESULTS, TABLE
 from shared.deployment import ansible_playbook
+from shared.load import Load
 from shared.wheels import installable
 
-# The new host of each server.
-NEW = {"debian12.test": "new12.test", "debian13.test": "new13.test"}
+NETWORK = "wheelhouse-backup"
 
 
 @pytest.fixture(scope="session")
@@ -19,32 +22,45 @@ def back_up(inventory):
 
 @pytest.fixture(scope="session")
 def restore(inventory):
-    """Run playbooks/restore.yml of a server on its new host, as after the address was changed in the inventory.
-
-    The control node of the tests cannot reach the index as a client.
-    """
-
-    def restore(server: str, *options: str, new: bool = True):
-        address = f"wheelhouse-backup-{NEW[server].removesuffix('.test')}"
-        place = ["--extra-vars", f"ansible_host={address}"] if new else []
-        words = ["--limit", server, "--skip-tags", "verify", *place, *options]
-        return ansible_playbook(inventory, "playbooks/restore.yml", *words)
-
-    return restore
+    """Run playbooks/restore.yml. The control node of the tests cannot reach the index as a client."""
+    return lambda *options: ansible_playbook(inventory, "playbooks/restore.yml", "--skip-tags", "verify", *options)
 
 
 @pytest.fixture(scope="session")
-def new_hosts(inventory):
-    """Return the new hosts by the name of their server."""
+def new_hosts(inventory) -> dict:
+    """Return the new hosts by name."""
     hosts = testinfra.get_hosts(["replacements"], connection="ansible", ansible_inventory=inventory, sudo=True)
-    found = {host.backend.host: host for host in hosts}
-    return {server: found[new] for server, new in NEW.items()}
+    return {host.backend.host: host for host in hosts}
 
 
-@pytest.fixture(scope="module")
-def new_host(new_hosts, server):
-    """Return the new host of the server under test."""
-    return new_hosts[server]
+@pytest.fixture(scope="session")
+def replace_host(inventory) -> Callable:
+    """Destroy a server, and give its container name and its DNS name to a new host."""
+
+    def container(name: str) -> str:
+        return f"wheelhouse-backup-{name.removesuffix('.test')}"
+
+    def replace_host(server: str, new: str) -> None:
+        for words in (
+            ["rename", container(server), f"{container(server)}-lost"],
+            ["rename", container(new), container(server)],
+            ["rename", f"{container(server)}-lost", container(new)],
+            ["network", "disconnect", NETWORK, container(server)],
+            ["network", "connect", "--alias", server, NETWORK, container(server)],
+        ):
+            subprocess.run(["docker", *words], check=True, stdout=subprocess.DEVNULL)
+
+    assert inventory
+    return replace_host
+
+
+@pytest.fixture(scope="session")
+def loads(servers, client_of, all_settings, password_of, put) -> dict[str, Load]:
+    """Return clients for each server that put a load on it."""
+    return {
+        server: Load(client_of(server), put, all_settings[server]["pypi_url"], "alice", password_of(server, "alice"))
+        for server in servers
+    }
 
 
 @pytest.fixture(scope="module")
@@ -62,3 +78,11 @@ def publish(upload):
 def status(host):
     """Read the status file of the server under test."""
     return lambda: json.loads(host.file("/var/lib/pypi/backup/status.json").content)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print the table, and store it for tools/scenario."""
+    text = "\n".join(["", "Loss of a server while clients upload, and its restore on a new host:", "", *RESULTS, ""])
+    TABLE.parent.mkdir(exist_ok=True)
+    TABLE.write_text(text, encoding="utf-8")
+    terminalreporter.write_line(text)

@@ -7,6 +7,8 @@ import pytest
 
 UNITS = ["pypi-backup", "pypi-backup-check", "pypi-backup-copy"]
 SECRETS = "/etc/pypi/backup"
+FILES = [SECRETS, "/var/lib/pypi/backup", "/var/cache/pypi-backup", "/usr/local/sbin/pypi-backup"]
+LIST_UNITS = "systemctl list-unit-files 'pypi-backup*' | grep pypi-backup"
 
 
 def test_timers_are_active(host):
@@ -32,9 +34,8 @@ def test_missing_backup_is_a_detail(fetch, status):
     assert (response.status, response.body) == (200, "Ok\nbackups: none yet\n")
 
 
-def test_backup_during_uploads(servers, back_up, publish, status, fetch):
+def test_backup_during_uploads(server, back_up, publish, status, fetch):
     """Uploads are accepted during a backup, which succeeds."""
-    assert servers
     stop, statuses = threading.Event(), []
 
     def upload():
@@ -46,7 +47,7 @@ def test_backup_during_uploads(servers, back_up, publish, status, fetch):
     uploads = threading.Thread(target=upload)
     uploads.start()
     try:
-        run = back_up()
+        run = back_up("--limit", server)
     finally:
         stop.set()
         uploads.join()
@@ -77,14 +78,19 @@ def test_secrets_are_private(host, settings, inventory, server):
     assert password not in host.check_output("journalctl --unit pypi-backup")
 
 
-def test_run_shows_no_secrets(deploy, host):
+@pytest.fixture(scope="session")
+def shown(servers, deploy):
+    """Remove the password and the key on all servers, and write them again with --diff. Returns the run."""
+    for host in servers.values():
+        host.check_output(f"rm {SECRETS}/password {SECRETS}/ssh-key")
+    return deploy("--diff", "-vvv", "--tags", "backup")
+
+
+def test_run_shows_no_secrets(shown, host):
     """The output of a run with --diff has neither the password nor the key."""
-    password = host.file(f"{SECRETS}/password").content_string.strip()
-    host.check_output(f"rm {SECRETS}/password {SECRETS}/ssh-key")
-    run = deploy("--diff", "-vvv", "--tags", "backup")
-    assert run.code == 0, run.output
-    assert password not in run.output
-    assert "PRIVATE KEY" not in run.output
+    assert shown.code == 0, shown.output
+    assert host.file(f"{SECRETS}/password").content_string.strip() not in shown.output
+    assert "PRIVATE KEY" not in shown.output
 
 
 def test_failed_backup_is_visible(host, back_up, fetch, status, logs, server):
@@ -113,17 +119,20 @@ def test_invalid_schedule_changes_nothing(deploy, servers):
     assert servers
 
 
-def test_backups_can_be_switched_off_and_on(deploy, servers, host):
+@pytest.fixture(scope="session")
+def switched(servers, deploy) -> dict:
+    """Switch backups off and on again by two runs each. Returns the runs, and the paths that were left when off."""
+    off = ["--extra-vars", "pypi_backup_repository="]
+    runs = {"off": deploy(*off)}
+    left = {server: host.run(f"ls -d {' '.join(FILES)}; {LIST_UNITS}").stdout for server, host in servers.items()}
+    return runs | {"off again": deploy(*off), "on": deploy(), "on again": deploy(), "left": left}
+
+
+def test_backups_can_be_switched_off_and_on(switched, servers, server, host):
     """Without the setting, no file of backups stays; the repository is kept and opened again."""
-    run = deploy("--extra-vars", "pypi_backup_repository=")
-    assert run.code == 0, run.output
-    for path in (SECRETS, "/var/lib/pypi/backup", "/var/cache/pypi-backup", "/usr/local/sbin/pypi-backup"):
-        assert not host.file(path).exists
-    assert host.run("systemctl list-unit-files 'pypi-backup*' | grep pypi-backup").rc == 1
-    again = deploy("--extra-vars", "pypi_backup_repository=")
-    assert again.hosts == {server: {"changed": 0, "failed": 0} for server in servers}, again.changes
-    run = deploy()
-    assert run.code == 0, run.output
+    for name in ("off", "on"):
+        assert switched[name].code == 0, switched[name].output
+        again = switched[f"{name} again"]
+        assert again.hosts == {server: {"changed": 0, "failed": 0} for server in servers}, again.changes
+    assert switched["left"][server] == ""
     assert host.check_output("pypi-backup restic snapshots --json") != "[]"
-    again = deploy()
-    assert again.hosts == {server: {"changed": 0, "failed": 0} for server in servers}, again.changes

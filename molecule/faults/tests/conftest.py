@@ -32,7 +32,7 @@ def on_all_servers(servers, client_of, all_settings, password_of, put) -> Callab
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Print the results, and store them for tools/faults."""
+    """Print the results, and store them for tools/scenario."""
     rows = [
         [fault, *map(sum, zip(*(outcome.row for outcome in outcomes.values()), strict=True))]
         for fault, outcomes in OUTCOMES.items()
