@@ -25,11 +25,19 @@ class Load:
         put(client, "/root/load.py", PROGRAM.read_bytes())
 
     def run(
-        self, projects: str, files: Iterable[dict], *, publishers: int = 4, readers: int = 0, list_files: bool = False
+        self,
+        projects: str,
+        files: Iterable[dict],
+        *,
+        publishers: int = 4,
+        readers: int = 0,
+        pause: float = 0,
+        list_files: bool = False,
     ) -> dict:
         """Publish files until all of them have been tried or stop() is called. Returns the result of load.py.
 
-        projects: the beginning of the names of all projects; files: name, size in bytes, and optionally salt;
+        projects: the beginning of the names of all projects; files: name, size in bytes, and optionally salt, which
+        changes the content, and seconds, the duration of the upload; pause: of a publisher after each file, in seconds;
         list_files: whether the result has all files of these projects on the pages.
         """
         result = f"{self._directory}/{threading.get_ident()}.json"
@@ -38,6 +46,7 @@ class Load:
             "files": list(files),
             "publishers": publishers,
             "readers": readers,
+            "pause": pause,
             "list_files": list_files,
             "stop": self.stop_file,
             "result": result,

@@ -15,18 +15,32 @@ OUTCOMES: dict[str, dict[str, Outcome]] = {}
 
 
 @pytest.fixture(scope="session")
-def on_all_servers(servers, client_of, all_settings, password_of, put) -> Callable:
-    """Run a function on all servers concurrently, and add its outcomes to the table. Returns {server: outcome}."""
-    runs = [
+def fault_runs(servers, client_of, all_settings, password_of, put) -> list[FaultRun]:
+    """Return all servers with their clients."""
+    return [
         FaultRun(server, host, client_of(server), all_settings[server], password_of(server, "alice"), put, SEED)
         for server, host in servers.items()
     ]
 
-    def on_all_servers(function: Callable[[FaultRun], Outcome]) -> dict[str, Outcome]:
-        with ThreadPoolExecutor(len(runs)) as pool:
-            outcomes = dict(zip(servers, pool.map(function, runs), strict=True))
+
+@pytest.fixture(scope="session")
+def add_outcomes() -> Callable:
+    """Add the outcomes of one fault to the table: {server: outcome}. Returns them."""
+
+    def add_outcomes(outcomes: dict[str, Outcome]) -> dict[str, Outcome]:
         OUTCOMES[next(iter(outcomes.values())).fault] = outcomes
         return outcomes
+
+    return add_outcomes
+
+
+@pytest.fixture(scope="session")
+def on_all_servers(servers, fault_runs, add_outcomes) -> Callable:
+    """Run a function on all servers concurrently, and add its outcomes to the table. Returns {server: outcome}."""
+
+    def on_all_servers(function: Callable[[FaultRun], Outcome]) -> dict[str, Outcome]:
+        with ThreadPoolExecutor(len(fault_runs)) as pool:
+            return add_outcomes(dict(zip(servers, pool.map(function, fault_runs), strict=True)))
 
     return on_all_servers
 

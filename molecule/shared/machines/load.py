@@ -48,8 +48,8 @@ class Server:
         finally:
             connection.close()
 
-    def publish(self, name, content):
-        """Upload a file."""
+    def publish(self, name, content, seconds=0):
+        """Upload a file. seconds: how long the client takes to send it."""
         fields = {":action": "file_upload", "sha256_digest": hashlib.sha256(content).hexdigest()}
         parts = [
             f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'
@@ -57,13 +57,21 @@ class Server:
         ]
         head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="content"; filename="{name}"\r\n\r\n'
         body = b"".join(["".join([*parts, head]).encode(), content, f"\r\n--{BOUNDARY}--\r\n".encode()])
-        kind = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
-        return self.request("POST", "/", body, **kind)
+        about = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}", "Content-Length": str(len(body))}
+        return self.request("POST", "/", in_pieces(body, seconds) if seconds else body, **about)
 
     def page(self, path):
         """Return the status of a page of the index, and its JSON content if the status is 200."""
         status, body = self.request("GET", path, Accept="application/vnd.pypi.simple.v1+json")
         return status, json.loads(body) if status == 200 else None
+
+
+def in_pieces(body, seconds):
+    """Yield the pieces of a body, one each second."""
+    size = len(body) // seconds + 1
+    for start in range(0, len(body), size):
+        yield body[start : start + size]
+        time.sleep(1)
 
 
 def wheel(name, size, salt=""):
@@ -113,12 +121,13 @@ class Publishers:
             upload = {"name": file["name"], "salt": salt, "size": file["size"]}
             upload |= {"sha256": hashlib.sha256(content).hexdigest(), "statuses": [], "errors": [], "accepted": None}
             self.files[file["name"], salt] = upload
-            self._upload_until_accepted(upload, content)
+            self._upload_until_accepted(upload, content, file.get("seconds", 0))
+            time.sleep(self._plan["pause"])
 
-    def _upload_until_accepted(self, upload, content):
+    def _upload_until_accepted(self, upload, content, seconds):
         # Retry identical content, as an interrupted CI job does. A 4xx response to the file itself is final.
         while not self._stop.exists() or not upload["statuses"]:
-            status, body = self._server.publish(upload["name"], content)
+            status, body = self._server.publish(upload["name"], content, seconds)
             upload["statuses"].append(status)
             if status == 200:
                 upload["accepted"] = time.time()
