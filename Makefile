@@ -61,7 +61,7 @@ attack: .venv/made ## Attacks by role, with a table of results; 25 minutes
 faults: .venv/made ## Interrupted runs, fault injection under load, with a table of results; 40 minutes (SEED=1)
 	@tools/ensure-docker
 	@tools/images/build clients
-	@INTERRUPT_EVERY=1 molecule test --scenario-name runs
+	@INTERRUPT_EVERY=1 EACH_CHANGE=1 molecule test --scenario-name runs
 	@tools/scenario faults
 
 drill: .venv/made ## Loss of servers with 3,000 files under load, and their restore; with a table

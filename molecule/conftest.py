@@ -1,6 +1,7 @@
 """Fixtures for all scenarios: the hosts, their settings, and helpers that act on them."""
 
 import base64
+import shutil
 import time
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -8,7 +9,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 import testinfra
 from shared.client_env import ClientEnvironment
-from shared.deployment import ansible_playbook, settings_of_all
+from shared.deployment import PROJECT, ansible_playbook, settings_of_all
 from shared.http import curl
 from shared.raw_http import RawRequest, send_all
 from shared.server_logs import Logs
@@ -242,3 +243,18 @@ def deploy(inventory):
         return ansible_playbook(inventory, "site.yml", *options)
 
     return deploy
+
+
+@pytest.fixture(scope="session")
+def changed_kit(tmp_path_factory):
+    """Copy the kit and append a line to a file of the application. Returns the path of its site.yml."""
+
+    def changed_kit(file: str, line: str) -> str:
+        kit = tmp_path_factory.mktemp("kit")
+        for name in ("roles", "templates", "site.yml"):
+            (shutil.copytree if (PROJECT / name).is_dir() else shutil.copy)(PROJECT / name, kit / name)
+        with (kit / "roles/pypiserver/files/wheelhouse" / file).open("a", encoding="utf-8") as target:
+            target.write(f"\n{line}\n")
+        return str(kit / "site.yml")
+
+    return changed_kit

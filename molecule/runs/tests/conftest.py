@@ -1,12 +1,11 @@
 """Fixtures of the runs scenario: interrupted runs, and the state after a complete one."""
 
 import os
-import shutil
 import signal
 from pathlib import Path
 
 import pytest
-from shared.deployment import PROJECT, Run, ansible_playbook
+from shared.deployment import Run, ansible_playbook
 from shared.wheels import installable
 
 CALLBACKS = Path(__file__).resolve().parents[1] / "callback_plugins"
@@ -51,21 +50,6 @@ def deployed(interrupted_deploy, tmp_path_factory):
 def unchanged(servers) -> dict:
     """Return the recap of a run without changes."""
     return {server: {"changed": 0, "failed": 0} for server in servers}
-
-
-@pytest.fixture(scope="session")
-def changed_kit(tmp_path_factory):
-    """Copy the kit and append a line to a file of the application. Returns the path of its site.yml."""
-
-    def changed_kit(file: str, line: str) -> str:
-        kit = tmp_path_factory.mktemp("kit")
-        for name in ("roles", "templates", "site.yml"):
-            (shutil.copytree if (PROJECT / name).is_dir() else shutil.copy)(PROJECT / name, kit / name)
-        with (kit / "roles/pypiserver/files/wheelhouse" / file).open("a", encoding="utf-8") as target:
-            target.write(f"\n{line}\n")
-        return str(kit / "site.yml")
-
-    return changed_kit
 
 
 @pytest.fixture(scope="module")
