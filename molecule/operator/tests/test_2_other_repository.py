@@ -7,7 +7,6 @@ from support.readme import blocks, section
 
 DOCUMENT = "docs/another-repository.md"
 OTHER = "/root/other"
-KIT = "/root/wheelhouse"
 SITE = yaml.safe_load((PROJECT / "site.yml").read_text(encoding="utf-8"))[0]
 # Each of them includes the role pypi.
 ROLES = sorted({entry["role"] for entry in SITE["roles"]} - {"pypi"} | {"verify"})
@@ -42,15 +41,12 @@ def single_roles(other_repositories, on_all_nodes):  # noqa: ARG001
 
 @pytest.fixture(scope="session")
 def plays(single_roles, on_all_nodes):
-    """Run a play of each role, in playbooks/ of either repository. Returns {server: {directory: run}}."""
+    """Run a play of each role, in playbooks/ of the other repository. Returns {server: run}."""
     assert all(result.rc == 0 for result in single_roles.values())
 
     def run(node, _server):
-        runs = {}
-        for directory in (OTHER, KIT):
-            node.write(f"{directory}/playbooks/alone.yml", yaml.safe_dump([single_role_play(role) for role in ROLES]))
-            runs[directory] = node.playbook("playbooks/alone.yml", directory=directory)
-        return runs
+        node.write(f"{OTHER}/playbooks/alone.yml", yaml.safe_dump([single_role_play(role) for role in ROLES]))
+        return node.playbook("playbooks/alone.yml", directory=OTHER)
 
     return on_all_nodes(run)
 
@@ -76,8 +72,6 @@ def single_role_play(role: str) -> dict:
     return play | ({"become": False} if role == "verify" else {})
 
 
-@pytest.mark.parametrize("directory", [OTHER, KIT])
-def test_plays_of_single_roles(plays, server, directory):
+def test_plays_of_single_roles(plays, server):
     """Each role finds its settings, templates and modules."""
-    run = plays[server][directory]
-    assert run.hosts == {server: {"changed": 0, "failed": 0}}, run.output
+    assert plays[server].hosts == {server: {"changed": 0, "failed": 0}}, plays[server].output
