@@ -8,6 +8,7 @@ import pytest
 import testinfra
 from drill import RESULTS, TABLE
 from shared.deployment import ansible_playbook
+from shared.http import curl
 from shared.load import Load
 from shared.wheels import installable
 
@@ -74,10 +75,29 @@ def publish(upload):
     return publish
 
 
+def status_of(host) -> dict:
+    """Read the status file of a server."""
+    return json.loads(host.file("/var/lib/pypi/backup/status.json").content)
+
+
 @pytest.fixture(scope="module")
 def status(host):
     """Read the status file of the server under test."""
-    return lambda: json.loads(host.file("/var/lib/pypi/backup/status.json").content)
+    return lambda: status_of(host)
+
+
+@pytest.fixture(scope="session")
+def observe(servers, client_of, all_settings) -> Callable[[], dict[str, tuple]]:
+    """Return the result of the last backup of each server, and the status and body of its health check."""
+
+    def observe() -> dict[str, tuple]:
+        health = {server: curl(client_of(server), f"{all_settings[server]['pypi_url']}-/health") for server in servers}
+        return {
+            server: (status_of(host)["backup"], health[server].status, health[server].body)
+            for server, host in servers.items()
+        }
+
+    return observe
 
 
 def pytest_terminal_summary(terminalreporter):

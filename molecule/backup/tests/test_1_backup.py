@@ -1,9 +1,11 @@
 """Backups: consistent while uploads run, visible when they fail, and without a trace when they are switched off."""
 
 import re
-import threading
+from contextlib import ExitStack
+from functools import partial
 
 import pytest
+from shared.load import in_background
 
 UNITS = ["pypi-backup", "pypi-backup-check", "pypi-backup-copy"]
 SECRETS = "/etc/pypi/backup"
@@ -27,35 +29,42 @@ def test_unit_is_sandboxed(host, unit):
     assert exposure <= 3.0, report
 
 
-def test_missing_backup_is_a_detail(fetch, status):
+@pytest.fixture(scope="session")
+def backed_up(back_up, loads, observe):
+    """Back up all servers while clients upload to them.
+
+    Returns the run, the statuses of the uploads by server, and what was observed before and afterwards.
+    """
+    before = observe()
+    files = [{"name": f"acme_loaded-1.{number}-py3-none-any.whl", "size": 3000} for number in range(10_000)]
+    with ExitStack() as stack:
+        running = {
+            server: stack.enter_context(in_background(partial(load.run, "acme_loaded", files)))
+            for server, load in loads.items()
+        }
+        try:
+            run = back_up()
+        finally:
+            for load in loads.values():
+                load.stop()
+    sent = {server: [file["statuses"] for file in result()["files"]] for server, result in running.items()}
+    return run, sent, before, observe()
+
+
+def test_missing_backup_is_a_detail(backed_up, server):
     """Before the first backup, the health check says so and stays 200."""
-    assert status()["backup"] == {}
-    response = fetch("/-/health")
-    assert (response.status, response.body) == (200, "Ok\nbackups: none yet\n")
+    before = backed_up[2]
+    assert before[server] == ({}, 200, "Ok\nbackups: none yet\n")
 
 
-def test_backup_during_uploads(server, back_up, publish, status, fetch):
+def test_backup_during_uploads(backed_up, server):
     """Uploads are accepted during a backup, which succeeds."""
-    stop, statuses = threading.Event(), []
-
-    def upload():
-        for number in range(1000):
-            if stop.is_set():
-                return
-            statuses.append(publish(f"1.{number}"))
-
-    uploads = threading.Thread(target=upload)
-    uploads.start()
-    try:
-        run = back_up("--limit", server)
-    finally:
-        stop.set()
-        uploads.join()
+    run, sent, _before, observed = backed_up
     assert run.code == 0, run.output
-    assert statuses
-    assert set(statuses) == {200}
-    assert status()["backup"]["result"] == "ok"
-    assert fetch("/-/health").body == "Ok"
+    assert {status for statuses in sent[server] for status in statuses} == {200}
+    backup, status, health = observed[server]
+    assert backup["result"] == "ok"
+    assert (status, health) == (200, "Ok")
 
 
 def test_check_of_the_repository(host, status):
@@ -93,21 +102,27 @@ def test_run_shows_no_secrets(shown, host):
     assert "PRIVATE KEY" not in shown.output
 
 
-def test_failed_backup_is_visible(host, back_up, fetch, status, logs, server):
+@pytest.fixture(scope="session")
+def failed(servers, back_up, observe):
+    """Make a backup without the key for SFTP. Returns the run, and what was observed afterwards."""
+    for host in servers.values():
+        host.check_output(f"mv {SECRETS}/ssh-key /root/ssh-key")
+    run = back_up()
+    for host in servers.values():
+        host.check_output(f"mv /root/ssh-key {SECRETS}/ssh-key")
+    return run, observe()
+
+
+def test_failed_backup_is_visible(host, failed, server):
     """A failure is in the health check, in the result of the playbook, in the status and in the journal."""
-    assert logs
-    host.check_output(f"mv {SECRETS}/ssh-key /root/ssh-key")
-    run = back_up("--limit", server)
+    run, observed = failed
     assert run.code != 0
     assert "has failed" in run.normalized_output
-    response = fetch("/-/health")
-    assert (response.status, response.body) == (200, "Ok\nbackups: the last one failed\n")
-    assert status()["backup"]["reason"]
-    assert status()["backup"]["succeeded"]
+    backup, status, health = observed[server]
+    assert (status, health) == (200, "Ok\nbackups: the last one failed\n")
+    assert backup["reason"]
+    assert backup["succeeded"]
     assert "pypi-backup:" in host.check_output("journalctl --unit pypi-backup")
-    host.check_output(f"mv /root/ssh-key {SECRETS}/ssh-key")
-    assert back_up("--limit", server).code == 0
-    assert fetch("/-/health").body == "Ok"
 
 
 def test_invalid_schedule_changes_nothing(deploy, servers):

@@ -1,16 +1,13 @@
 """Fixtures of the faults scenario, and its table of results."""
 
-import os
-import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from fault_injection import HEADING, FaultRun, Outcome
+from fault_injection import HEADING, SEED, FaultRun, Outcome
 
 TABLE = Path(__file__).resolve().parents[3] / ".cache" / "faults.txt"
-SEED = int(os.environ.get("SEED") or random.SystemRandom().randrange(1 << 32))
 OUTCOMES: dict[str, dict[str, Outcome]] = {}
 
 

@@ -1,6 +1,7 @@
 """Fault injection under load, with a full consistency check afterwards."""
 
 import json
+import os
 import random
 import subprocess
 import time
@@ -12,6 +13,9 @@ from functools import partial
 from pathlib import Path
 
 from shared.load import Load, in_background
+
+# Random numbers of this run: make faults SEED=1 repeats them.
+SEED = int(os.environ.get("SEED") or random.SystemRandom().randrange(1 << 32))
 
 MACHINES = Path(__file__).resolve().parents[1] / "machines"
 
