@@ -89,6 +89,12 @@ def test_counts_packages(host: Host) -> None:
     assert host.inspect()["packages"] == 2
 
 
+def test_accepts_file_in_place_of_data_directory(host: Host) -> None:
+    """The module does not fail: the task that creates the directory reports the file."""
+    host.write("state")
+    assert host.inspect()["foreign_files"] == 0
+
+
 @pytest.mark.parametrize(
     ("progress", "step"),
     [(None, ""), ('{"step": null}', "begun"), ("{", "begun"), ('{"step": "set aside"}', "set aside")],

@@ -36,13 +36,14 @@ def new_hosts(inventory) -> dict:
 
 @pytest.fixture(scope="session")
 def replace_host(inventory) -> Callable:
-    """Destroy a server, and give its container name and its DNS name to a new host."""
+    """Stop a server, and give its container name and its DNS name to a new host."""
 
     def container(name: str) -> str:
         return f"wheelhouse-backup-{name.removesuffix('.test')}"
 
     def replace_host(server: str, new: str) -> None:
         for words in (
+            ["stop", "--time", "0", container(server)],
             ["rename", container(server), f"{container(server)}-lost"],
             ["rename", container(new), container(server)],
             ["rename", f"{container(server)}-lost", container(new)],

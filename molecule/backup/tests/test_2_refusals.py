@@ -1,5 +1,7 @@
 """Restores that are refused, or that replace an existing index. Each run is for both servers."""
 
+import shutil
+
 import pytest
 
 FILES = "find /srv/pypi/packages -type f -not -name '.*' -printf '%f %s %T@\\n' | sort"
@@ -26,11 +28,14 @@ def test_refuses_to_replace_files(restore, unchanged):
     assert "-e pypi_restore_overwrite=true" in run.normalized_output
 
 
-def test_refuses_without_password(restore, unchanged, tmp_path):
+def test_refuses_without_password(restore, unchanged, all_settings, tmp_path):
     """A missing password is reported, and no other one is generated."""
-    run = restore(*OVERWRITE, "--extra-vars", f"pypi_secrets_dir={tmp_path}")
+    (secrets,) = {settings["pypi_secrets_dir"] for settings in all_settings.values()}
+    copy, passwords = tmp_path / "secrets", "*-backup-password.txt"
+    shutil.copytree(secrets, copy, ignore=shutil.ignore_patterns(passwords))
+    run = restore(*OVERWRITE, "--extra-vars", f"pypi_secrets_dir={copy}")
     unchanged(run, "Nothing was changed. The password of the backup repository is neither in")
-    assert not [*tmp_path.glob("*backup-password*")]
+    assert not [*copy.glob(passwords)]
 
 
 def test_rejects_wrong_password(restore, servers, deploy):

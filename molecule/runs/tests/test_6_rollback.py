@@ -107,12 +107,14 @@ def test_site_activates_the_release_of_the_kit(deploy, servers, newer, unchanged
 
 @pytest.mark.usefixtures("returned")
 def test_run_removes_interrupted_builds_and_old_releases(deploy, inventory, servers, newer, changed_kit):
-    """The number of releases is limited; the previous one is kept, and an interrupted build is not."""
-    for host in servers.values():
-        host.check_output("mkdir -p /opt/pypi/aaaaaaaaaaaa/bin")
+    """The number of releases is limited. Kept are the one that was in use, and the one that a rollback activates."""
+    interrupted, old = "/opt/pypi/aaaaaaaaaaaa", "/opt/pypi/bbbbbbbbbbbb"
+    for server, host in servers.items():
+        host.check_output(f"mkdir -p {interrupted}/bin && cp -a /opt/pypi/{newer[1][server]} {old}")
+        host.check_output(f"touch -d 2020-01-01 {old}/manifest.json")
     run = ansible_playbook(inventory, changed_kit("__init__.py", "# a third version"), "-e", "pypi_kept_releases=1")
     assert run.code == 0, run.output
     for server, host in servers.items():
         names = set(host.check_output("ls /opt/pypi").split()) - {"current", "pages.json"}
-        assert names == {newer[0][server], host.check_output(CURRENT)}
+        assert names == {newer[0][server], newer[1][server], host.check_output(CURRENT)}
     assert deploy().code == 0

@@ -87,7 +87,7 @@ def owners(directories: list[str]) -> dict[int, int]:
             with os.scandir(directory) as entries:
                 for uid in map(owner, entries):
                     counts[uid] = counts.get(uid, 0) + 1
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
     return counts
 
