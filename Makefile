@@ -6,6 +6,8 @@ PYTHON ?=
 NAME ?=
 SEED ?=
 FOLDER ?= wheels
+# How many checks or scenarios run at once. With 1, their output is shown while they run.
+JOBS ?= 2
 # All scenarios except the long ones: make faults, make attack.
 SCENARIOS := $(filter-out attack faults,$(notdir $(patsubst %/molecule.yml,%,$(wildcard molecule/*/molecule.yml))))
 
@@ -15,8 +17,10 @@ export ANSIBLE_HOME := $(CURDIR)/.ansible
 export PORT PYTHON SEED
 export MOLECULE_COMMAND_BORDERS := 0
 
+AT_ONCE = $(MAKE) --no-print-directory --jobs=$(JOBS) --output-sync=target
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit molecule $(SCENARIOS:%=molecule-%) attack faults drill bench password wheels requirements
+.PHONY: help demo test lint unit molecule hosts $(SCENARIOS:%=molecule-%) attack faults drill bench password wheels requirements
 .PHONY: release clean
 
 help: ## List the commands
@@ -27,12 +31,10 @@ demo: .venv/made ## Deploy an index to a container, upload and install a package
 	@tools/images/build
 	@tools/demo
 
-# One after another, also with --jobs; `make release` reads what end-tests records.
+# `make release` reads what end-tests records.
 test: .venv/made ## Run all checks and tests: lint, unit, molecule
 	@tools/release begin-tests
-	@$(MAKE) --no-print-directory lint
-	@$(MAKE) --no-print-directory unit
-	@$(MAKE) --no-print-directory molecule
+	@$(AT_ONCE) lint unit $(SCENARIOS:%=molecule-%)
 	@tools/release end-tests
 
 lint: .venv/made ## Static checks: ruff, mypy, yamllint, ansible-lint, shellcheck; a minute
@@ -46,11 +48,14 @@ lint: .venv/made ## Static checks: ruff, mypy, yamllint, ansible-lint, shellchec
 unit: .venv/made ## Unit tests of modules, templates and settings; 2 minutes
 	python -m pytest
 
-molecule: $(SCENARIOS:%=molecule-%) ## Tests on real Debian 12 and 13 hosts, all scenarios; 70 minutes
+molecule: .venv/made hosts ## Tests on real Debian 12 and 13 hosts, all scenarios (JOBS=2)
+	@$(AT_ONCE) $(SCENARIOS:%=molecule-%)
 
-$(SCENARIOS:%=molecule-%): molecule-%: .venv/made
+hosts:
 	@tools/ensure-docker
 	@tools/images/build clients
+
+$(SCENARIOS:%=molecule-%): molecule-%: .venv/made hosts
 	molecule test --scenario-name $*
 
 attack: .venv/made ## Attacks by role, with a table of results; 25 minutes

@@ -11,8 +11,8 @@ from shared.wheels import installable
 CALLBACKS = Path(__file__).resolve().parents[1] / "callback_plugins"
 # An upper bound for the number of tasks that change something.
 MOST_RUNS = 60
-# make faults interrupts runs after each task that changes something, make test after each seventh one.
-EVERY = os.environ.get("INTERRUPT_EVERY", "7")
+# make faults interrupts runs after each task that changes something, make test after each twelfth one.
+EVERY = os.environ.get("INTERRUPT_EVERY", "12")
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from shared.deployment import ansible_playbook
 DRIFT = {
     "directive of the site": (
         "sed -i 's/Require valid-user/Require all granted/' /etc/apache2/sites-available/pypi.conf",
-        {"Write and enable the site"},
+        {"site | Write and enable the site"},
     ),
     "mode of a file": ("chmod 0644 /etc/pypi/rights.json", {"rights | Write the group file"}),
     "mode of a directory": ("chmod 0777 /srv/pypi/packages", {"files | Create directories"}),

@@ -45,7 +45,7 @@ def create(files: Paths, restic: Restic) -> dict[str, Any]:
         summary = restic.backup(files.sources, *sources(files))
         snapshot = str(summary["snapshot_id"])
         # restic does not fail if a file vanishes after it has listed the directory.
-        missing = set(json.loads(files.packages.read_bytes())) - set(restic.names_in(snapshot, f"/{PACKAGES}"))
+        missing = listed(files) - set(restic.names_in(snapshot, f"/{PACKAGES}"))
         unread = sorted(name for name in missing if (files.sources / PACKAGES / name).exists())
         if not missing or (attempt == ATTEMPTS and not unread):
             break
@@ -73,6 +73,16 @@ def copy_state() -> None:
     done = subprocess.run([paths.SYSTEMCTL, "start", COPY_SERVICE], capture_output=True, text=True, check=False)
     if done.returncode:
         raise BackupError(f"The state was not copied: see journalctl --unit {COPY_SERVICE}. {done.stderr.strip()}")
+
+
+def listed(files: Paths) -> set[str]:
+    """Return the names of the packages in the copy. Raises BackupError, OSError."""
+    try:
+        return set(json.loads(files.packages.read_bytes()))
+    except PermissionError as error:
+        raise BackupError(
+            "The files of user pypi cannot be read: the service needs the capability CAP_DAC_READ_SEARCH"
+        ) from error
 
 
 def check(files: Paths, settings: Settings, restic: Restic) -> None:
