@@ -2,17 +2,10 @@
 
 import pytest
 from shared.deployment import ansible_playbook
+from shared.removed import data_of, files_of_the_kit
 
 UNINSTALL = "playbooks/uninstall.yml"
 CONFIRM = ("-e", "pypi_uninstall=yes")
-# Files of the kit, wherever they are, without the data and the audit log.
-LEFT = r"""
-find / -xdev \( -path /proc -o -path /sys -o -path /srv/pypi -o -path /var/log/pypi/audit -o -path /tmp \
-    -o -path /root -o -path /home -o -path /var/lib/apt -o -path /var/log/journal -o -path /var/lib/dpkg \) -prune \
-    -o \( -name '*pypi*' -o -name wheelhouse \) -not -path /var/log/pypi -not -path '*/python3/*' -print
-find /run -name '*pypi*' -print
-"""
-DATA = "find /srv/pypi /var/log/pypi/audit -type f -exec sha256sum {} + | sort"
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +13,7 @@ def published(deployed, deploy, servers):
     """Deploy the servers, with a file in the data. Returns the data of each server."""
     assert deployed[1].code == 0
     assert deploy().code == 0
-    return {server: host.check_output(DATA) for server, host in servers.items()}
+    return {server: data_of(host) for server, host in servers.items()}
 
 
 @pytest.mark.usefixtures("published")
@@ -44,10 +37,10 @@ def test_removes_everything_but_the_data(uninstalled, servers, published):
     """No file, unit or process of the kit is left; the data is unchanged, and so is its owner."""
     assert uninstalled.code == 0, uninstalled.output
     for server, host in servers.items():
-        assert host.run(LEFT).stdout == ""
+        assert files_of_the_kit(host) == []
         assert host.check_output("systemctl list-units --all --no-legend 'pypi-*'") == ""
         assert host.run("pgrep -u pypi").rc == 1
-        assert host.check_output(DATA) == published[server]
+        assert data_of(host) == published[server]
         assert host.user("pypi").exists
 
 
