@@ -10,12 +10,13 @@ RUN apt-get update \
 # A company's own certificate authorities, if the control node trusts any.
 COPY certificates/ /usr/local/share/ca-certificates/
 RUN update-ca-certificates
-# promtool checks the alert rules and the metrics. Only the program: the package starts a server.
+# promtool checks the alert rules and the metrics. In Debian 12, it is in the package of the server,
+# of which nothing else is needed.
 RUN apt-get update \
  && cd /tmp \
- && apt-get download prometheus \
- && dpkg-deb --fsys-tarfile prometheus_*.deb | tar --extract --directory / ./usr/bin/promtool \
- && rm prometheus_*.deb \
+ && { apt-get download promtool || apt-get download prometheus; } \
+ && dpkg-deb --fsys-tarfile prom*.deb | tar --extract --directory / ./usr/bin/promtool \
+ && rm prom*.deb \
  && rm -rf /var/lib/apt/lists/*
 COPY clients.txt /opt/clients.txt
 RUN python3 -m venv /opt/clients \
