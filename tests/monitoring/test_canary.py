@@ -262,10 +262,10 @@ def test_status_keeps_the_known_expiry(tmp_path: Path) -> None:
 def test_program_reads_credentials(
     index: Index, pem: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    """The program gets login and authority from systemd, and writes the result."""
+    """The program reads login and authority in the directory of its unit, and writes the result."""
     (tmp_path / "login").write_text(json.dumps({"user": LOGIN[0], "password": LOGIN[1]}))
     (tmp_path / "ca.crt").write_bytes(pem.read_bytes())
-    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
 
     class Given:
         canary = CanarySettings(NAME, index.server.server_address[1], True, private_ca=True, forbidden=FORBIDDEN)

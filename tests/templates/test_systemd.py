@@ -18,7 +18,7 @@ SANDBOX = f"{UNITS}/pypi-.service.d/sandbox.conf.j2"
 LISTS = {"RestrictAddressFamilies", "InaccessiblePaths", "SystemCallFilter", "ReadWritePaths", "ExecStartPre"}
 LISTS |= {"BindReadOnlyPaths"}
 LISTS |= {"ExecStart", "ExecStartPost", "ExecReload", "Environment", "CapabilityBoundingSet", "AmbientCapabilities"}
-LISTS |= {"IPAddressAllow", "IPAddressDeny", "LoadCredential"}
+LISTS |= {"IPAddressAllow", "IPAddressDeny"}
 # The services with access to the network: the canary, which connects to Apache, and those that use the repository.
 CANARY = "pypi-canary.service"
 BACKUPS = ("pypi-backup.service", "pypi-backup-check.service")
@@ -155,17 +155,22 @@ def test_canary_reaches_this_host_only() -> None:
 @pytest.mark.parametrize(
     ("changed", "authority"),
     [
-        ({}, ["ca.crt:/etc/pypi/tls/ca.crt"]),
+        ({}, ["/etc/pypi/tls/ca.crt /run/pypi-canary/ca.crt"]),
         ({"pypi_tls": "provided"}, []),
-        ({"pypi_tls": "provided", "pypi_tls_ca": "/c/ca.crt"}, ["ca.crt:/etc/pypi/canary-ca.crt"]),
+        (
+            {"pypi_tls": "provided", "pypi_tls_ca": "/c/ca.crt"},
+            ["/etc/pypi/canary-ca.crt /run/pypi-canary/ca.crt"],
+        ),
         ({"pypi_tls": "none"}, []),
     ],
     ids=str,
 )
-def test_canary_gets_its_credentials_from_systemd(changed: dict, authority: list[str]) -> None:
+def test_canary_gets_its_credentials_from_its_unit(changed: dict, authority: list[str]) -> None:
     """Neither the command line nor a file that other users can read has the password."""
     found = service(CANARY, **changed)
-    assert found["LoadCredential"] == ["login:/etc/pypi/canary.json", *authority]
+    copies = ["/etc/pypi/canary.json /run/pypi-canary/login", *authority]
+    assert found["ExecStartPre"] == [f"+/usr/bin/install -o pypi-monitoring -m 0400 {copy}" for copy in copies]
+    assert (found["RuntimeDirectory"], found["RuntimeDirectoryMode"]) == (["pypi-canary"], ["0700"])
     settings = json.loads(ansible_templates.render("templates/etc/pypi/monitoring.json.j2", **changed))
     assert settings["canary"]["private_ca"] is bool(authority)
 

@@ -123,7 +123,8 @@ def test_counts_uploads_and_rejections(request_from, send_from, publish, samples
     send_from("inside", server, name, fitting(name), user="paul")
     send_from("inside", server, name, fitting(name)[:-9], user="paul")
     send_from("inside", server, "other-1.0-py3-none-any.whl", fitting("other-1.0-py3-none-any.whl"), user="paul")
-    request_from("inside", server, "simple/", user=("rita", "wrong"))
+    # An upload: either.test permits reads from this network without a login.
+    request_from("inside", server, "", "--request", "POST", user=("rita", "wrong"))
     after = samples(server)
     grown = {name: after[name] - before[name] for name in before if name.startswith("wheelhouse_") and name in after}
     assert grown["wheelhouse_uploads_total{stored}"] == 1

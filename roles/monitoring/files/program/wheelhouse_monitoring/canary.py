@@ -197,8 +197,8 @@ class Canary:
 
 
 def run(settings: Settings) -> int:
-    """Run the canary with the credentials that systemd provides. Returns the exit status: 1 if there is a fault."""
-    credentials = Path(os.environ["CREDENTIALS_DIRECTORY"])
+    """Run the canary with the credentials that its unit provides. Returns the exit status: 1 if there is a fault."""
+    credentials = Path(os.environ["RUNTIME_DIRECTORY"])
     login = json.loads((credentials / "login").read_text(encoding="utf-8"))
     authority = credentials / "ca.crt" if settings.canary.private_ca else None
     begin = time.monotonic()
