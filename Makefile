@@ -63,7 +63,7 @@ attack: .venv/made ## Attacks by role, with a table of results; 25 minutes
 	@tools/images/build clients
 	@tools/scenario attack
 
-faults: .venv/made ## Interrupted runs, fault injection under load, with a table of results; 40 minutes (SEED=1)
+faults: .venv/made ## Interrupted runs, fault injection and changes under load, with tables of results; hours (SEED=1)
 	@tools/ensure-docker
 	@tools/images/build clients
 	@INTERRUPT_EVERY=1 EACH_CHANGE=1 molecule test --scenario-name runs
